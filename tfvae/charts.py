@@ -1,0 +1,183 @@
+"""Learning curves and maps of the latent space, drawn without a display."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+# Metrics in the order a reader asks for them; the rest of a table follows in its own order.
+FIRST = ("elbo", "loss", "distortion", "rate", "psnr", "ssim")
+# Columns of a metrics table that say when or how fast, not how good.
+NO_METRICS = ("epoch", "step", "steps", "time", "seconds", "images", "images_per_second")
+UNITS = {"elbo": "nats", "loss": "nats", "distortion": "nats", "rate": "nats", "psnr": "dB"}
+TRAINING, VALIDATION = "#4c78a8", "#e4572e"
+
+
+def latent_map(
+    codes: np.ndarray,
+    labels: np.ndarray | None = None,
+    label_names: Sequence[str] = (),
+    title: str = "",
+    images: Sequence[np.ndarray] | np.ndarray | None = None,
+) -> np.ndarray:
+    """Every code as a point in the plane: the two numbers themselves, or the two main directions of a PCA.
+
+    Args:
+        codes: Codes, shape `(n, d)`.
+        labels: Class of each code, integers of shape `(n,)`; colours the points.
+        label_names: Name of each class, for the legend (at most 20 classes are named).
+        title: Heading of the picture.
+        images: The image of each code; as many as fit without overlap are drawn at their places.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`.
+
+    Raises:
+        ValueError: When there are no codes.
+    """
+    if len(codes) == 0:
+        raise ValueError("`codes` must hold at least one code. Received: 0 codes.")
+    points, axis_names = _plane(np.asarray(codes, np.float64))
+    figure = _figure(8.0, 7.0)
+    axes = figure.add_subplot()
+    axes.set_xlabel(axis_names[0])
+    axes.set_ylabel(axis_names[1])
+    axes.set_title(title)
+    axes.spines[["top", "right"]].set_visible(False)
+    if images is not None:
+        axes.scatter(*points.T, s=0)  # sets the limits that the thumbnails are placed in
+        _draw_thumbnails(figure, axes, points, images)
+    elif labels is None:
+        axes.scatter(*points.T, s=_point_size(len(points)), color=TRAINING, alpha=0.7, linewidths=0)
+    else:
+        _draw_classes(axes, points, np.asarray(labels), label_names)
+    return _pixels(figure)
+
+
+def learning_curves(rows: Iterable[Mapping[str, Any]], title: str = "") -> np.ndarray:
+    """One panel for each metric of a table, training and validation (`val_` columns) together.
+
+    Args:
+        rows: Rows of `metrics.csv` in order: metric name to number (or its text); empty cells are left out.
+            The horizontal axis is the column `epoch`, or the row number from 1.
+        title: Heading of the picture.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`.
+
+    Raises:
+        ValueError: When no row holds a metric.
+    """
+    from matplotlib.lines import Line2D
+
+    table = [{key: number for key, value in row.items() if (number := _number(value)) is not None} for row in rows]
+    names = list(dict.fromkeys(key.removeprefix("val_") for row in table for key in row))
+    names = [name for name in FIRST if name in names] + [name for name in names if name not in (*FIRST, *NO_METRICS)]
+    if not names:
+        raise ValueError("`rows` must hold at least one metric. Received: none.")
+    columns = min(3, len(names))
+    lines = -(-len(names) // columns)
+    figure = _figure(4.4 * columns, 3.1 * lines + (0.4 if title else 0.0))
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(lines, columns, index + 1)
+        for key, colour in ((name, TRAINING), (f"val_{name}", VALIDATION)):
+            curve = [(row.get("epoch", place), row[key]) for place, row in enumerate(table, 1) if key in row]
+            if curve:
+                marker = "o" if len(curve) <= 20 else ""
+                axes.plot(*zip(*curve, strict=True), color=colour, marker=marker, markersize=3)
+        axes.set_title(f"{name} ({UNITS[name]})" if name in UNITS else name, fontsize=10)
+        axes.set_xlabel("epoch")
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    if title:
+        figure.suptitle(title)
+    if any(key.startswith("val_") for row in table for key in row):
+        handles = [Line2D([], [], color=TRAINING), Line2D([], [], color=VALIDATION)]
+        figure.legend(handles, ["training", "validation"], loc="outside lower center", ncols=2, frameon=False)
+    return _pixels(figure)
+
+
+def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    """Points `(n, 2)` and the names of the two axes."""
+    if codes.shape[1] == 1:
+        return np.pad(codes, ((0, 0), (0, 1))), ("latent 1", "")
+    if codes.shape[1] == 2:
+        return codes, ("latent 1", "latent 2")
+    centred = codes - codes.mean(axis=0)
+    # The eigenvectors of the d×d scatter matrix: exact, and cheap for any number of codes.
+    values, vectors = np.linalg.eigh(centred.T @ centred)
+    main = vectors[:, ::-1][:, :2]
+    # The sign of an eigenvector is arbitrary: the largest entry is made positive so that a map can be drawn again.
+    main = main * np.sign(main[np.abs(main).argmax(axis=0), [0, 1]])
+    shares = values[::-1][:2] / max(values.sum(), np.finfo(float).tiny)
+    names = [f"principal component {place} ({share:.0%} of variance)" for place, share in enumerate(shares, 1)]
+    return centred @ main, (names[0], names[1])
+
+
+def _draw_classes(axes: Any, points: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) -> None:
+    from matplotlib import colormaps
+
+    classes = np.unique(labels)
+    palette = colormaps["tab10" if len(classes) <= 10 else "tab20"]
+    if len(classes) > 20:
+        # More classes than colours an eye can tell apart: a continuous scale, no legend.
+        axes.scatter(*points.T, c=labels, cmap="viridis", s=_point_size(len(points)), alpha=0.75, linewidths=0)
+        return
+    # All points in one call and in their own order, so that no class is painted over by the next.
+    colours = palette(np.searchsorted(classes, labels))
+    axes.scatter(*points.T, c=colours, s=_point_size(len(points)), alpha=0.75, linewidths=0)
+    for place, label in enumerate(classes):
+        name = label_names[label] if 0 <= int(label) < len(label_names) else str(label)
+        axes.scatter([], [], color=palette(place), s=40, label=name)
+    axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
+
+
+def _draw_thumbnails(figure: Any, axes: Any, points: np.ndarray, images: Sequence[np.ndarray] | np.ndarray) -> None:
+    from matplotlib.offsetbox import AnnotationBbox, OffsetImage
+
+    figure.canvas.draw()  # the layout must be known before points have places in pixels
+    places = axes.transData.transform(points)
+    side = 40.0  # pixels of a thumbnail at the figure's own resolution
+    taken = np.empty((0, 2))
+    for place, point, image in zip(places, points, images, strict=True):
+        if np.any(np.max(np.abs(taken - place), axis=1) < side + 2):
+            continue
+        taken = np.vstack([taken, place])
+        pixels = np.asarray(image)
+        grey = pixels.shape[2] == 1
+        top = 255 if pixels.dtype == np.uint8 else 1.0
+        zoom = side / max(pixels.shape[:2]) * 72 / figure.dpi
+        pixels = pixels[:, :, 0] if grey else pixels
+        thumbnail = OffsetImage(pixels, zoom=zoom, cmap="gray" if grey else None)
+        if grey:
+            thumbnail.image.set_clim(0, top)
+        axes.add_artist(AnnotationBbox(thumbnail, point, frameon=False, pad=0))
+
+
+def _point_size(count: int) -> float:
+    """Area of a point: fewer points are drawn larger."""
+    return float(np.clip(12_000 / count, 4, 36))
+
+
+def _number(value: Any) -> float | None:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _figure(width: float, height: float) -> Any:
+    """A figure of its own (inches), outside pyplot's global state: a library must not change a notebook's backend."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _pixels(figure: Any) -> np.ndarray:
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[:, :, :3].copy()

@@ -1,0 +1,162 @@
+"""Pictures a person would rather look at than numbers: grids and reconstructions. Curves and maps: `charts.py`."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tfvae.charts import latent_map, learning_curves
+
+__all__ = ["grid", "latent_map", "learning_curves", "reconstruction_picture", "save_png", "to_uint8"]
+
+# A cell of a grid is enlarged by whole factors until it is about this many pixels wide, so that digits of 8×8 or
+# 28×28 pixels can be seen; larger pictures are reduced to at most MAX_CELL.
+MIN_CELL = 72
+MAX_CELL = 320
+SEPARATOR = 2  # pixels between cells
+PAPER = 255  # grey value of separators and margins
+INK = (60, 60, 60)
+
+
+def to_uint8(images: np.ndarray) -> np.ndarray:
+    """Bytes of pixels: float images in [0, 1] are clipped and rounded, uint8 images are returned as they are."""
+    images = np.asarray(images)
+    if images.dtype == np.uint8:
+        return images
+    return np.round(np.clip(images.astype(np.float32), 0.0, 1.0) * 255.0).astype(np.uint8)
+
+
+def save_png(path: str | Path, picture: np.ndarray) -> Path:
+    """Write `picture`, `(height, width, channels)` uint8 or float in [0, 1]; makes the folder. Returns the path."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _pillow(to_uint8(picture)).save(path, format="PNG", optimize=True)
+    return path
+
+
+def grid(images: Sequence[np.ndarray] | np.ndarray, columns: int | None = None) -> np.ndarray:
+    """Images side by side in reading order, with thin separators, enlarged by a whole factor where they are tiny.
+
+    Args:
+        images: `(n, height, width, channels)`, or a sequence of images of any sizes, 1 or 3 channels; uint8, or
+            float in [0, 1]. Smaller ones are centred in the cell of the largest.
+        columns: Images in a row; by default as many as make the whole about square.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`.
+
+    Raises:
+        ValueError: When there are no images, or `columns` is not positive.
+    """
+    if len(images) == 0:
+        raise ValueError("`images` must hold at least one image. Received: 0 images.")
+    if columns is not None and columns < 1:
+        raise ValueError(f"`columns` must be positive. Received: columns={columns}")
+    scale = _scale(images)
+    cells = [_resize(_rgb(to_uint8(image)), scale) for image in images]
+    height, width = (max(cell.shape[axis] for cell in cells) for axis in (0, 1))
+    columns = min(columns or max(1, round(math.sqrt(len(cells) * height / width))), len(cells))
+    rows = [_row(cells[start : start + columns], width) for start in range(0, len(cells), columns)]
+    blank = [np.full((row.shape[0], rows[0].shape[1] - row.shape[1], 3), PAPER, np.uint8) for row in rows]
+    sheet = np.concatenate([np.concatenate(pair, axis=1) for pair in zip(rows, blank, strict=True)])
+    return _framed(sheet, SEPARATOR // 2, SEPARATOR // 2)
+
+
+def reconstruction_picture(
+    x: Sequence[np.ndarray] | np.ndarray, x_hat: Sequence[np.ndarray] | np.ndarray, columns: int = 8
+) -> np.ndarray:
+    """Rows original / reconstruction / |difference|, labelled; one block of three rows for each `columns` images.
+
+    The difference is amplified by the factor written beside it, chosen once for the whole picture; black is equal.
+
+    Args:
+        x: Originals, `(n, height, width, channels)` or a sequence of images of any sizes; uint8 or float in [0, 1].
+        x_hat: Their reconstructions, sizes as in `x`.
+        columns: Images in a row.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`.
+
+    Raises:
+        ValueError: When there are no images, or not as many reconstructions as originals.
+    """
+    if len(x) != len(x_hat):
+        raise ValueError(f"`x` and `x_hat` must hold as many images. Received: {len(x)} and {len(x_hat)}.")
+    if len(x) == 0:
+        raise ValueError("`x` must hold at least one image. Received: 0 images.")
+    originals = [to_uint8(image) for image in x]
+    rebuilt = [to_uint8(image) for image in x_hat]
+    apart = [np.abs(a.astype(np.int16) - b.astype(np.int16)) for a, b in zip(originals, rebuilt, strict=True)]
+    factor = _amplification(apart)
+    differences = [np.minimum(image * factor, 255).astype(np.uint8) for image in apart]
+    labels = ["original", "reconstruction", "difference" if factor == 1 else f"difference × {factor}"]
+    columns = min(columns, len(originals))
+    scale = _scale(originals)
+    blocks = []
+    for start in range(0, len(originals), columns):
+        part = slice(start, start + columns)
+        rows = []
+        for images, text in zip((originals, rebuilt, differences), labels, strict=True):
+            cells = [_resize(_rgb(image), scale) for image in images[part]]
+            rows.append(_label(_row(cells), text))
+        blocks.append(np.concatenate(rows))
+    width = max(block.shape[1] for block in blocks)
+    return np.concatenate(
+        [_framed(np.pad(b, ((0, 0), (0, width - b.shape[1]), (0, 0)), constant_values=PAPER), 8, 8) for b in blocks]
+    )
+
+
+def _row(cells: list[np.ndarray], width: int = 0) -> np.ndarray:
+    """Images in one row, centred in cells as high as the highest and at least `width` wide, with half a separator."""
+    height = max(cell.shape[0] for cell in cells)
+    framed = []
+    for cell in cells:
+        spare = (height - cell.shape[0], max(0, width - cell.shape[1]))
+        sides = [(room // 2 + SEPARATOR // 2, room - room // 2 + SEPARATOR // 2) for room in spare]
+        framed.append(np.pad(cell, (*sides, (0, 0)), constant_values=PAPER))
+    return np.concatenate(framed, axis=1)
+
+
+def _framed(picture: np.ndarray, vertical: int, horizontal: int) -> np.ndarray:
+    return np.pad(picture, ((vertical, vertical), (horizontal, horizontal), (0, 0)), constant_values=PAPER)
+
+
+def _label(row: np.ndarray, text: str) -> np.ndarray:
+    """`row` with its name on the left, level with the middle of the images."""
+    # Matplotlib brings DejaVu Sans, which has the multiplication sign; Pillow's own font has not.
+    font = ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf", size=13)
+    margin = Image.new("RGB", (128, row.shape[0]), (PAPER, PAPER, PAPER))
+    ImageDraw.Draw(margin).text((118, row.shape[0] / 2), text, fill=INK, font=font, anchor="rm")
+    return np.concatenate([np.asarray(margin), row], axis=1)
+
+
+def _amplification(differences: list[np.ndarray]) -> int:
+    """The power of two, 16 at most, that makes the largest differences visible without burning them out."""
+    # The 99th per cent, because one wrong pixel should not make all others invisible.
+    high = np.percentile(np.concatenate([image.ravel() for image in differences]), 99)
+    return next((factor for factor in (16, 8, 4, 2) if factor * high <= 255), 1)
+
+
+def _scale(images: Sequence[np.ndarray] | np.ndarray) -> float:
+    """How much larger the images of a picture are drawn: a whole number for tiny ones, below 1 for large ones."""
+    side = max(max(image.shape[:2]) for image in images)
+    return min(1.0, MAX_CELL / side) if side > MIN_CELL else max(1, MIN_CELL // side)
+
+
+def _resize(image: np.ndarray, scale: float) -> np.ndarray:
+    if scale >= 1:
+        # Nearest neighbour: the pixels of the model stay visible as squares.
+        return image.repeat(int(scale), axis=0).repeat(int(scale), axis=1)
+    size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
+    return np.asarray(_pillow(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def _rgb(image: np.ndarray) -> np.ndarray:
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+
+
+def _pillow(image: np.ndarray) -> Image.Image:
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
