@@ -1,0 +1,90 @@
+"""Log-probabilities of one pixel value under the likelihoods of images: pure functions, float32, nats.
+
+| symbol | meaning | name in the code |
+| --- | --- | --- |
+| x | a pixel value in [0, 1]; 8-bit levels are k / 255 | `x` |
+| mu, log s | location and log-scale | `mean`, `log_std` or `log_scale` |
+| pi | mixture weights | `mixture_logits` |
+
+Everything is elementwise unless said otherwise; the caller sums over the dimensions of an image.
+"""
+
+import math
+
+from keras import ops
+
+LEVELS = 256  # An 8-bit picture has this many values: 0, 1/255, …, 1.
+
+
+def float32(x):
+    """`x` as float32: no logarithm of a probability is ever taken in half precision."""
+    return ops.cast(x, "float32")
+
+
+def bernoulli_log_prob(x, logits):
+    """`x * log(p) + (1 - x) * log(1 - p)` with `p = sigmoid(logits)`.
+
+    Args:
+        x: Values in [0, 1]; for values strictly between, this is the negative cross-entropy, not a probability.
+        logits: Log-odds, same shape.
+
+    Returns:
+        Nats, same shape, float32. Finite for every finite logit.
+    """
+    x, logits = float32(x), float32(logits)
+    # softplus(l) - x * l, arranged so that exp never sees a positive number.
+    return x * logits - ops.relu(logits) - ops.log1p(ops.exp(-ops.abs(logits)))
+
+
+def normal_log_prob(x, mean, log_std):
+    """Log-density of a normal: `-0.5 * ((x - mean) / std)**2 - log_std - 0.5 * log(2 pi)`.
+
+    Returns:
+        Nats, broadcast shape, float32. A density: positive values are possible.
+    """
+    x, mean, log_std = float32(x), float32(mean), float32(log_std)
+    return -0.5 * ops.square((x - mean) * ops.exp(-log_std)) - log_std - 0.5 * math.log(2 * math.pi)
+
+
+def discretized_logistic_log_prob(x, mean, log_scale, levels=LEVELS):
+    """Log-mass that a logistic gives to the bin around `x`; the two outer bins reach to infinity.
+
+    `log(sigmoid((x + h - mean) / s) - sigmoid((x - h - mean) / s))` with the half bin `h = 0.5 / (levels - 1)`.
+
+    Args:
+        x: Values in {0, 1 / (levels - 1), …, 1}.
+        mean: Location, in units of `x`.
+        log_scale: Log of the logistic's scale `s`, in units of `x`.
+        levels: Number of values a pixel may take.
+
+    Returns:
+        Nats, broadcast shape, float32; the masses of all `levels` values sum to one.
+
+    Reference:
+        Salimans et al. (2017), PixelCNN++, equation 2, https://arxiv.org/abs/1701.05517
+    """
+    x, mean, log_scale = float32(x), float32(mean), float32(log_scale)
+    half_bin = 0.5 / (levels - 1)
+    inverse_scale = ops.exp(-log_scale)
+    upper = (x - mean + half_bin) * inverse_scale
+    lower = (x - mean - half_bin) * inverse_scale
+    # log(sigmoid(u) - sigmoid(l)) = log_sigmoid(u) + log_sigmoid(-l) + log(1 - exp(l - u)), and u - l is the
+    # constant 2h / s: no difference of two nearly equal numbers, however far x lies from the mean.
+    log_width = ops.log(-ops.expm1(-2 * half_bin * inverse_scale))
+    inside = ops.log_sigmoid(upper) + ops.log_sigmoid(-lower) + log_width
+    log_mass = ops.where(x < half_bin, ops.log_sigmoid(upper), inside)
+    return ops.where(x > 1 - half_bin, ops.log_sigmoid(-lower), log_mass)
+
+
+def mixture_log_prob(component_log_prob, mixture_logits):
+    """`logsumexp_k(log pi_k + log p_k(x))` over the last axis.
+
+    Args:
+        component_log_prob: Log-probability under every component, shape `(…, components)`.
+        mixture_logits: Unnormalised log-weights, same shape.
+
+    Returns:
+        Nats, shape `(…,)`, float32.
+    """
+    log_weights = ops.log_softmax(float32(mixture_logits), axis=-1)
+    return ops.logsumexp(log_weights + float32(component_log_prob), axis=-1)

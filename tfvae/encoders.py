@@ -1,0 +1,117 @@
+"""q(z|x): from a picture to the parameters of its posterior, or to one code."""
+
+import keras
+from keras import ops
+
+from tfvae import networks
+from tfvae.distributions import float32
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class Encoder(keras.Model):
+    """Maps images to the mean and log-variance of a diagonal Gaussian posterior.
+
+    Args:
+        image_shape: `(height, width, channels)`; height and width None for a spatial latent.
+        latent_dim: Units of a vector latent, channels of a spatial one.
+        network: `"mlp"`, `"conv"`, `"inception"` or `"resnet"`.
+        widths: Units (mlp) or filters (the others) of each level; each level of a convolutional network halves the
+            resolution, rounded up.
+        hidden: Units of the dense layer between a convolutional network and a vector latent.
+        dropout: Fraction dropped after each level while training.
+        stochastic: False for an encoder that emits one code instead of a posterior.
+        seed: Starts the dropout noise.
+
+    Call arguments:
+        images: Shape `(batch, height, width, channels)`, in [0, 1].
+
+    Returns:
+        `(mean, log_var)`, each `(batch, *latent_shape)` and float32; or the code alone when not `stochastic`.
+
+    Raises:
+        ValueError: If a size is not positive, `dropout` is not in [0, 1), the network is unknown, or it has no
+            spatial form and the latent is spatial.
+    """
+
+    def __init__(
+        self,
+        image_shape,
+        latent_dim,
+        network="conv",
+        widths=(32, 64),
+        hidden=256,
+        dropout=0.0,
+        stochastic=True,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.image_shape = check_shape(image_shape, latent_dim, widths, dropout)
+        self.latent_dim, self.network, self.widths = latent_dim, network, tuple(widths)
+        self.hidden, self.dropout, self.stochastic, self.seed = hidden, dropout, stochastic, seed
+        self.spatial = self.image_shape[0] is None
+        chosen = networks.get(network, spatial=self.spatial)
+        self.trunk = chosen.down(
+            widths=self.widths,
+            hidden=0 if self.spatial else hidden,
+            dropout=dropout,
+            seed=seed,
+            dtype=self.dtype_policy,
+        )
+        units = 2 * latent_dim if stochastic else latent_dim
+        # float32 under every policy: exp(log_var) overflows half precision.
+        self.head = (
+            keras.layers.Conv2D(units, 1, dtype="float32") if self.spatial else keras.layers.Dense(units, dtype="float32")
+        )
+        self.build((None, *self.image_shape))
+
+    @property
+    def factor(self):
+        """Pixels of the picture per place of the latent, in each direction; 1 for a vector latent."""
+        return 2 ** len(self.widths) if self.spatial else 1
+
+    @property
+    def latent_shape(self):
+        return (None, None, self.latent_dim) if self.spatial else (self.latent_dim,)
+
+    def build(self, input_shape):
+        if self.built:
+            return
+        self.trunk.build(tuple(input_shape))
+        self.head.build(self.trunk.compute_output_shape(input_shape))
+        self.built = True
+
+    def call(self, images, training=False):
+        # Centred pixels: a network fed values that are all positive starts with a bias to unlearn.
+        head = float32(self.head(self.trunk(images - 0.5, training=training)))
+        return tuple(ops.split(head, 2, axis=-1)) if self.stochastic else head
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "image_shape": self.image_shape,
+            "latent_dim": self.latent_dim,
+            "network": self.network,
+            "widths": self.widths,
+            "hidden": self.hidden,
+            "dropout": self.dropout,
+            "stochastic": self.stochastic,
+            "seed": self.seed,
+        }
+
+
+def check_shape(image_shape, latent_dim, widths, dropout):
+    """`image_shape` as a tuple; raises `ValueError` for sizes that no network can have."""
+    shape = tuple(image_shape)
+    if len(shape) != 3 or (shape[0] is None) != (shape[1] is None) or any(side is not None and side < 1 for side in shape):
+        raise ValueError(
+            "`image_shape` must be (height, width, channels), or (None, None, channels) for a spatial latent. "
+            f"Received: image_shape={image_shape}"
+        )
+    if latent_dim < 1:
+        raise ValueError(f"`latent_dim` must be at least 1. Received: latent_dim={latent_dim}")
+    if not widths or any(width < 1 for width in widths):
+        raise ValueError(f"`widths` must be one or more positive integers. Received: widths={widths}")
+    if not 0 <= dropout < 1:
+        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
+    return shape

@@ -1,0 +1,165 @@
+"""What every model with a code shares: the training step, the trackers, and the ways in and out of the latent space."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfvae.distributions import float32
+from tfvae.objectives import elbo
+
+
+class LatentModel(keras.Model):
+    """An encoder, a decoder with its likelihood, and an objective made of a distortion and a rate.
+
+    | symbol | meaning | name in the code |
+    | --- | --- | --- |
+    | -log p(x\\|z) | distortion, nats per example | `distortion` |
+    | KL(q(z\\|x) \\|\\| p(z)) | rate, nats per example | `rate` |
+    | -(distortion + rate) | evidence lower bound, higher is better | `elbo` |
+    | distortion + beta * rate | what the optimiser sees | `loss` |
+
+    A subclass defines `call`, `encode`, `codes` and `elbo_terms`, and calls `self.build` at the end of its
+    constructor. Images are float32 in [0, 1], shape `(batch, height, width, channels)`.
+    """
+
+    has_prior = False
+
+    def __init__(self, encoder, decoder, **kwargs):
+        # Inputs are not cast to half precision here: the likelihood is that of the picture, not of a rounded one.
+        super().__init__(autocast=False, **kwargs)
+        if encoder.latent_shape != decoder.latent_shape or encoder.image_shape != decoder.image_shape:
+            raise ValueError(
+                "`encoder` and `decoder` must agree on image and latent shape. "
+                f"Received: encoder {encoder.image_shape} -> {encoder.latent_shape}, "
+                f"decoder {decoder.latent_shape} -> {decoder.image_shape}"
+            )
+        if encoder.factor != decoder.factor:
+            raise ValueError(
+                "`encoder` and `decoder` must have as many levels. "
+                f"Received: widths={encoder.widths} and widths={decoder.widths}"
+            )
+        # What `jit_compile="auto"` asks: XLA halves the speed of these networks on a CPU. True still compiles.
+        self.supports_jit = bool(tf.config.list_logical_devices("GPU"))
+        self.encoder = encoder
+        self.decoder = decoder
+        self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
+        # Steps whose gradients were not finite: they change nothing but these two counts.
+        counter = {"shape": (), "initializer": "zeros", "dtype": "int32", "trainable": False}
+        self.skipped_steps = self.add_weight(name="skipped_steps", **counter)
+        self.skipped_in_a_row = self.add_weight(name="skipped_in_a_row", **counter)
+
+    def build(self, input_shape):
+        self.built = True  # The children arrive built: they know their shapes.
+
+    @property
+    def image_shape(self):
+        return self.encoder.image_shape
+
+    @property
+    def latent_shape(self):
+        return self.encoder.latent_shape
+
+    @property
+    def factor(self):
+        return self.encoder.factor
+
+    @property
+    def likelihood(self):
+        return self.decoder.likelihood
+
+    @property
+    def metrics(self):
+        # Keras also owns a tracker named `loss`; left alone, it would report 0.0.
+        return self.trackers
+
+    def encode(self, images):
+        """The posterior's parameters (or the code) by name, each `(batch, *latent_shape)`, float32."""
+        raise NotImplementedError
+
+    def codes(self, images):
+        """One deterministic code per image, shape `(batch, *latent_shape)`, float32."""
+        raise NotImplementedError
+
+    def elbo_terms(self, images, training=False):
+        """Distortion and rate of each example, both shape `(batch,)`, in nats, float32."""
+        raise NotImplementedError
+
+    def decode(self, z):
+        """`{"image": E[x|z]}` in [0, 1], float32; for a spatial latent `factor` times its height and width."""
+        return {"image": self.likelihood.mean(self.decoder(float32(z)))}
+
+    def reconstruct(self, images):
+        """`{"image": decode(codes(images))}` at the size of `images`; deterministic."""
+        return {"image": self.crop(self.decode(self.codes(images))["image"], images)}
+
+    def crop(self, maps, images):
+        """`maps` at the height and width of `images`: a spatial decoder returns a multiple of `factor`."""
+        if self.image_shape[0] is not None:
+            return maps
+        shape = ops.shape(images)
+        return maps[:, : shape[1], : shape[2], :]
+
+    def loss_and_terms(self, images, training=False):
+        """The scalar loss, and distortion and rate per example."""
+        distortion, rate = self.elbo_terms(images, training=training)
+        return ops.mean(distortion + rate), distortion, rate
+
+    def train_step(self, data):
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape() as tape:
+            loss, distortion, rate = self.loss_and_terms(images, training=True)
+            # Gradients are summed over the replicas: their losses are shares of one mean.
+            scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas)
+        gradients = tape.gradient(scaled_loss, self.trainable_variables)
+        self.apply_if_finite(gradients)
+        return self.track(loss, distortion, rate)
+
+    def test_step(self, data):
+        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return self.track(*self.loss_and_terms(images))
+
+    def track(self, loss, distortion, rate):
+        size = ops.shape(distortion)[0]
+        self.trackers[0].update_state(loss, sample_weight=size)
+        for tracker, value in zip(self.trackers[1:], (elbo(distortion, rate), distortion, rate), strict=True):
+            tracker.update_state(value)
+        return {tracker.name: tracker.result() for tracker in self.trackers}
+
+    def apply_if_finite(self, gradients):
+        """One optimiser step, unless a gradient is not finite: then weights and moments stay, and it is counted."""
+        finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+        replica = tf.distribute.get_replica_context()
+        if replica.num_replicas_in_sync > 1:
+            # A conditional may not hold a merge call, so all replicas agree, and a bad step is one of zero gradient.
+            finite = tf.equal(replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32)), 0.0)
+            self.optimizer.apply(
+                [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in gradients],
+                self.trainable_variables,
+            )
+        elif isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+            # It skips by itself, and must see the overflow to lower its scale.
+            self.optimizer.apply(gradients, self.trainable_variables)
+        else:
+            if not self.optimizer.built:
+                with tf.init_scope():
+                    self.optimizer.build(self.trainable_variables)
+            tf.cond(finite, lambda: self._apply(gradients), lambda: None)
+        skipped = tf.cast(~finite, tf.int32)
+        self.skipped_steps.assign_add(skipped)
+        self.skipped_in_a_row.assign((self.skipped_in_a_row + 1) * skipped)
+
+    def _apply(self, gradients):
+        self.optimizer.apply(gradients, self.trainable_variables)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        # Objects of a config (parts, schedules) arrive serialised; plain values pass through unchanged.
+        return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})

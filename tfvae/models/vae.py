@@ -1,0 +1,110 @@
+"""The variational autoencoder."""
+
+import keras
+
+from tfvae.layers.sampling import GaussianSampler
+from tfvae.models.base import LatentModel
+from tfvae.objectives import free_bits_rate, gaussian_kl_per_unit, sum_per_example
+from tfvae.schedules import BetaSchedule
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class VAE(LatentModel):
+    """Maximises `E_q[log p(x|z)] - beta * KL(q(z|x) || p(z))` with a standard normal prior.
+
+    | symbol | meaning | name in the code |
+    | --- | --- | --- |
+    | q(z\\|x) | posterior | `mean`, `log_var` |
+    | z | a draw from the posterior | `z` |
+    | p(x\\|z) | likelihood | `parameters`, read by `likelihood` |
+    | beta | weight of the rate | `beta` |
+    | lambda | floor under each latent channel's rate | `free_bits` |
+
+    Args:
+        encoder: An `Encoder` with `stochastic=True`.
+        decoder: A `Decoder` of the same image and latent shape.
+        beta: A non-negative number (beta-VAE), or a `BetaSchedule` of the optimiser's step (warm-up, cycles).
+        free_bits: Nats per latent channel below which the rate costs nothing.
+        seed: Starts the posterior's noise.
+
+    Call arguments:
+        images: Shape `(batch, height, width, channels)`, in [0, 1].
+
+    Returns:
+        `{"mean", "log_var", "z", "parameters"}`, all float32.
+
+    Raises:
+        ValueError: If `beta` or `free_bits` is negative, or the encoder emits no posterior.
+
+    Reference:
+        Kingma and Welling (2014), https://arxiv.org/abs/1312.6114; Higgins et al. (2017) for beta;
+        Kingma et al. (2016), https://arxiv.org/abs/1606.04934, for free bits
+    """
+
+    has_prior = True
+
+    def __init__(self, encoder, decoder, beta=1.0, free_bits=0.0, seed=None, **kwargs):
+        super().__init__(encoder, decoder, **kwargs)
+        if not encoder.stochastic:
+            raise ValueError("`encoder` must emit a posterior. Received: an Encoder with stochastic=False")
+        if free_bits < 0:
+            raise ValueError(f"`free_bits` must be non-negative. Received: free_bits={free_bits}")
+        self.beta_schedule = beta if isinstance(beta, BetaSchedule) else None
+        initial = self.beta_schedule.final if self.beta_schedule else beta
+        if initial < 0:
+            raise ValueError(f"`beta` must be non-negative. Received: beta={beta}")
+        # A variable, because a Python float would be frozen into the traced train step.
+        self.beta = self.add_weight(name="beta", shape=(), initializer="zeros", dtype="float32", trainable=False)
+        self.beta.assign(initial)
+        self.free_bits = free_bits
+        self.seed = seed
+        self.sampler = GaussianSampler(seed=seed)
+        self.build((None, *self.image_shape))
+
+    def call(self, images, training=False):
+        mean, log_var = self.encoder(images, training=training)
+        z = self.sampler(mean, log_var)
+        parameters = self.crop(self.decoder(z, training=training), images)
+        return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters}
+
+    def encode(self, images):
+        mean, log_var = self.encoder(images)
+        return {"mean": mean, "log_var": log_var}
+
+    def codes(self, images):
+        return self.encode(images)["mean"]
+
+    def generate(self, noise):
+        """`{"image"}` of standard normal `noise`, shape `(batch, *latent_shape)`: the prior's draws, decoded."""
+        return self.decode(noise)
+
+    def distortion_and_kl(self, images, training=False):
+        """Distortion of each example, `(batch,)`, and KL of each latent unit, `(batch, *latent_shape)`; nats."""
+        outputs = self(images, training=training)
+        distortion = -self.likelihood.log_prob(images, outputs["parameters"], training=training)
+        return distortion, gaussian_kl_per_unit(outputs["mean"], outputs["log_var"])
+
+    def elbo_terms(self, images, training=False):
+        distortion, kl = self.distortion_and_kl(images, training=training)
+        return distortion, sum_per_example(kl)
+
+    def current_beta(self):
+        """The schedule's value at the optimiser's step, or `beta`."""
+        if self.beta_schedule is None or self.optimizer is None:
+            return self.beta
+        return self.beta_schedule(self.optimizer.iterations)
+
+    def loss_and_terms(self, images, training=False):
+        distortion, kl = self.distortion_and_kl(images, training=training)
+        loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
+        return loss, distortion, sum_per_example(kl)
+
+    def get_config(self):
+        schedule = self.beta_schedule
+        return {
+            **super().get_config(),
+            "beta": keras.saving.serialize_keras_object(schedule) if schedule else float(self.beta.numpy()),
+            "free_bits": self.free_bits,
+            "seed": self.seed,
+        }

@@ -1,0 +1,66 @@
+"""Fully connected networks: every pixel beside every other, for small pictures of one size."""
+
+import math
+
+import keras
+
+from tfvae.layers.composite import Chain
+from tfvae.layers.seeded import Dropout
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class MLPDown(Chain):
+    """Dense layers over the flattened picture: `(b, h, w, c) -> (b, widths[-1])`.
+
+    Args:
+        widths: Units of each hidden layer.
+        dropout: Fraction of units dropped after each layer while training.
+        seed: Starts the dropout noise.
+    """
+
+    def __init__(self, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.widths, self.dropout, self.seed = tuple(widths), dropout, seed
+        self.chain = [keras.layers.Flatten(dtype=self.dtype_policy), *_dense(self)]
+
+    def get_config(self):
+        return {**super().get_config(), "widths": self.widths, "dropout": self.dropout, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class MLPUp(Chain):
+    """Dense layers from a code to a picture: `(b, latent_dim) -> (b, *output_shape)`, the last one in float32.
+
+    Args:
+        output_shape: Height, width and channels of the output.
+        widths: Units of each hidden layer.
+        dropout, seed: As in `MLPDown`.
+    """
+
+    def __init__(self, output_shape, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.picture_shape, self.widths = tuple(output_shape), tuple(widths)
+        self.dropout, self.seed = dropout, seed
+        self.chain = [
+            *_dense(self),
+            keras.layers.Dense(math.prod(output_shape), dtype="float32"),
+            keras.layers.Reshape(self.picture_shape, dtype="float32"),
+        ]
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "output_shape": self.picture_shape,
+            "widths": self.widths,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
+
+
+def _dense(network):
+    layers = []
+    for width in network.widths:
+        layers.append(keras.layers.Dense(width, activation="relu", dtype=network.dtype_policy))
+        if network.dropout:
+            layers.append(Dropout(network.dropout, seed=network.seed, dtype=network.dtype_policy))
+    return layers

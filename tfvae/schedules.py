@@ -1,0 +1,81 @@
+"""beta(step): how much the rate weighs at each training step. Pure functions held by small serialisable objects."""
+
+import keras
+from keras import ops
+
+
+def linear(step, steps, start=0.0, end=1.0):
+    """From `start` to `end` in `steps` steps, then `end`. `step` may be a number or a tensor; float32."""
+    progress = ops.clip(ops.cast(step, "float32") / steps, 0.0, 1.0)
+    return start + (end - start) * progress
+
+
+def cyclical(step, period, ratio=0.5, start=0.0, end=1.0):
+    """In each `period`, rise linearly during the first `ratio` of it, then stay at `end`.
+
+    Reference:
+        Fu et al. (2019), equation 6, https://arxiv.org/abs/1903.10145
+    """
+    position = ops.mod(ops.cast(step, "float32"), period)
+    return linear(position, period * ratio, start, end)
+
+
+class BetaSchedule:
+    """A function of the step that can be saved. `final` is its limit: what evaluation without a step uses."""
+
+    final: float
+
+    def __call__(self, step):
+        raise NotImplementedError
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class LinearBeta(BetaSchedule):
+    """`linear(step, steps, start, end)`: KL warm-up (Bowman et al. 2016, Sønderby et al. 2016).
+
+    Raises:
+        ValueError: If `steps` is not positive, or `start` or `end` is negative.
+    """
+
+    def __init__(self, steps, start=0.0, end=1.0):
+        if steps <= 0 or start < 0 or end < 0:
+            raise ValueError(
+                "`steps` must be positive, `start` and `end` non-negative. "
+                f"Received: steps={steps}, start={start}, end={end}"
+            )
+        self.steps, self.start, self.end = steps, start, end
+        self.final = end
+
+    def __call__(self, step):
+        return linear(step, self.steps, self.start, self.end)
+
+    def get_config(self):
+        return {"steps": self.steps, "start": self.start, "end": self.end}
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class CyclicalBeta(BetaSchedule):
+    """`cyclical(step, period, ratio, start, end)`.
+
+    Raises:
+        ValueError: If `period` is not positive, `ratio` not in (0, 1], or `start` or `end` negative.
+    """
+
+    def __init__(self, period, ratio=0.5, start=0.0, end=1.0):
+        if period <= 0 or not 0 < ratio <= 1 or start < 0 or end < 0:
+            raise ValueError(
+                "`period` must be positive, `ratio` in (0, 1], `start` and `end` non-negative. "
+                f"Received: period={period}, ratio={ratio}, start={start}, end={end}"
+            )
+        self.period, self.ratio, self.start, self.end = period, ratio, start, end
+        self.final = end
+
+    def __call__(self, step):
+        return cyclical(step, self.period, self.ratio, self.start, self.end)
+
+    def get_config(self):
+        return {"period": self.period, "ratio": self.ratio, "start": self.start, "end": self.end}
