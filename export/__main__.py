@@ -1,0 +1,70 @@
+"""`python -m export RUN [--out DIR] [--size HEIGHTxWIDTH]`: a run directory in, checked artefacts out."""
+
+import argparse
+import functools
+import os
+import re
+import sys
+
+from export.quiet import quiet
+
+if __name__ == "__main__":  # both are read while TensorFlow is imported, so they are set before it is
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # On a GPU convolutions may be computed in TensorFloat-32, which is 1e-3 away from every runtime we check with.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+with quiet():  # TensorFlow's notes on this machine's processors
+    from export.bundle import export_run
+    from tfvae.errors import UserError, run_program
+
+
+class Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line, like everything else here."""
+
+    def error(self, message: str):
+        raise UserError(f"{message}. See: python -m {self.prog} --help")
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = Parser(
+        prog="export",
+        description="Write a run's model as a SavedModel and as TFLite files (float32, float16, int8), each checked "
+        "against Keras on held-out images; what misses its bound is withheld, and the exit code is then 1.",
+    )
+    parser.add_argument("run", metavar="RUN", help="run directory that `python -m training` wrote")
+    parser.add_argument("--out", metavar="DIR", help="where the bundle goes (default: RUN/export)")
+    parser.add_argument(
+        "--size",
+        metavar="HEIGHTxWIDTH",
+        help="pixels that the .tflite files take, for models with spatial latents (default: the run's crop)",
+    )
+    options = parser.parse_args(arguments)
+    options.size = options.size and _size(options.size)
+    return options
+
+
+def _size(text: str) -> tuple[int, int]:
+    found = re.fullmatch(r"(\d+)[x×](\d+)", text)
+    if not found or 0 in (size := (int(found[1]), int(found[2]))):
+        raise UserError(f"--size: expected HEIGHTxWIDTH in pixels, such as 256x256. Received: {text!r}.")
+    return size
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code: 0; 1 when an artefact missed its bound; 2 for a request that cannot be met; 130 for Ctrl-C."""
+    withheld: list[str] = []
+    code = run_program("export", lambda: _export(parse(arguments), withheld))
+    if withheld and not code:
+        print(f"export: withheld, out of bound: {', '.join(withheld)}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _export(options: argparse.Namespace, withheld: list[str]) -> None:
+    say = functools.partial(print, "export:", flush=True)
+    artefacts = export_run(options.run, options.out, size=options.size, say=say)
+    withheld += [artefact.name for artefact in artefacts if not artefact.written]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""`export_report.json`: every fact about a bundle, for programs."""
+
+import hashlib
+import importlib.metadata
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from export.artefacts import Artefact, Export
+from export.placing import REPORT
+
+PACKAGES = ("tfvae", "tensorflow", "keras", "ai-edge-litert", "numpy")
+
+
+def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
+    """Write the report into `folder`, which holds the files it lists."""
+    text = json.dumps(contents(work, artefacts, folder), indent=2, allow_nan=False)
+    (folder / REPORT).write_text(text + "\n", encoding="utf-8")
+
+
+def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str, Any]:
+    """The report as JSON-ready tables."""
+    model, samples = work.model, work.samples
+    return {
+        "verdict": "every artefact is within its bound" if all(a.written for a in artefacts) else "artefacts withheld",
+        "withheld": [artefact.name for artefact in artefacts if not artefact.written],
+        "model": {
+            "class": type(model).__name__,
+            "image_shape": list(model.image_shape),
+            "latent_shape": list(model.latent_shape),
+            "factor": model.factor,
+            "weights": model.count_params(),
+            "trained_under": work.policy,
+        },
+        "run": work.run.path.resolve().name,
+        "tflite_image_size": list(work.size),
+        "held_out": {"split": samples.split, "images": len(samples.held_out), "names": samples.names},
+        "calibration": {"split": "train", "images": len(samples.calibration), "prior_samples": model.has_prior},
+        "bounds": {name: asdict(bound) for name, bound in work.bounds.items()},
+        "tensors": tensors(work),
+        "artefacts": [_entry(artefact) for artefact in artefacts],
+        "files": {
+            file.relative_to(folder).as_posix(): {
+                "bytes": file.stat().st_size,
+                "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
+            }
+            for file in sorted(folder.rglob("*"))
+            if file.is_file() and file.name != REPORT
+        },
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+    }
+
+
+def tensors(work: Export) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
+    """For each signature its inputs and outputs: what they mean, and the values seen on the held-out images."""
+    found: dict[str, Any] = {}
+    for signature, requests in work.reference.requests.items():
+        answers = work.reference.answers[signature]
+        found[signature] = {"inputs": _ranges(requests), "outputs": _ranges(answers)}
+    return found
+
+
+MEANING = {
+    "image": "pixels, 0 (black) to 1 (white), rows from the top, channels last",
+    "mean": "mean of the posterior q(z|x): the deterministic code",
+    "log_var": "log-variance of the posterior q(z|x), natural logarithm",
+    "code": "the deterministic code",
+    "z": "a code",
+    "noise": "standard normal numbers, drawn by the caller",
+}
+
+
+def _ranges(calls) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "meaning": MEANING[name],
+            "range": [0.0, 1.0] if name == "image" else None,
+            "observed": [float(min(c[name].min() for c in calls)), float(max(c[name].max() for c in calls))],
+        }
+        for name in calls[0]
+    }
+
+
+def _entry(artefact: Artefact) -> dict[str, Any]:
+    facts = {name: value for name, value in artefact.facts.items() if not name.startswith("_")}
+    parity = {signature: verdict.as_json() for signature, verdict in artefact.verdicts.items()}
+    return {"name": artefact.name, "written": artefact.written, "parity": parity, **facts}
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None  # tensorflow-cpu goes by another name, a clone may not be installed

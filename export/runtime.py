@@ -1,0 +1,107 @@
+"""A `.tflite` file as the real runtime, `ai-edge-litert`, sees it."""
+
+import collections
+import statistics
+import time
+from typing import Any
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from export.quiet import quiet
+
+
+class TFLiteFile:
+    """The content of a `.tflite` file, loaded.
+
+    Args:
+        content: The bytes of the file.
+        threads: Threads the runtime may use.
+    """
+
+    def __init__(self, content: bytes, threads: int = 1):
+        self.content = content
+        with quiet():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
+            self.interpreter = Interpreter(model_content=content, num_threads=threads)
+            self.interpreter.allocate_tensors()
+            (self.signature,) = self.interpreter.get_signature_list()
+            self.runner = self.interpreter.get_signature_runner(self.signature)
+
+    def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Outputs by name for inputs `(n, …)` by name; the file takes one example at a time."""
+        count = len(next(iter(inputs.values())))
+        rows = [self.runner(**{name: value[i : i + 1] for name, value in inputs.items()}) for i in range(count)]
+        return {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+
+    def latency_ms(self, inputs: dict[str, np.ndarray], runs: int = 30) -> float:
+        """Median time of one call on the first example, in milliseconds."""
+        one = {name: value[:1] for name, value in inputs.items()}
+        times = []
+        for _ in range(runs + 3):  # the first calls warm caches up
+            start = time.perf_counter()
+            self.runner(**one)
+            times.append(time.perf_counter() - start)
+        return 1000.0 * statistics.median(times[3:])
+
+    def tensors(self) -> dict[str, dict[str, dict[str, Any]]]:
+        """Shape, dtype and quantisation (scale and zero point, or `None`) of each input and output by name."""
+        sides = {"inputs": self.runner.get_input_details(), "outputs": self.runner.get_output_details()}
+        return {side: {name: _tensor(entry) for name, entry in details.items()} for side, details in sides.items()}
+
+    def ops(self) -> dict[str, int]:
+        """How often each op occurs, by name; ops that are no builtins are named `custom:…`.
+
+        Read from the file itself: the interpreter would list the delegate's ops instead.
+        """
+        model = schema.Model.GetRootAs(self.content)
+        codes = [model.OperatorCodes(i) for i in range(model.OperatorCodesLength())]
+        counts: collections.Counter[str] = collections.Counter()
+        for graph in _graphs(model):
+            counts.update(_op_name(codes[op.OpcodeIndex()]) for op in _operators(graph))
+        return dict(sorted(counts.items()))
+
+    def float_ops(self) -> list[str]:
+        """Ops that read or write float tensors, other than the quantisation of inputs and outputs.
+
+        Empty for a full-integer file.
+        """
+        model = schema.Model.GetRootAs(self.content)
+        found = set()
+        for graph in _graphs(model):
+            for op in _operators(graph):
+                name = _op_name(model.OperatorCodes(op.OpcodeIndex()))
+                indices = [op.Inputs(i) for i in range(op.InputsLength())]
+                indices += [op.Outputs(i) for i in range(op.OutputsLength())]
+                kinds = {graph.Tensors(i).Type() for i in indices if i >= 0}
+                if kinds & {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}:
+                    found.add(name)
+        return sorted(found - {"QUANTIZE", "DEQUANTIZE"})
+
+
+_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+
+
+def _op_name(code) -> str:
+    # Files written before the enumeration outgrew one byte keep the number in the deprecated field.
+    builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+    if builtin == schema.BuiltinOperator.CUSTOM:
+        return f"custom:{code.CustomCode().decode()}"
+    return _NAMES[builtin]
+
+
+def _graphs(model):
+    return [model.Subgraphs(i) for i in range(model.SubgraphsLength())]
+
+
+def _operators(graph):
+    return [graph.Operators(i) for i in range(graph.OperatorsLength())]
+
+
+def _tensor(entry) -> dict[str, Any]:
+    scale, zero_point = entry["quantization"]
+    return {
+        "shape": [int(side) for side in entry["shape"]],
+        "dtype": np.dtype(entry["dtype"]).name,
+        "quantization": {"scale": float(scale), "zero_point": int(zero_point)} if scale else None,
+    }

@@ -1,0 +1,87 @@
+"""The images an export is calibrated on and checked with."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfvae.data import DataConfig, Images, evaluation_batches
+from tfvae.errors import UserError
+
+CALIBRATION_IMAGES = 200
+HELD_OUT_IMAGES = 64
+# Side of a spatial model's .tflite files where nothing says otherwise; a multiple of every factor.
+DEFAULT_SIDE = 256
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Float32 images in [0, 1], all of one size, shape `(n, height, width, channels)`.
+
+    Attributes:
+        calibration: Training images, from which int8 ranges are taken.
+        held_out: Images the model was not trained on, where the run kept any.
+        split: Where `held_out` comes from: `test`, `validation`, or `train` when the run kept nothing back.
+        names: The names of the held-out images.
+    """
+
+    calibration: np.ndarray
+    held_out: np.ndarray
+    split: str
+    names: list[str]
+
+
+def draw_samples(splits: Any, config: DataConfig, size: tuple[int, int], seed: int) -> Samples:
+    """Images evenly spaced through the training and the held-out images, prepared as in evaluation."""
+    split = next((name for name in ("test", "validation", "train") if len(getattr(splits, name))), None)
+    if split is None or not len(splits.train):
+        raise UserError(f"{config.source}: no training images are left to calibrate on.")
+    training, held_out = splits.train, getattr(splits, split)
+    chosen = spread(len(held_out), HELD_OUT_IMAGES)
+    return Samples(
+        calibration=_prepared(training, spread(len(training), CALIBRATION_IMAGES), config, size, seed),
+        held_out=_prepared(held_out, chosen, config, size, seed),
+        split=split,
+        names=[held_out.names[index] for index in chosen],
+    )
+
+
+def static_size(image_shape, config: DataConfig, asked: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of the `.tflite` files, which need fixed ones.
+
+    A vector latent has its own size. A spatial one takes what was asked for, else the crop the run trained on, else
+    the size of its images, else 256×256.
+    """
+    own = tuple(image_shape[:2])
+    if own != (None, None):
+        if asked not in (None, own):
+            raise UserError(f"--size: this model takes {own[0]}x{own[1]} only. Received: {asked[0]}x{asked[1]}.")
+        return own
+    if asked:
+        return asked
+    if config.crop:
+        return config.crop, config.crop
+    return (config.height or DEFAULT_SIDE), (config.width or DEFAULT_SIDE)
+
+
+def spread(count: int, wanted: int) -> list[int]:
+    """At most `wanted` different indices below `count`, evenly spaced from the first to the last."""
+    return sorted({int(index) for index in np.linspace(0, count - 1, min(count, wanted)).round()})
+
+
+def fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The centre of `pixels`, `(h, w, c)`, at `size`; a smaller picture is continued by its mirror image."""
+    for axis, side in enumerate(size):
+        missing = max(0, side - pixels.shape[axis])
+        before = missing // 2
+        widths = [(before, missing - before) if i == axis else (0, 0) for i in range(3)]
+        pixels = np.pad(pixels, widths, mode="symmetric")
+        start = (pixels.shape[axis] - side) // 2
+        pixels = pixels.take(range(start, start + side), axis=axis)
+    return pixels
+
+
+def _prepared(images: Images, indices: list[int], config: DataConfig, size: tuple[int, int], seed: int) -> np.ndarray:
+    same_size = Images.from_array(np.stack([fitted(images[index], size) for index in indices]))
+    batches = evaluation_batches(same_size, 32, seed=seed, config=config)
+    return np.concatenate([np.asarray(batch, np.float32) for batch in batches])

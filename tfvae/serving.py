@@ -1,0 +1,162 @@
+"""The functions a model exposes when it leaves Python, and the SavedModel that carries them.
+
+| signature | inputs | outputs |
+|---|---|---|
+| `encode` | `image` | `mean` and `log_var` (VAE) or `code` (autoencoder) |
+| `decode` | `z` | `image` |
+| `reconstruct` | `image` | `image` |
+| `generate` | `noise` | `image`, only where the model has a prior |
+
+All are deterministic and float32 on both sides: noise enters as an input, so that no runtime needs a random op.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+# What TensorFlow Serving runs when a request names no signature.
+DEFAULT_SIGNATURE = "reconstruct"
+
+
+@dataclasses.dataclass(frozen=True)
+class Signature:
+    """One function of a model: tensors by name in, tensors by name out.
+
+    Attributes:
+        name: `encode`, `decode`, `reconstruct` or `generate`.
+        inputs: Shape and dtype of each input by name; `None` is a dimension known only when the function runs.
+        function: Takes the inputs as keyword arguments, returns a dict of float32 tensors.
+    """
+
+    name: str
+    inputs: dict[str, tuple[tuple[int | None, ...], str]]
+    function: Callable[..., dict[str, Any]]
+
+    def specs(self) -> list[tf.TensorSpec]:
+        """The inputs as named `tf.TensorSpec`s, in order."""
+        return [tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in self.inputs.items()]
+
+    def traced(self):
+        """The function as a `tf.function` of positional inputs, traced once for the shapes of `inputs`."""
+        names = list(self.inputs)
+
+        def call(*tensors):
+            outputs = self.function(**dict(zip(names, tensors, strict=True)))
+            return {name: tf.identity(value) for name, value in outputs.items()}
+
+        function = tf.function(call, input_signature=self.specs(), autograph=False)
+        function.get_concrete_function()
+        return function
+
+
+def signatures(model, batch: int | None = None, size: tuple[int, int] | None = None) -> dict[str, Signature]:
+    """The signatures of `model`, by name.
+
+    Args:
+        model: A `tfvae` model.
+        batch: Images in a call; `None` leaves it open.
+        size: `(height, width)` in pixels, to fix the size of a model with spatial latents; `None` leaves it open.
+            A model with a vector latent has one size, its own.
+
+    Returns:
+        `encode`, `decode`, `reconstruct`, and `generate` where `model.has_prior`.
+
+    Raises:
+        ValueError: When `size` is not the size of the model's images.
+    """
+    image, latent = (batch, *_image_shape(model, size)), (batch, *_latent_shape(model, size))
+    # Each entry names what goes in, its shape, and the method it goes to.
+    table = {
+        "encode": ("image", image, model.encode),
+        "decode": ("z", latent, model.decode),
+        "reconstruct": ("image", image, model.reconstruct),
+    }
+    if model.has_prior:
+        table["generate"] = ("noise", latent, model.generate)
+    return {name: _signature(name, *entry) for name, entry in table.items()}
+
+
+def float32_copy(model):
+    """`model` itself where it computes in float32 throughout, else the same model with the same weights in float32.
+
+    A mixed policy keeps float32 weights, so nothing is lost; it would otherwise put half-precision ops, which TFLite
+    has no kernels for, into what is exported.
+    """
+    if all(layer.compute_dtype == "float32" for layer in model._flatten_layers()):
+        return model
+    policy = keras.config.dtype_policy()
+    # Layers that a constructor makes without a dtype follow the global policy, not their parent's.
+    keras.config.set_dtype_policy("float32")
+    try:
+        copy = type(model).from_config(_in_float32(model.get_config()))
+        if not copy.built:
+            copy.build((None, *model.image_shape))
+    finally:
+        keras.config.set_dtype_policy(policy)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def write_saved_model(
+    model, path: str | Path, batch: int | None = None, size: tuple[int, int] | None = None
+) -> dict[str, Signature]:
+    """Write `model` as a SavedModel that TensorFlow alone can run; returns the signatures it has.
+
+    Besides the signatures of `signatures(model)` there is `serving_default`, which is `reconstruct`. The batch is
+    open, and for spatial latents height and width are too, unless `batch` and `size` fix them.
+
+    Args:
+        model: A `tfvae` model, of any dtype policy.
+        path: Folder to write; what it held is replaced.
+        batch: As in `signatures`.
+        size: As in `signatures`.
+    """
+    model = float32_copy(model)
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    found = signatures(model, batch=batch, size=size)
+    for name, signature in found.items():
+        function = signature.traced()
+        archive.add_endpoint(name, function)
+        if name == DEFAULT_SIGNATURE:
+            # The same traced function under a second name: the graph is stored once.
+            archive.add_endpoint("serving_default", function)
+    archive.write_out(str(path), verbose=False)
+    return found
+
+
+def _signature(name, argument, shape, method) -> Signature:
+    return Signature(name, {argument: (shape, "float32")}, lambda **inputs: method(inputs[argument]))
+
+
+def _image_shape(model, size):
+    height, width, channels = model.image_shape
+    if size is not None and (height, width) not in ((None, None), tuple(size)):
+        raise ValueError(f"`size` must be ({height}, {width}), the model's own. Received: size={size}")
+    return (height, width, channels) if size is None else (*size, channels)
+
+
+def _latent_shape(model, size):
+    if len(model.latent_shape) == 1 or size is None:
+        return tuple(model.latent_shape)
+    # Images are padded to a multiple of the factor, hence the ceiling.
+    return (*(-(-side // model.factor) for side in size), model.latent_shape[-1])
+
+
+def _in_float32(config):
+    """`config` with every dtype policy in it, at any depth, replaced by float32."""
+    if isinstance(config, dict):
+        if config.get("class_name") in ("DTypePolicy", "DTypePolicyMap", "QuantizedDTypePolicy"):
+            return "float32"
+        return {key: "float32" if _is_policy(key, value) else _in_float32(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_in_float32, config))
+    return config
+
+
+def _is_policy(key, value):
+    return key == "dtype" and isinstance(value, str) and value != "float32" and "float" in value
