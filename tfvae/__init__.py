@@ -4,7 +4,10 @@ import os
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-import keras
+from tfvae.quiet import native_messages_held
+
+with native_messages_held():
+    import keras
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -18,5 +21,8 @@ from tfvae.encoders import Encoder
 from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.vae import VAE
 
+# Models by the name that recipes use.
+MODELS = {"vae": VAE, "autoencoder": Autoencoder}
+
 __version__ = "0.1.0"
-__all__ = ["VAE", "Autoencoder", "Decoder", "Encoder", "layers", "likelihoods", "objectives", "schedules"]
+__all__ = ["MODELS", "VAE", "Autoencoder", "Decoder", "Encoder", "layers", "likelihoods", "objectives", "schedules"]

@@ -24,7 +24,7 @@ def latent_map(
 
     Args:
         codes: Codes, shape `(n, d)`.
-        labels: Class of each code, integers of shape `(n,)`; colours the points.
+        labels: Class of each code, integers of shape `(n,)`, -1 for none; colours the points.
         label_names: Name of each class, for the legend (at most 20 classes are named).
         title: Heading of the picture.
         images: The image of each code; as many as fit without overlap are drawn at their places.
@@ -118,7 +118,14 @@ def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
 def _draw_classes(axes: Any, points: np.ndarray, labels: np.ndarray, label_names: Sequence[str]) -> None:
     from matplotlib import colormaps
 
+    unknown = labels < 0
+    if unknown.any():
+        size = _point_size(len(points))
+        axes.scatter(*points[unknown].T, s=size, color="#c8c8c8", linewidths=0, label="no label")
+        points, labels = points[~unknown], labels[~unknown]
     classes = np.unique(labels)
+    if len(classes) == 0:
+        return
     palette = colormaps["tab10" if len(classes) <= 10 else "tab20"]
     if len(classes) > 20:
         # More classes than colours an eye can tell apart: a continuous scale, no legend.
@@ -128,7 +135,7 @@ def _draw_classes(axes: Any, points: np.ndarray, labels: np.ndarray, label_names
     colours = palette(np.searchsorted(classes, labels))
     axes.scatter(*points.T, c=colours, s=_point_size(len(points)), alpha=0.75, linewidths=0)
     for place, label in enumerate(classes):
-        name = label_names[label] if 0 <= int(label) < len(label_names) else str(label)
+        name = label_names[int(label)] if int(label) < len(label_names) else str(label)
         axes.scatter([], [], color=palette(place), s=40, label=name)
     axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), frameon=False)
 

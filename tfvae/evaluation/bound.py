@@ -78,6 +78,8 @@ def evaluate(
         "binarised": data_config.binarize,
         "samples_per_image": 1 if model.has_prior else 0,
         "ssim_window": sorted(windows)[0] if len(windows) == 1 else sorted(windows),
+        # An autoencoder's distortion is its own: squared error or cross-entropy, summed over the picture.
+        "distortion": getattr(model, "distortion", "nats"),
         "reconstruction": "from the posterior mean" if model.has_prior else "from the code",
     }
     return figures

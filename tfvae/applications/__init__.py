@@ -1,0 +1,8 @@
+"""What a trained model is used for: functions from a model and arrays to arrays. No files, no printing."""
+
+from tfvae.applications.embed import embed
+from tfvae.applications.generate import generate
+from tfvae.applications.interpolate import interpolate, lerp, slerp
+from tfvae.applications.reconstruct import reconstruct
+
+__all__ = ["embed", "generate", "interpolate", "lerp", "reconstruct", "slerp"]

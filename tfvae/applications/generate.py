@@ -1,0 +1,68 @@
+"""Draw images that were never seen."""
+
+from typing import Any
+
+import keras
+import numpy as np
+
+DEFAULT_SIDE = 128  # pixels of a drawn picture where the model leaves its size open
+
+
+def generate(
+    model: Any,
+    count: int,
+    seed: int,
+    temperature: float = 1.0,
+    size: tuple[int, int] | None = None,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """Images decoded from draws of the prior: `E[x|z]` with `z = temperature * noise`, noise standard normal.
+
+    The first images of a seed are the same however many are drawn.
+
+    Args:
+        model: A latent model with a prior (`model.has_prior`).
+        count: How many images.
+        seed: Of the noise.
+        temperature: Standard deviation of the draws in units of the prior's: below 1 nearer to the typical image,
+            0 the same image `count` times.
+        size: `(height, width)` in pixels, for a model with a spatial latent only; 128×128 by default.
+        batch_size: Most images decoded at once.
+
+    Returns:
+        float32 in [0, 1], shape `(count, height, width, channels)`.
+
+    Raises:
+        ValueError: When the model has no prior, `count` or a side is not positive, `temperature` is negative, or
+            `size` is given though the model draws one size only.
+    """
+    if not model.has_prior:
+        raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
+    if count < 1:
+        raise ValueError(f"`count` must be positive. Received: count={count}")
+    if temperature < 0:
+        raise ValueError(f"`temperature` must not be negative. Received: temperature={temperature}")
+    height, width = _size(model, size)
+    latent_shape = tuple(model.latent_shape)
+    if latent_shape[0] is None:
+        latent_shape = (-(-height // model.factor), -(-width // model.factor), latent_shape[-1])
+    rng = np.random.default_rng(seed)
+    images = []
+    for start in range(0, count, batch_size):
+        noise = rng.standard_normal((min(batch_size, count - start), *latent_shape), dtype=np.float32)
+        drawn = keras.ops.convert_to_numpy(model.generate(np.float32(temperature) * noise)["image"])
+        images.append(drawn[:, :height, :width])
+    return np.concatenate(images)
+
+
+def _size(model: Any, size: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of the pictures that will be drawn."""
+    fixed = tuple(model.image_shape[:2])
+    if fixed[0] is None:
+        height, width = size or (DEFAULT_SIDE, DEFAULT_SIDE)
+        if height < 1 or width < 1:
+            raise ValueError(f"`size` must be positive. Received: size={size}")
+        return height, width
+    if size not in (None, fixed):
+        raise ValueError(f"`size` must be {fixed}, the only size this model draws. Received: size={size}")
+    return fixed

@@ -1,0 +1,147 @@
+"""The `tfvae` command: what a person types, checked; `commands.py` does it.
+
+`tfvae generate | reconstruct | interpolate | embed | evaluate RUN …`, also as `python -m tfvae …`.
+"""
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tfvae.errors import UserError, did_you_mean, run_program
+from tfvae.quiet import native_messages_held
+
+SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits, or tfds:NAME"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; `argv` without the program's name. Returns the exit code: 2 after one line for a bad request."""
+    def program() -> None:
+        arguments = parse(sys.argv[1:] if argv is None else list(argv))
+        # Only now: a mistyped option must not wait for the data readers and the search for a GPU.
+        with native_messages_held():
+            import tensorflow as tf
+
+            from tfvae import commands
+
+            tf.config.list_physical_devices()  # says on stderr what it did not find
+        getattr(commands, arguments.command)(arguments)
+
+    return run_program("tfvae", program)
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The checked arguments. Raises `UserError` for what argparse refuses, with a suggestion where one is near."""
+    parser, commands = _parser()
+    arguments, unknown = parser.parse_known_args(argv)
+    if unknown:
+        known = commands[arguments.command].options()
+        options = [word for word in unknown if word.startswith("-")]
+        word = options[0].split("=")[0] if options else unknown[0]
+        what = "option" if options else "argument"
+        hint = did_you_mean(word, known) if options else ""
+        raise UserError(f"{arguments.command}: unknown {what} '{word}'.{hint} Options: {', '.join(known)}.")
+    return arguments
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with errors of one line."""
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.match(r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)$", message)
+        if choice:
+            what, word, known = choice.group(1), choice.group(2), choice.group(3).replace("'", "").split(", ")
+            raise UserError(f"unknown {what.lower()} '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}.")
+        where = self.prog.removeprefix("tfvae").strip()
+        raise UserError(f"{where}: {message}." if where else f"{message}. See tfvae --help.")
+
+    def options(self) -> list[str]:
+        return [name for action in self._actions for name in action.option_strings]
+
+
+def _parser() -> tuple[_Parser, dict[str, _Parser]]:
+    parser = _Parser("tfvae", description="Use a trained model: RUN is a directory that `python -m training` wrote.")
+    parser.allow_abbrev = False
+    actions = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands: dict[str, _Parser] = {}
+
+    def command(name: str, summary: str) -> _Parser:
+        added = actions.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+        added.add_argument("run", metavar="RUN", type=Path, help="run directory")
+        commands[name] = added
+        return added
+
+    generate = command("generate", "Draw images that were never seen.")
+    generate.add_argument("-n", type=_integer(1), default=64, dest="count", help="how many (default: 64)")
+    _seed(generate, "of the noise")
+    generate.add_argument("--temperature", type=_number(0), default=1.0, metavar="T", help="below 1: nearer to typical")
+    generate.add_argument("--size", type=_size, metavar="HxW", help="pixels, where the model leaves the size open")
+    _out(generate, "OUT.png for one grid, or a folder for single pictures and the grid", "RUN/generated.png")
+
+    reconstruct = command("reconstruct", "Rebuild images from their codes, beside the originals and the difference.")
+    reconstruct.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
+    reconstruct.add_argument(
+        "-n", type=_integer(1), dest="count", help="at most so many (default: 16; all for a folder)"
+    )
+    _out(reconstruct, "OUT.png, or a folder for every reconstruction as well", "RUN/reconstruction.png")
+
+    interpolate = command("interpolate", "The way from one image to another through the latent space.")
+    for place, name in (("start", "A"), ("end", "B")):
+        interpolate.add_argument(place, metavar=name, help="a picture, or a number: index into the held-out images")
+    interpolate.add_argument("--steps", type=_integer(2), default=10, help="images, both ends included (default: 10)")
+    interpolate.add_argument("--method", choices=("linear", "slerp"), default="linear", help="straight, or on a sphere")
+    _out(interpolate, "OUT.png for a strip, OUT.gif, or a folder for single pictures", "RUN/interpolation.png")
+
+    embed = command("embed", "Images as short vectors of numbers, with a map of them.")
+    embed.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
+    _out(embed, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
+
+    evaluate = command("evaluate", "ELBO, rate, distortion, PSNR, SSIM and bits per dim.")
+    evaluate.add_argument("--data", metavar="SOURCE", dest="source", help=f"{SOURCE}; default: the held-out images")
+    evaluate.add_argument("--batch-size", type=_integer(1), default=64, help="images in a step (default: 64)")
+    _seed(evaluate, "of the posterior samples and the binarisation")
+    _out(evaluate, "OUT.json: the same figures with their protocol", "printed only")
+    return parser, commands
+
+
+def _seed(parser: argparse.ArgumentParser, meaning: str) -> None:
+    parser.add_argument("--seed", type=_integer(0), default=0, help=f"{meaning} (default: 0)")
+
+
+def _out(parser: argparse.ArgumentParser, meaning: str, default: str) -> None:
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT", help=f"{meaning} (default: {default})")
+
+
+def _integer(lowest: int) -> Callable[[str], int]:
+    def parsed(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = lowest - 1
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {lowest} or more. Received: {text}")
+        return value
+
+    return parsed
+
+
+def _number(lowest: float) -> Callable[[str], float]:
+    def parsed(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not lowest <= value < float("inf"):
+            raise argparse.ArgumentTypeError(f"must be a number, {lowest:g} or more. Received: {text}")
+        return value
+
+    return parsed
+
+
+def _size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})[x×X](\d{1,5})", text)
+    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH in pixels, such as 128x192. Received: {text}")
+    return int(match[1]), int(match[2])

@@ -1,0 +1,250 @@
+"""What each `tfvae` command does with its checked arguments: files in, pictures and tables out, and where they are."""
+
+import argparse
+import csv
+import json
+import os
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from tfvae import applications, pictures
+from tfvae.data import Images, Refusal, load, load_images
+from tfvae.errors import UserError
+from tfvae.evaluation import evaluate as measure
+from tfvae.runs import Run, open_run
+
+COMPARED = 16  # images in a comparison picture
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """`tfvae generate`: images drawn from the prior."""
+    run = open_run(arguments.run)
+    out, folder = _place(arguments.out, run.path / "generated.png", (".png", ""))
+    model = run.load_model()
+    if not model.has_prior:
+        raise UserError(
+            f"generate: {run.path} holds a {type(model).__name__}, which has no prior to draw from. Use a VAE."
+        )
+    fixed = model.image_shape[:2]
+    if arguments.size and fixed[0] is not None and arguments.size != tuple(fixed):
+        raise UserError(
+            f"generate: --size: this model draws {fixed[0]}x{fixed[1]} only. "
+            f"Received: {arguments.size[0]}x{arguments.size[1]}."
+        )
+    images = applications.generate(model, arguments.count, arguments.seed, arguments.temperature, arguments.size)
+    if not folder:
+        _say(pictures.save_png(out, pictures.grid(images)))
+        return
+    for index, image in enumerate(images):
+        pictures.save_png(out / f"{index:05d}.png", image)
+    _say(pictures.save_png(out / "grid.png", pictures.grid(images)), f"and {len(images)} single pictures beside it")
+
+
+def reconstruct(arguments: argparse.Namespace) -> None:
+    """`tfvae reconstruct`: originals, reconstructions and their difference."""
+    run = open_run(arguments.run)
+    out, folder = _place(arguments.out, run.path / "reconstruction.png", (".png", ""))
+    model = run.load_model()
+    images = _images(run, model, arguments.source)
+    count = arguments.count or (len(images) if folder else COMPARED)
+    images = images.take(np.arange(min(count, len(images))))
+    rebuilt = applications.reconstruct(model, images)
+    shown = [images[index] for index in range(min(len(images), arguments.count or COMPARED))]
+    comparison = pictures.reconstruction_picture(shown, rebuilt[: len(shown)])
+    if not folder:
+        _say(pictures.save_png(out, comparison))
+        return
+    for name, image in zip(_file_names(images.names), rebuilt, strict=True):
+        pictures.save_png(out / name, image)
+    _say(pictures.save_png(out / "comparison.png", comparison), f"and {len(images)} reconstructions beside it")
+
+
+def interpolate(arguments: argparse.Namespace) -> None:
+    """`tfvae interpolate`: the way from one image to another."""
+    run = open_run(arguments.run)
+    out, folder = _place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
+    model = run.load_model()
+    held_out = None
+    ends = []
+    for text in (arguments.start, arguments.end):
+        if re.fullmatch(r"-?\d+", text):
+            held_out = held_out if held_out is not None else _held_out(run)
+            if not 0 <= int(text) < len(held_out):
+                raise UserError(f"interpolate: index {text}: there are {len(held_out)} held-out images, from 0.")
+            ends.append(held_out[int(text)])
+        else:
+            ends.append(_images(run, model, text)[0])
+    start, end = ends
+    if end.shape != start.shape:
+        end = _fitted(end, start.shape)
+    images = applications.interpolate(model, start, end, arguments.steps, arguments.method)
+    if not folder and out.suffix.lower() == ".gif":
+        _save_gif(out, images)
+        _say(out)
+        return
+    strip = pictures.grid(images, columns=min(len(images), 10))
+    if not folder:
+        _say(pictures.save_png(out, strip))
+        return
+    for index, image in enumerate(images):
+        pictures.save_png(out / f"{index:05d}.png", image)
+    _say(pictures.save_png(out / "strip.png", strip), f"and {len(images)} single pictures beside it")
+
+
+def embed(arguments: argparse.Namespace) -> None:
+    """`tfvae embed`: codes with file names and labels, and a map of them."""
+    run = open_run(arguments.run)
+    out, _ = _place(arguments.out, run.path / "codes.npz", (".npz", ".csv"))
+    model = run.load_model()
+    images = _images(run, model, arguments.source)
+    codes = applications.embed(model, images)
+    labels = images.labels
+    out.parent.mkdir(parents=True, exist_ok=True)
+    if out.suffix.lower() == ".csv":
+        _write_csv(out, codes, images)
+    else:
+        columns: dict[str, Any] = {"codes": codes, "names": np.array(images.names)}
+        if labels is not None:
+            columns |= {"labels": np.asarray(labels), "label_names": np.array(images.label_names)}
+        np.savez_compressed(out, **columns)
+    title = f"{len(codes)} codes of {codes.shape[1]} numbers"
+    picture = pictures.latent_map(codes, labels, images.label_names, title=title)
+    _say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
+
+
+def evaluate(arguments: argparse.Namespace) -> None:
+    """`tfvae evaluate`: figures with their protocol."""
+    run = open_run(arguments.run)
+    if arguments.out:
+        _place(arguments.out, arguments.out, (".json",))
+    model = run.load_model()
+    images = _images(run, model, arguments.source)
+    config = run.prepared_like(model)
+    figures = measure(
+        model,
+        images,
+        data_config=config,
+        batch_size=arguments.batch_size,
+        seed=arguments.seed,
+        progress=_progress if sys.stderr.isatty() else None,
+    )
+    source = arguments.source or "held-out images of the run"
+    print(f"{run.path} on {source}: {figures['protocol']['images']} images")
+    for name, unit in UNITS.items():
+        if name in figures:
+            print(f"  {name:<13}{figures[name]:>12.4f}  {unit}".rstrip())
+    print("  " + ", ".join(f"{key} {value}" for key, value in figures["protocol"].items() if key != "images"))
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        facts = {"run": str(run.path), "source": source, **figures}
+        arguments.out.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+        _say(arguments.out)
+
+
+UNITS = {
+    "elbo": "nats per image, higher is better",
+    "rate": "nats per image",
+    "distortion": "per image, lower is better",
+    "bits_per_dim": "bits per dimension",
+    "psnr": "dB",
+    "ssim": "",
+}
+
+
+def _images(run: Run, model: Any, source: str | None) -> Images:
+    """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
+    if source is None:
+        return _held_out(run)
+    images, refused = load_images(source, like=run.prepared_like(model))
+    _name(refused)
+    if len(images) == 0:
+        raise UserError(f"{source}: no picture in it can be used.")
+    return images
+
+
+def _held_out(run: Run) -> Images:
+    """The images the run was not trained on: its test split, or the validation split where there is none."""
+    splits = load(run.data_config, seed=run.seed)
+    images = splits.test if len(splits.test) else splits.validation
+    if len(images) == 0:
+        raise UserError(f"{run.path}: the run holds out no images. Name a SOURCE.")
+    return images
+
+
+def _name(refused: Sequence[Refusal]) -> None:
+    for refusal in refused:
+        print(f"tfvae: refused {refusal.name}: {refusal.reason}", file=sys.stderr)
+
+
+def _place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[Path, bool]:
+    """Where results go, and whether that is a folder: a path that is one, or has no suffix. Refused before any work."""
+    out = out or default
+    folder = out.is_dir() or not out.suffix
+    if folder and ("" not in suffixes or out.is_file()):
+        raise UserError(f"{out}: -o must be a file ending in {' or '.join(filter(None, suffixes))}.")
+    if not folder and out.suffix.lower() not in suffixes:
+        accepted = " or ".join(suffix or "a folder" for suffix in suffixes)
+        raise UserError(f"{out}: -o cannot end in '{out.suffix}'. Accepted: {accepted}.")
+    existing = next(parent for parent in (out, *out.absolute().parents) if parent.exists())
+    if not os.access(existing, os.W_OK) or not (existing.is_dir() or existing == out):
+        raise UserError(f"{out}: cannot be written ({existing} is {'read-only' if existing.is_dir() else 'a file'}).")
+    return out, folder
+
+
+def _file_names(names: Sequence[str]) -> list[str]:
+    """A distinct PNG file name for each image name; folders in names are kept, ways out of the folder are not."""
+    taken: set[str] = set()
+    files = []
+    for name in names:
+        parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part) for part in re.split(r"[/\\]+", name)]
+        stem = "/".join(part for part in parts if part not in ("", ".", ".."))
+        stem = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", stem) or "image"
+        file, again = f"{stem}.png", 1
+        # Lower case, because a.png and A.png are one file on many disks.
+        while file.lower() in taken or file == "comparison.png":
+            again += 1
+            file = f"{stem}_{again}.png"
+        taken.add(file.lower())
+        files.append(file)
+    return files
+
+
+def _fitted(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """`image` scaled and cropped at the centre to height and width of `shape`."""
+    grey = image.shape[2] == 1
+    fitted = ImageOps.fit(Image.fromarray(image[:, :, 0] if grey else image), (shape[1], shape[0]))
+    return np.asarray(fitted).reshape(shape)
+
+
+def _save_gif(path: Path, images: np.ndarray) -> None:
+    """There and back again, a tenth of a second a picture, without end."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frames = [Image.fromarray(pictures.grid(image[None])) for image in images]
+    frames[0].save(path, save_all=True, append_images=[*frames[1:], *frames[-2:0:-1]], duration=100, loop=0)
+
+
+def _write_csv(path: Path, codes: np.ndarray, images: Images) -> None:
+    labelled = images.labels is not None
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["name", *(["label"] if labelled else []), *(f"z{place}" for place in range(codes.shape[1]))])
+        for index, (name, code) in enumerate(zip(images.names, codes, strict=True)):
+            label = []
+            if images.labels is not None:
+                number = int(images.labels[index])
+                label = [images.label_names[number] if 0 <= number < len(images.label_names) else number]
+            writer.writerow([name, *label, *(f"{value:.8g}" for value in code)])
+
+
+def _progress(done: int, count: int) -> None:
+    print(f"\r{done} of {count} images", end="\n" if done >= count else "", file=sys.stderr, flush=True)
+
+
+def _say(path: Path, more: str = "") -> None:
+    print(f"wrote {path} {more}".rstrip())
