@@ -1,0 +1,34 @@
+"""Run directories with untrained models of a few hundred weights, for tests of what uses a run."""
+
+import keras
+
+import tfvae
+from tfvae.config import write_toml
+from tfvae.data import DataConfig
+
+
+def vector_vae(likelihood="bernoulli"):
+    keras.utils.set_random_seed(1)
+    shape = {"image_shape": (8, 8, 1), "latent_dim": 3, "network": "mlp", "widths": (16,)}
+    return tfvae.VAE(tfvae.Encoder(**shape), tfvae.Decoder(**shape, likelihood=likelihood), seed=0)
+
+
+def autoencoder():
+    keras.utils.set_random_seed(1)
+    shape = {"image_shape": (8, 8, 1), "latent_dim": 3, "network": "mlp", "widths": (16,)}
+    return tfvae.Autoencoder(tfvae.Encoder(**shape, stochastic=False), tfvae.Decoder(**shape))
+
+
+def spatial_vae(channels=1):
+    keras.utils.set_random_seed(1)
+    shape = {"image_shape": (None, None, channels), "latent_dim": 2, "network": "conv", "widths": (4, 4)}
+    return tfvae.VAE(tfvae.Encoder(**shape), tfvae.Decoder(**shape, likelihood="logistic"), seed=0)
+
+
+def write_run(path, model, **data):
+    """A run directory as `training` leaves it, as far as the `tfvae` command reads it."""
+    path.mkdir(parents=True)
+    config = DataConfig(**{"source": "digits", "limit": 60, **data})
+    (path / "config.toml").write_text(write_toml({"data": config}) + "\n[training]\nseed = 0\n", encoding="utf-8")
+    model.save(path / "model.keras")
+    return path
