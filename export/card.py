@@ -122,9 +122,9 @@ def _tensors(work: Export) -> str:
             for name, facts in entries.items():
                 low, high = facts["observed"]
                 shape = image if name == "image" else latent
-                rows.append(
-                    f"| `{signature}` | {side[:-1]} | `{name}` | {shape} | {MEANING[name]} | {low:.2f} … {high:.2f} |"
-                )
+                meaning = MEANING[name].replace("|", r"\|")  # a bare bar would end the cell
+                cells = [f"`{signature}`", side[:-1], f"`{name}`", shape, meaning, f"{low:.2f} … {high:.2f}"]
+                rows.append(f"| {' | '.join(cells)} |")
     text = "## Tensors\n\nAll float32. n is open in the SavedModel and 1 in the `.tflite` files.\n\n" + "\n".join(rows)
     if spatial:
         factor = work.model.factor
@@ -153,8 +153,8 @@ def _calls(work: Export, written: list[str]) -> str:
     if encoder and decoder:
         code = "mean" if work.model.has_prior else "code"
         text += (
-            "\n\nThe `.tflite` files, with `pip install ai-edge-litert`; the other variants are called alike, and so is "
-            "`autoencoder.tflite`, whose signature is `reconstruct`:\n\n"
+            "\n\nThe `.tflite` files, with `pip install ai-edge-litert`; the other variants are called alike, and so "
+            "is `autoencoder.tflite`, whose signature is `reconstruct`:\n\n"
             "```python\nfrom ai_edge_litert.interpreter import Interpreter\n\n"
             f'encoder, decoder = Interpreter("{encoder}"), Interpreter("{decoder}")\n'
             'encode, decode = encoder.get_signature_runner("encode"), decoder.get_signature_runner("decode")\n'
@@ -182,5 +182,5 @@ def _limits(work: Export) -> str:
         + "; codes far outside the values seen are clipped, and pixels come in steps of 1/256.",
     ]
     if work.model.has_prior:
-        limits.append("It memorises little but not nothing: do not train it on images whose people did not agree.")
+        limits.append("What it draws can come close to a training image: treat the files as privately as those images.")
     return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)

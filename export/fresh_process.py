@@ -46,7 +46,7 @@ def main(saved_model, requests, answers):
             for output in outputs[0]:
                 joined = np.concatenate([answer[output].numpy() for answer in outputs])
                 results[f"{case}/{name}/{output}"] = joined
-    np.savez(answers, **results)
+    np.savez(answers, **results)  # type: ignore[arg-type]
     describe = {
         name: {
             "inputs": {key: _tensor(spec) for key, spec in function.structured_input_signature[1].items()},

@@ -1,5 +1,7 @@
 """beta(step): how much the rate weighs at each training step. Pure functions held by small serialisable objects."""
 
+import inspect
+
 import keras
 from keras import ops
 
@@ -79,3 +81,25 @@ class CyclicalBeta(BetaSchedule):
 
     def get_config(self):
         return {"period": self.period, "ratio": self.ratio, "start": self.start, "end": self.end}
+
+
+SCHEDULES = {"linear": LinearBeta, "cyclical": CyclicalBeta}
+
+
+def from_table(table):
+    """A schedule from `{"schedule": "linear", "steps": 1000, …}`, as recipes write it.
+
+    Raises:
+        ValueError: If the schedule is unknown, or takes no such setting.
+    """
+    options = dict(table)
+    name = options.pop("schedule", None)
+    if name not in SCHEDULES:
+        raise ValueError(f"`schedule` must be one of {', '.join(SCHEDULES)}. Received: schedule={name!r}")
+    known = inspect.signature(SCHEDULES[name]).parameters
+    for key, value in options.items():
+        if key not in known or isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise ValueError(f"`{name}` takes the numbers {', '.join(known)}. Received: {key}={value!r}")
+    if missing := [key for key, one in known.items() if one.default is one.empty and key not in options]:
+        raise ValueError(f"`{name}` needs {', '.join(missing)}. Received: {options}")
+    return SCHEDULES[name](**options)

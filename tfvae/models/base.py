@@ -22,7 +22,8 @@ class LatentModel(keras.Model):
     constructor. Images are float32 in [0, 1], shape `(batch, height, width, channels)`.
     """
 
-    has_prior = False
+    has_prior = False  # whether `generate(noise)` draws from a prior
+    stochastic = False  # whether the encoder emits a posterior
 
     def __init__(self, encoder, decoder, **kwargs):
         # Inputs are not cast to half precision here: the likelihood is that of the picture, not of a rounded one.
@@ -45,6 +46,7 @@ class LatentModel(keras.Model):
         self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
         # Steps whose gradients were not finite: they change nothing but these two counts.
         counter = {"shape": (), "initializer": "zeros", "dtype": "int32", "trainable": False}
+        counter["aggregation"] = "only_first_replica"
         self.skipped_steps = self.add_weight(name="skipped_steps", **counter)
         self.skipped_in_a_row = self.add_weight(name="skipped_in_a_row", **counter)
 

@@ -1,12 +1,12 @@
 """The variational autoencoder."""
 
 import keras
+from keras import ops
 
 from tfvae.layers.sampling import GaussianSampler
 from tfvae.models.base import LatentModel
 from tfvae.objectives import free_bits_rate, gaussian_kl_per_unit, sum_per_example
 from tfvae.schedules import BetaSchedule
-from keras import ops
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -43,6 +43,7 @@ class VAE(LatentModel):
     """
 
     has_prior = True
+    stochastic = True
 
     def __init__(self, encoder, decoder, beta=1.0, free_bits=0.0, seed=None, **kwargs):
         super().__init__(encoder, decoder, **kwargs)

@@ -1,0 +1,1 @@
+"""The training program: images in, run directory out. `python -m training --help`."""

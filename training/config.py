@@ -1,0 +1,145 @@
+"""What a run is: four sections, read from a recipe and `--set`, written whole into the run directory."""
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tfvae.config import read_section, read_toml, write_toml
+from tfvae.data import DataConfig
+from tfvae.errors import UserError, did_you_mean
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The `[model]` section."""
+
+    kind: str = "vae"  # a name in tfvae.MODELS
+    network: str = "conv"  # a name in tfvae.networks.NETWORKS
+    latent: Literal["vector", "spatial"] = "vector"
+    latent_dim: int = 32  # units of a vector latent, channels of a spatial one
+    widths: tuple[int, ...] = (32, 64)  # fine to coarse; the decoder mirrors them
+    hidden: int = 256  # units between a convolutional network and a vector latent
+    dropout: float = 0.0
+    likelihood: str = "bernoulli"  # a name in tfvae.likelihoods.LIKELIHOODS
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The `[training]` section."""
+
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    decay: Literal["constant", "cosine"] = "constant"  # cosine ends at a hundredth of `learning_rate`
+    warmup_steps: int = 0  # steps in which the learning rate rises from zero
+    clip_norm: float = 0.0  # ceiling of the global gradient norm; 0 = none
+    ema: float = 0.0  # momentum of the average of the weights that is evaluated and kept; 0 = none
+    patience: int = 0  # epochs without a better validation loss before stopping; 0 = never
+    seed: int = 0
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    jit: bool = False  # compile the step with XLA
+    steps_per_execution: int = 1
+    strategy: Literal["none", "mirrored"] = "none"
+    checkpoint_minutes: float = 5.0  # at most this much work is lost; there is one at every epoch, too
+    max_skipped_steps: int = 100  # steps in a row whose gradients are not finite, before the run gives up
+
+    def __post_init__(self):
+        positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution", "max_skipped_steps")
+        for name in (field.name for field in dataclasses.fields(self)):
+            value = getattr(self, name)
+            if name in positive and value <= 0:
+                raise UserError(f"training.{name} must be positive. Received: {value}.")
+            if not isinstance(value, (str, bool)) and value < 0:
+                raise UserError(f"training.{name} must not be negative. Received: {value}.")
+        if self.ema >= 1:
+            raise UserError(f"training.ema must be in [0, 1). Received: {self.ema}.")
+        if self.strategy == "mirrored" and (self.jit or self.steps_per_execution > 1):
+            raise UserError(
+                "training.strategy 'mirrored' works with neither jit nor steps_per_execution above 1 "
+                f"(Keras 20582). Received: jit={self.jit}, steps_per_execution={self.steps_per_execution}."
+            )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run, complete: `config.toml` alone repeats it.
+
+    `objective` holds the settings of the model's constructor beside its parts, as a table: `beta`, `free_bits`, …
+    """
+
+    data: DataConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: dict[str, Any] = field(default_factory=dict)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def toml(self) -> str:
+        text = write_toml({"data": self.data, "model": self.model, "training": self.training})
+        return text + "\n" + _table("objective", self.objective)
+
+
+Tables = dict[str, dict[str, Any]]
+SECTIONS = ("data", "model", "objective", "training")
+
+
+def read_config(tables: Tables, where: str) -> RunConfig:
+    """Checked sections. Raises `UserError` for whatever a section cannot have."""
+    for name in tables:
+        if name not in SECTIONS:
+            hint = did_you_mean(name, SECTIONS)
+            raise UserError(f"{where}: unknown section [{name}].{hint} Known sections: {', '.join(SECTIONS)}.")
+        if not isinstance(tables[name], dict):
+            raise UserError(f"{where}: '{name}' must be a section. Received: {tables[name]!r}.")
+    if "source" not in tables.get("data", {}):
+        raise UserError(f"{where}: no data. Accepted: --data digits, tfds:NAME, a folder of images, .npz, .npy or a film.")
+    return RunConfig(
+        data=read_section(DataConfig, tables["data"], f"{where} [data]"),
+        model=read_section(ModelConfig, tables.get("model", {}), f"{where} [model]"),
+        objective=tables.get("objective", {}),
+        training=read_section(TrainingConfig, tables.get("training", {}), f"{where} [training]"),
+    )
+
+
+def read_recipe(name: str) -> Tables:
+    """The tables of a recipe, by the name of a file in `training/recipes` or by path."""
+    path = Path(name)
+    if path.suffix == ".toml":
+        return read_toml(path)
+    known = sorted(recipe.stem for recipe in RECIPES.glob("*.toml"))
+    if name not in known:
+        raise UserError(
+            f"--recipe: no recipe '{name}'.{did_you_mean(name, known)} Known recipes: {', '.join(known)}; or a .toml file."
+        )
+    return read_toml(RECIPES / f"{name}.toml")
+
+
+def parse_setting(text: str) -> tuple[str, str, Any]:
+    """`section.key=value` as its three parts; the value is TOML, and a bare word is a string."""
+    name, equals, value = text.partition("=")
+    section, dot, key = name.strip().partition(".")
+    if not equals or not dot or not key:
+        raise UserError(f"--set: expected section.key=value. Received: {text!r}.")
+    try:
+        return section, key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return section, key, value.strip()
+
+
+def merge(*layers: Tables) -> Tables:
+    """Sections merged key by key; later layers win."""
+    merged: Tables = {}
+    for tables in layers:
+        for section, table in tables.items():
+            if isinstance(table, dict) and isinstance(merged.get(section, {}), dict):
+                merged[section] = {**merged.get(section, {}), **table}
+            else:
+                merged[section] = table
+    return merged
+
+
+def _table(name: str, table: dict[str, Any]) -> str:
+    fields = dataclasses.make_dataclass(name, [(key, Any) for key in table])
+    return write_toml({name: fields(**table)})

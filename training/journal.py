@@ -1,0 +1,115 @@
+"""What a run says while it goes: progress lines, metrics.csv, TensorBoard events, sample grids."""
+
+import csv
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfvae.pictures import grid, reconstruction_picture, save_png
+
+SAMPLES = 64
+
+
+class Journal:
+    """Writes the story of a run into its directory and onto the terminal.
+
+    Args:
+        path: The run directory.
+        total_steps: Steps until the end.
+        batch_size: Images in a step.
+        step: Where this session starts; rows of later epochs, left by a killed session, are dropped.
+    """
+
+    def __init__(self, path: Path, total_steps: int, batch_size: int, epoch: int, step: int):
+        self.csv_path = path / "metrics.csv"
+        self.samples = path / "samples"
+        self.total_steps, self.batch_size = total_steps, batch_size
+        self.rows = [row for row in read_rows(self.csv_path) if int(row["epoch"]) <= epoch]
+        self.events = tf.summary.create_file_writer(str(path / "tensorboard"))
+        self.first_step, self.start = step, time.monotonic()
+        self.shown = 0.0
+
+    def progress(self, epoch: str, step: int, logs: dict[str, Any]) -> None:
+        """A line that is overwritten on a terminal, once a second; silent when the output is a file."""
+        now = time.monotonic()
+        if not sys.stdout.isatty() or now - self.shown < 1:
+            return
+        self.shown = now
+        print(f"\r\x1b[K{epoch}  {_figures(logs)}  {self.pace(step)}", end="", flush=True)
+
+    def pace(self, step: int) -> str:
+        """Images per second since the session began, and the time left at that rate."""
+        seconds = max(time.monotonic() - self.start, 1e-9)
+        rate = (step - self.first_step) / seconds
+        left = (self.total_steps - step) / rate if rate else float("inf")
+        return f"{rate * self.batch_size:,.0f} images/s, {duration(left)} left"
+
+    def epoch(self, epoch: int, name: str, step: int, row: dict[str, float], note: str = "") -> None:
+        """One row of metrics.csv, its events, and a line."""
+        self.rows.append({"epoch": epoch, "step": step, **row})
+        # Written whole each time: a killed run never leaves half a row.
+        temporary = self.csv_path.with_suffix(".part")
+        with open(temporary, "w", newline="") as file:
+            writer = csv.DictWriter(file, fieldnames=list(self.rows[-1]))
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(temporary, self.csv_path)
+        with self.events.as_default():
+            for key, value in row.items():
+                tf.summary.scalar(key, value, step=step)
+        self.events.flush()
+        clear = "\r\x1b[K" if sys.stdout.isatty() else ""
+        print(f"{clear}{name}  {_figures(row)}  {self.pace(step)}{note}", flush=True)
+
+    def picture(self, name: str, step: int, pixels: np.ndarray) -> None:
+        save_png(self.samples / f"{name}.png", pixels)
+        with self.events.as_default():
+            tf.summary.image("samples", pixels[None], step=step)
+
+
+def sample_picture(model: Any, images: np.ndarray, seed: int) -> np.ndarray:
+    """Draws from fixed latents, so that the grids of all epochs compare; a model without a prior rebuilds `images`."""
+    if not model.has_prior:
+        return reconstruction_picture(images[:8], np.asarray(model.reconstruct(images[:8])["image"]))
+    shape = model.latent_shape
+    count = SAMPLES
+    if shape[0] is None:
+        height, width = (-(-side // model.factor) for side in images.shape[1:3])
+        shape, count = (height, width, shape[-1]), 16
+    noise = np.random.default_rng(seed).standard_normal((count, *shape)).astype("float32")
+    return grid(np.asarray(model.generate(noise)["image"]))
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.csv; empty when there is none yet."""
+    if not path.is_file():
+        return []
+    with open(path, newline="") as file:
+        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+
+
+def duration(seconds: float) -> str:
+    """`1 h 02 min`, `3 min 20 s`, `12 s`."""
+    if not np.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _number(text: str) -> float | int:
+    return int(text) if text.isdigit() else float(text)
+
+
+def _figures(row: dict[str, Any]) -> str:
+    shown = [key for key in ("elbo", "distortion", "rate", "val_elbo", "val_distortion") if key in row]
+    if row.get("rate") == 0 and "distortion" in row:
+        shown = [key for key in shown if "elbo" not in key and key != "rate"]
+    return "  ".join(f"{key} {float(row[key]):.2f}" for key in shown)

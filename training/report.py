@@ -1,0 +1,170 @@
+"""report.json and report.md: what was learnt, from what, how well, at what cost; with its pictures."""
+
+import json
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvae.applications.embed import embed
+from tfvae.data import Images, Splits, evaluation_batches
+from tfvae.evaluation import evaluate
+from tfvae.pictures import latent_map, learning_curves, reconstruction_picture, save_png
+from training.config import RunConfig
+from training.journal import duration, read_rows, sample_picture
+from training.loop import Progress
+
+UNITS = {
+    "elbo": ("ELBO", "nats per image, higher is better"),
+    "rate": ("rate", "KL(q(z|x) ‖ p(z)), nats per image"),
+    "distortion": ("distortion", "−log p(x|z), nats per image"),
+    "bits_per_dim": ("bits per dim", "code length of one pixel value"),
+    "psnr": ("PSNR", "dB, reconstructions of held-out images"),
+    "ssim": ("SSIM", "1 is equal"),
+}
+MAP_IMAGES = 2000
+
+
+def write(
+    path: Path, config: RunConfig, splits: Splits, progress: Progress, reasons: list[str], weights: int
+) -> dict[str, Any]:
+    """Measures `path/model.keras` on the test images and writes both reports; returns the figures."""
+    model = keras.saving.load_model(path / "model.keras", compile=False)
+    figures = evaluate(
+        model,
+        splits.test,
+        data_config=config.data,
+        batch_size=config.training.batch_size,
+        seed=config.training.seed,
+    )
+    protocol = figures.pop("protocol")
+    rows = read_rows(path / "metrics.csv")
+    facts = {
+        "data": {
+            "source": config.data.source,
+            "description": splits.description,
+            "train": len(splits.train),
+            "validation": len(splits.validation),
+            "test": len(splits.test),
+            "refused": [{"name": refusal.name, "reason": refusal.reason} for refusal in splits.refused],
+        },
+        "chosen": reasons,
+        "test": figures,
+        "protocol": protocol,
+        "training": {
+            "weights": weights,
+            "epochs": progress.epoch,
+            "best_epoch": progress.best_epoch,
+            "steps": progress.step,
+            "seconds": round(progress.seconds, 1),
+            "images_per_second": round(progress.images / max(progress.seconds, 1e-9), 1),
+            "skipped_steps": int(rows[-1]["skipped"]) if rows else 0,
+            "devices": [device.name for device in tf.config.list_logical_devices()],
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("tfvae", "tensorflow", "keras", "numpy", "pillow")},
+        },
+    }
+    pictures = _pictures(path, model, config, splits, rows)
+    (path / "report.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    (path / "report.md").write_text(_markdown(path.name, config, facts, pictures), encoding="utf-8")
+    return figures
+
+
+def _pictures(path: Path, model: Any, config: RunConfig, splits: Splits, rows: list[dict]) -> dict[str, str]:
+    """Writes the pictures; file name by caption."""
+    seed = config.training.seed
+    batches = evaluation_batches(splits.test, 16, seed=seed, config=config.data)
+    shown: list[np.ndarray] = []
+    for batch in batches:  # Several, as images of unequal sizes come one by one.
+        shown.extend(batch.numpy())
+        if len(shown) >= 16:
+            break
+    shown = shown[:16] if shown[0].shape[0] <= 128 else shown[:6]
+    rebuilt = [np.asarray(model.reconstruct(image[None])["image"])[0] for image in shown]
+    columns = 8 if shown[0].shape[0] <= 128 else 3
+    save_png(path / "reconstructions.png", reconstruction_picture(shown, rebuilt, columns))
+    pictures = {"Held-out images, their reconstructions, and the difference": "reconstructions.png"}
+    if model.has_prior:
+        first = next(iter(evaluation_batches(splits.test, 8, seed=seed, config=config.data, crop=config.data.crop)))
+        save_png(path / "samples.png", sample_picture(model, first.numpy(), seed))
+        pictures["Draws from the prior: pictures that never existed"] = "samples.png"
+    if rows:
+        save_png(path / "curves.png", learning_curves(rows))
+        pictures["Learning curves"] = "curves.png"
+    if len(splits.test) > 2:
+        chosen = splits.test.take(np.arange(min(MAP_IMAGES, len(splits.test))))
+        codes = embed(model, _whole(chosen, config))
+        title = f"codes of {len(chosen):,} held-out images"
+        save_png(path / "latent_map.png", latent_map(codes, chosen.labels, chosen.label_names, title))
+        pictures["Where the codes of held-out images lie"] = "latent_map.png"
+    return pictures
+
+
+def _whole(images: Images, config: RunConfig) -> list[np.ndarray]:
+    return [image for batch in evaluation_batches(images, 64, config=config.data) for image in batch.numpy()]
+
+
+def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dict[str, str]) -> str:
+    data, training, test = facts["data"], facts["training"], facts["test"]
+    source = data["source"]
+    lines = [
+        f"# {name}",
+        "",
+        f"A {config.model.kind} ({config.model.network}, {config.model.latent} latent of {config.model.latent_dim}, "
+        f"{config.model.likelihood} likelihood, {training['weights']:,} weights) trained on `{source}`.",
+        "",
+        f"{data['description']}. {training['epochs']} epochs, {training['steps']:,} steps, "
+        f"{duration(training['seconds'])} at {training['images_per_second']:,.0f} images/s; "
+        f"epoch {training['best_epoch']} was the best and is kept in `model.keras`.",
+        "",
+    ]
+    if facts["chosen"]:
+        lines += ["Chosen by looking at the data:", "", *(f"- {reason}" for reason in facts["chosen"]), ""]
+    lines += ["## On held-out images", "", "| figure | value | meaning |", "| --- | ---: | --- |"]
+    for key, (label, meaning) in UNITS.items():
+        if key in test:
+            lines.append(f"| {label} | {test[key]:.4g} | {meaning.replace('|', chr(92) + '|')} |")
+    protocol = facts["protocol"]
+    lines += [
+        "",
+        f"Measured on {protocol['images']:,} test images, seed {protocol['seed']}, "
+        f"{'pixels binarised by a Bernoulli draw' if protocol['binarised'] else 'grey levels as they are'}, "
+        "one posterior sample an image for the ELBO, the posterior mean for PSNR and SSIM.",
+        "",
+        "## Pictures",
+        "",
+    ]
+    for caption, file in pictures.items():
+        lines += [f"**{caption}**", "", f"![{caption}]({file})", ""]
+    if training["skipped_steps"]:
+        lines += [f"{training['skipped_steps']} steps had gradients that were not finite, and were skipped.", ""]
+    if data["refused"]:
+        lines += [f"## {len(data['refused']):,} files were refused", "", "| file | reason |", "| --- | --- |"]
+        lines += [f"| {_cell(refusal['name'])} | {_cell(refusal['reason'])} |" for refusal in data["refused"]]
+        lines.append("")
+    lines += [
+        "## Again",
+        "",
+        "`config.toml` holds every setting. With it, from a clone:",
+        "",
+        "```sh",
+        "python -m training --recipe config.toml --out again",
+        "```",
+        "",
+        "Use it: `tfvae generate .`, `tfvae reconstruct . PICTURES`, `tfvae interpolate . A B`; "
+        "take it along: `python -m export .`",
+        "",
+        ", ".join(f"{key} {value}" for key, value in facts["versions"].items()),
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")

@@ -1,0 +1,134 @@
+"""One run from its settings to its report."""
+
+import dataclasses
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+from tfvae.config import read_toml
+from tfvae.data import Splits, load
+from tfvae.errors import UserError
+from training import build, choose, report
+from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe
+from training.journal import duration
+from training.loop import Stopped, train
+
+CONFIG = "config.toml"
+
+
+def start(data: str | None, recipe: str | None, settings: list[str], training: dict[str, Any], out: Path | None) -> None:
+    """A new run: settings from the recipe (or chosen from the data), then `--data`, `--set` and the flags."""
+    asked: Tables = merge(*({section: {key: value}} for section, key, value in map(parse_setting, settings)))
+    asked = merge({"data": {"source": data}} if data else {}, asked, {"training": training} if training else {})
+    where = f"recipe {recipe}" if recipe else "command line"
+    tables = merge(read_recipe(recipe) if recipe else {}, asked)
+    config = read_config(tables, where)  # Everything a person wrote is checked before anything is read.
+    build.check_model(config.model, config.objective)
+    path = _new_directory(out, recipe or _name_of(config.data.source))
+    reasons: list[str] = []
+    if not recipe:
+        chosen, reasons = choose.choose_shape(config.data, config.training.seed)
+        tables = merge(chosen, asked)
+        config = read_config(tables, where)
+    splits = _load(config, path)
+    if not recipe:
+        likelihood, why = choose.choose_likelihood(splits.train)
+        epochs, why_epochs = choose.choose_epochs(len(splits.train), config.training.batch_size)
+        reasons += why + why_epochs
+        config = read_config(merge(chosen, likelihood, epochs, asked), where)
+        print("no recipe, so these were chosen (--set overrides):")
+        for reason in reasons:
+            print(f"  - {reason}")
+    config = _complete(config, splits)
+    _execute(config, splits, path, reasons, resume=False)
+
+
+def resume(path: Path, epochs: int | None) -> None:
+    """The run at `path`, from its newest checkpoint; it may be given more epochs."""
+    if not (path / CONFIG).is_file():
+        raise UserError(f"{path}: no run directory (no {CONFIG} in it), so nothing to resume.")
+    config = read_config(read_toml(path / CONFIG), str(path / CONFIG))
+    if epochs is not None:
+        config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+    _execute(config, _load(config, path), path, [], resume=True)
+
+
+def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], resume: bool) -> None:
+    total_steps = config.training.epochs * max(1, len(splits.train) // config.training.batch_size)
+    with build.scope(config.training):
+        model = build.build_model(config, _image_shape(config, splits))
+        build.compile_model(model, config.training, total_steps)
+        path.mkdir(parents=True, exist_ok=True)
+        (path / CONFIG).write_text(config.toml(), encoding="utf-8")
+        weights = sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables)
+        print(f"model: {config.model.kind}, {config.model.network}, {weights:,} weights; run directory: {path}")
+        began = time.monotonic()
+        try:
+            progress = train(model, splits, config, path, resume)
+        except Stopped as stopped:
+            print(f"{stopped}; continue with: python -m training --out {path} --resume")
+            raise KeyboardInterrupt from stopped
+    print(f"trained in {duration(time.monotonic() - began)}; best epoch {progress.best_epoch}; measuring …", flush=True)
+    figures = report.write(path, config, splits, progress, reasons, weights)
+    print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in figures.items() if isinstance(value, float))}")
+    print(f"report: {path / 'report.md'}")
+
+
+def _load(config: RunConfig, path: Path) -> Splits:
+    # Read before the run directory exists, so a source that cannot be read leaves none behind.
+    splits = load(config.data, seed=config.training.seed, progress=None)
+    print(splits.description)
+    for refusal in splits.refused[:10]:
+        print(f"  refused {refusal.name}: {refusal.reason}")
+    if len(splits.refused) > 10:
+        print(f"  … and {len(splits.refused) - 10:,} more, all named in {path / 'report.json'}")
+    return splits
+
+
+def _complete(config: RunConfig, splits: Splits) -> RunConfig:
+    """The config with the sizes the data turned out to have, so that it alone repeats the run."""
+    data = config.data
+    if not data.channels:
+        data = dataclasses.replace(data, channels=splits.train.channels)
+    if config.model.latent == "vector":
+        size = splits.train.common_size
+        if size is None:
+            raise UserError(
+                "data: the pictures have unequal sizes, and a vector latent needs one. "
+                "Accepted: --set data.height=64 --set data.width=64, or --set model.latent=spatial."
+            )
+        if data.crop:
+            size = (data.crop, data.crop)
+        data = dataclasses.replace(data, height=size[0], width=size[1]) if not data.crop else data
+    source = Path(data.source)
+    if source.exists():
+        # A run is opened from other folders, too.
+        data = dataclasses.replace(data, source=str(source.resolve()))
+    return dataclasses.replace(config, data=data)
+
+
+def _image_shape(config: RunConfig, splits: Splits) -> tuple[int, int, int]:
+    height, width = (config.data.crop,) * 2 if config.data.crop else (config.data.height, config.data.width)
+    return height, width, splits.train.channels
+
+
+def _new_directory(out: Path | None, name: str) -> Path:
+    """`out`, which must hold no run; or the first of runs/NAME, runs/NAME-2, … that is free."""
+    if out is None:
+        candidates = (Path("runs") / (name if n == 1 else f"{name}-{n}") for n in range(1, 10_000))
+        return next(path for path in candidates if not path.exists())
+    if out.is_file():
+        raise UserError(f"--out: {out} is a file. Accepted: a folder that is new or empty.")
+    if (out / CONFIG).is_file():
+        raise UserError(f"--out: {out} holds a run already. Add --resume to continue it, or name another folder.")
+    if out.is_dir() and any(out.iterdir()):
+        raise UserError(f"--out: {out} is not empty. Accepted: a folder that is new or empty.")
+    return out
+
+
+def _name_of(source: str) -> str:
+    stem = source.split(":", 1)[1] if source.startswith("tfds:") else Path(source.rstrip("/")).stem
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "run"
+
+
