@@ -1,0 +1,21 @@
+"""Where images come from and how they become batches."""
+
+from tfvae.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from tfvae.data.config import AUGMENTATIONS, DataConfig
+from tfvae.data.images import Images, Refusal
+from tfvae.data.loading import Splits, Survey, load, load_images, look
+
+__all__ = [
+    "AUGMENTATIONS",
+    "DataConfig",
+    "Images",
+    "Refusal",
+    "Splits",
+    "Survey",
+    "evaluation_batches",
+    "load",
+    "load_images",
+    "look",
+    "steps_per_epoch",
+    "training_batches",
+]

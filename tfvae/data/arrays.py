@@ -1,0 +1,143 @@
+"""Images that are arrays already: scikit-learn's digits, `.npy` and `.npz` files."""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from tfvae.data.gathering import Gathering, chosen
+from tfvae.errors import UserError, did_you_mean
+
+IMAGE_KEYS = ("x", "images", "image", "data", "X", "imgs", "pixels", "arr_0")
+LABEL_KEYS = ("y", "labels", "label", "targets", "target", "Y")
+BLOCK = 4096  # images converted at once
+
+
+def gather_digits(into: Gathering, limit: int, seed: int) -> None:
+    """scikit-learn's 1,797 digits, 8x8x1; their 17 grey levels 0 … 16 become 0 … 255."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    keep = chosen(len(digits.images), limit, seed)
+    pixels = np.rint(digits.images[keep] * (255 / 16)).astype(np.uint8)[..., None]
+    into.label_names = [str(digit) for digit in range(10)]
+    into.add_block(pixels, [f"digits/{index:04d}" for index in keep], digits.target[keep])
+    into.progress(len(keep), len(keep))
+    into.description = f"{len(keep):,} of scikit-learn's digits"
+
+
+def gather_array_file(path: Path, into: Gathering, limit: int, seed: int) -> None:
+    """A `.npy` file of images, or an `.npz` file whose keys say which arrays are images, labels and splits."""
+    tables = _open(path)
+    parts = _parts(path, tables)
+    scale = _scale(path, [tables[images] for _, images, _ in parts])
+    total = sum(len(tables[images]) for _, images, _ in parts)
+    several = len(parts) > 1
+    done = 0
+    for part, images, labels in parts:
+        array = tables[images]
+        keep = chosen(len(array), limit, seed)
+        classes = None if labels is None else _labels(path, labels, tables[labels], len(array), into)
+        for start in range(0, len(keep), BLOCK):
+            rows = keep[start : start + BLOCK]
+            block = scale(np.asarray(array[rows]))
+            names = [f"{path.stem}/{images + '/' if several else ''}{row:06d}" for row in rows]
+            into.add_block(block, names, None if classes is None else classes[rows], part)
+            done += len(rows)
+            into.progress(done, total)
+    into.description = f"{done:,} images of file '{path.name}'"
+
+
+def _open(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file by name. A `.npy` file is mapped, so that it need not fit into RAM."""
+    try:
+        if path.suffix.lower() == ".npy":
+            return {"x": np.load(path, mmap_mode="r", allow_pickle=False)}
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise UserError(f"data.source: '{path}' is no readable array file ({reason}).") from error
+
+
+def _parts(path: Path, tables: dict[str, np.ndarray]) -> list[tuple[str, str, str | None]]:
+    """Which arrays are what: (part, key of the images, key of the labels or None)."""
+    found = []
+    for part, aliases in {"train": ("train",), "validation": ("validation", "valid", "val"), "test": ("test",)}.items():
+        for alias in aliases:
+            images = _first(tables, [name for key in IMAGE_KEYS for name in (f"{key}_{alias}", f"{alias}_{key}")])
+            if images:
+                labels = [name for key in LABEL_KEYS for name in (f"{key}_{alias}", f"{alias}_{key}")]
+                found.append((part, images, _first(tables, labels)))
+                break
+    if any(part == "train" for part, _, _ in found):
+        return found
+    images = _first(tables, list(IMAGE_KEYS))
+    if images is None and len(tables) == 1:
+        images = next(iter(tables))
+    if images is None:
+        hints = (did_you_mean(key, IMAGE_KEYS) for key in tables)
+        hint = next((hint for hint in hints if hint), "")
+        raise UserError(
+            f"data.source: '{path}' does not say which array holds the images. Received keys: "
+            f"{', '.join(tables) or 'none'}.{hint} Accepted: one array, or {', '.join(IMAGE_KEYS[:4])}, x_train and x_test."
+        )
+    return [("train", images, _first(tables, list(LABEL_KEYS)))]
+
+
+def _first(tables: dict[str, np.ndarray], names: list[str]) -> str | None:
+    return next((name for name in names if name in tables), None)
+
+
+def _scale(path: Path, arrays: list[np.ndarray]):
+    """The function that brings blocks of these arrays to uint8 `(n, height, width, 1, 3 or 4)`."""
+    for array in arrays:
+        shape_ok = array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4))
+        if not shape_ok or 0 in array.shape:
+            raise UserError(
+                f"data.source: '{path}' must hold images of shape (n, height, width) or (n, height, width, 1, 3 or 4). "
+                f"Received: {array.shape}."
+            )
+        if array.dtype.kind not in "buif":
+            raise UserError(f"data.source: '{path}' must hold numbers. Received: {array.dtype}.")
+    low, high = _range(arrays)
+    kind = arrays[0].dtype
+    if not np.isfinite([low, high]).all() or low < 0 or high > 65535 or (kind.kind == "f" and high > 255):
+        raise UserError(
+            f"data.source: '{path}' must hold values within [0, 1], [0, 255] or 16 bit integers. "
+            f"Received: {low:g} to {high:g}."
+        )
+    white = next(white for white in (1, 255, 65535) if high <= white)  # 0/1 integers are black and white
+
+    def scale(block: np.ndarray) -> np.ndarray:
+        if white != 255 or block.dtype != np.uint8:
+            block = np.rint(block.astype(np.float32) * np.float32(255 / white)).astype(np.uint8)
+        return block[..., None] if block.ndim == 3 else block
+
+    return scale
+
+
+def _range(arrays: list[np.ndarray]) -> tuple[float, float]:
+    """Least and greatest value over all arrays, block by block; NaN anywhere makes both NaN."""
+    limits = [(float(np.min(block)), float(np.max(block))) for array in arrays for block in _blocks(array)]
+    lows, highs = zip(*limits, strict=True)
+    return float(np.min(lows)), float(np.max(highs))
+
+
+def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    return (np.asarray(array[start : start + BLOCK]) for start in range(0, len(array), BLOCK))
+
+
+def _labels(path: Path, key: str, values: np.ndarray, count: int, into: Gathering) -> np.ndarray:
+    """Class numbers 0 … of labels that may be numbers or text; their names go into `into.label_names`."""
+    if values.size != count:
+        raise UserError(
+            f"data.source: '{path}' has {values.size:,} labels in '{key}' for {count:,} images; one each is accepted."
+        )
+    words = [str(value) for value in values.reshape(-1)]
+    numbers = values.dtype.kind in "iub"
+    new = set(words) - set(into.label_names)
+    into.label_names += sorted(new, key=int if numbers and values.dtype.kind != "b" else str)
+    where = {word: index for index, word in enumerate(into.label_names)}
+    return np.array([where[word] for word in words], np.int64)

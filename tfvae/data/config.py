@@ -1,0 +1,70 @@
+"""The `[data]` section of a recipe: where images come from and how they are prepared."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from tfvae.errors import UserError, did_you_mean
+
+AUGMENTATIONS = ("flip", "flip_vertical", "shift", "rotate", "colour")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Images and their preparation; every value is checked when it is made.
+
+    Raises:
+        UserError: a value that means nothing (a negative size, an even median window, an unknown augmentation, …).
+    """
+
+    source: str  # "digits" | "tfds:NAME" | folder | file.npz | file.npy | film | one picture
+    height: int = 0  # pixels; 0 = from the data (or, for spatial latents, each picture's own size)
+    width: int = 0
+    channels: int = 0  # 1 or 3; 0 = 3 when any picture is coloured, else 1 (equal red, green and blue are grey)
+    fit: Literal["crop", "resize"] = "crop"  # to height x width: scale and cut the centre out, or stretch
+    max_side: int = 1024  # pictures kept at their own size are reduced to this longer side
+    max_pixels: int = 64_000_000  # larger pictures are refused before they are decoded (decompression bombs)
+    binarize: bool = False  # Bernoulli draws of the grey value, fresh in every epoch ("dynamic binarisation")
+    crop: int = 0  # side of the random crops of training, in pixels; 0 = whole images
+    denoise: int = 0  # side of a median filter in pixels (odd), applied once, at load
+    contrast: float = 0.0  # per cent of the pixels clipped at each end when contrast is stretched at load; 0 = off
+    augment: tuple[str, ...] = ()  # of AUGMENTATIONS
+    validation: float = 0.1  # below 1 a fraction, from 1 on a number of images
+    test: float = 0.1  # likewise; ignored when the source has an official test split
+    manual_dir: str = ""  # tfds: raw files under their original names, no network
+    limit: int = 0  # at most so many images; 0 = all
+
+    def __post_init__(self) -> None:
+        for name in ("height", "width", "crop", "limit"):
+            _check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
+        for name in ("max_side", "max_pixels"):
+            _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
+        if not self.source:
+            raise UserError("data.source is empty. Accepted: digits, tfds:NAME, a folder, an .npz or .npy file, a film.")
+        if (self.height == 0) != (self.width == 0):
+            raise UserError(
+                f"data: height and width are given together or not at all. "
+                f"Received: height={self.height}, width={self.width}."
+            )
+        _check(self.channels in (0, 1, 3), "channels", self.channels, "0 (from the data), 1 or 3")
+        _check(self.fit in ("crop", "resize"), "fit", self.fit, "crop or resize")
+        if self.height and self.crop > min(self.height, self.width):
+            raise UserError(f"data.crop must fit into {self.height}x{self.width} pixels. Received: {self.crop}.")
+        odd = self.denoise == 0 or (self.denoise > 0 and self.denoise % 2 == 1)
+        _check(odd, "denoise", self.denoise, "0 (off) or an odd number of pixels")
+        _check(0 <= self.contrast < 50, "contrast", self.contrast, "per cent from 0 (off) to below 50")
+        for name in self.augment:
+            if name not in AUGMENTATIONS:
+                raise UserError(
+                    f"data.augment: unknown augmentation '{name}'.{did_you_mean(name, AUGMENTATIONS)} "
+                    f"Accepted: {', '.join(AUGMENTATIONS)}."
+                )
+        for name in ("validation", "test"):
+            share = getattr(self, name)
+            whole = share >= 1 and float(share).is_integer() if math.isfinite(share) else False
+            _check(0 <= share < 1 or whole, name, share, "a fraction below 1 or a whole number of images")
+
+
+def _check(holds: bool, name: str, value: object, accepted: str) -> None:
+    if not holds:
+        raise UserError(f"data.{name} must be {accepted}. Received: {value!r}.")

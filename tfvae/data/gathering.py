@@ -1,0 +1,81 @@
+"""What every source fills: prepared images, the official split they belong to, and what was refused."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfvae.data.config import DataConfig
+from tfvae.data.images import Images, ImagesWriter, Refusal, with_channels, without_false_colour
+from tfvae.data.reading import Preparation, prepare
+
+Progress = Callable[[int, int], None]
+PARTS = ("train", "validation", "test")
+
+
+class Gathering:
+    """Receives images from a source, prepares those that are not yet, and hands them over as `Images`.
+
+    Args:
+        config: Sizes, channels and filters.
+        cache_dir: Folder of the pixels when they are too many for RAM.
+        progress: Called with (done, total) as images arrive; total is 0 while unknown.
+    """
+
+    def __init__(self, config: DataConfig, cache_dir: Path | None = None, progress: Progress | None = None):
+        self.config = config
+        self.how = preparation(config)
+        self.writer = ImagesWriter(cache_dir)
+        self.progress = progress or (lambda done, total: None)
+        self.parts: list[int] = []  # index into PARTS, one an image
+        self.refused: list[Refusal] = []
+        self.label_names: list[str] = []
+        self.description = ""
+        self.in_order = False  # neighbours resemble each other, as in a film
+
+    def add_prepared(self, pixels: np.ndarray, name: str, label: int = -1, part: str = "train") -> None:
+        """One image that went through `reading.prepare`."""
+        self.writer.add(pixels, name, label)
+        self.parts.append(PARTS.index(part))
+
+    def add_block(
+        self, pixels: np.ndarray, names: Sequence[str], labels: Sequence[int] | None = None, part: str = "train"
+    ) -> None:
+        """uint8 images of one size, `(n, height, width, 1, 3 or 4)`, not yet prepared."""
+        pixels = with_channels(pixels, self.how.channels)
+        if self._is_ready(pixels.shape[1], pixels.shape[2]):
+            self.writer.add_block(without_false_colour(pixels), names, labels)
+        else:
+            for index, image in enumerate(pixels):
+                plain = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
+                self.writer.add(prepare(plain, self.how), names[index], -1 if labels is None else labels[index])
+        self.parts += [PARTS.index(part)] * len(pixels)
+
+    def refuse(self, name: str, reason: str) -> None:
+        self.refused.append(Refusal(name, reason))
+
+    def finish(self) -> Images:
+        return self.writer.finish(self.config.channels, self.label_names)
+
+    def _is_ready(self, height: int, width: int) -> bool:
+        if self.how.denoise or self.how.contrast:
+            return False
+        if self.how.height:
+            return (height, width) == (self.how.height, self.how.width)
+        return max(height, width) <= self.how.max_side
+
+
+def preparation(config: DataConfig) -> Preparation:
+    """The part of the configuration that a reading process needs."""
+    return Preparation(
+        height=config.height, width=config.width, channels=config.channels, fit=config.fit,
+        max_side=config.max_side, max_pixels=config.max_pixels, denoise=config.denoise, contrast=config.contrast,
+    )
+
+
+def chosen(count: int, limit: int, seed: int) -> np.ndarray:
+    """Which of `count` things to keep when at most `limit` are wanted: a random subset, in order."""
+    if not limit or count <= limit:
+        return np.arange(count)
+    return np.sort(np.random.default_rng((seed, 7)).choice(count, limit, replace=False))

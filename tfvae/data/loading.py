@@ -1,0 +1,144 @@
+"""The images of a run: read once, split once, the same for the same seed."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from tfvae.data import folder, sources
+from tfvae.data.config import DataConfig
+from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
+from tfvae.data.images import Images, Refusal
+from tfvae.errors import UserError
+
+SAMPLE = 64  # images that `look` reads where there are no headers to look at
+
+
+@dataclass(frozen=True)
+class Splits:
+    """What a run learns from and is measured on, and what could not be read."""
+
+    train: Images
+    validation: Images
+    test: Images
+    refused: list[Refusal]
+    description: str  # one line for a person
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a quick look shows, before anything is decoded: enough to choose a size."""
+
+    count: int  # images looked at: all of a folder, else at most SAMPLE
+    shapes: np.ndarray  # height, width, channels of each, int64 (count, 3); channels as promised by the header
+
+    @property
+    def common_size(self) -> tuple[int, int] | None:
+        """Height and width when all agree, else None."""
+        sizes = self.shapes[:, :2]
+        return (int(sizes[0, 0]), int(sizes[0, 1])) if len(sizes) and (sizes == sizes[0]).all() else None
+
+    @property
+    def median_size(self) -> tuple[int, int]:
+        """Median height and median width in pixels."""
+        height, width = np.median(self.shapes[:, :2], axis=0)
+        return int(height), int(width)
+
+
+def load(
+    config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progress: Progress | None = None
+) -> Splits:
+    """Reads a source and splits it: deterministic in (source, config, seed).
+
+    Official validation and test splits are kept. Otherwise images are drawn at random, except from a film, whose last
+    frames are held out: a random frame would have nearly the same frame beside it in training.
+
+    Args:
+        config: Source, sizes, filters and shares.
+        seed: Of the split and of the subset when `config.limit` is set.
+        cache_dir: Folder for the pixels when they are too many for RAM; None is the system's temporary folder.
+        progress: Called with (images done, images in all; 0 while unknown).
+
+    Raises:
+        UserError: no such source, nothing in it that can be read, or shares that leave nothing to train on.
+    """
+    gathering = _gather(config, config.limit, seed, cache_dir, progress)
+    images = gathering.finish()
+    parts = split(np.array(gathering.parts), config, seed, gathering.in_order)
+    train, validation, test = (images.take(part) for part in parts)
+    sizes = f"{len(train):,} to train, {len(validation):,} to validate, {len(test):,} to test"
+    refused = f"; {len(gathering.refused):,} files refused" if gathering.refused else ""
+    return Splits(train, validation, test, gathering.refused, f"{gathering.description}: {sizes}{refused}")
+
+
+def load_images(
+    source: str | Path, like: DataConfig | None = None, *, cache_dir: Path | None = None,
+    progress: Progress | None = None,
+) -> tuple[Images, list[Refusal]]:
+    """Every image of a source, in order and unsplit, prepared as `like` says (`like.limit` is left aside)."""
+    config = replace(like, source=str(source)) if like is not None else DataConfig(source=str(source))
+    gathering = _gather(config, 0, 0, cache_dir, progress)
+    return gathering.finish(), gathering.refused
+
+
+def look(config: DataConfig, seed: int = 0) -> Survey:
+    """Sizes of the images in a source at little cost: headers of a folder's pictures, else the first few images."""
+    is_word = config.source == "digits" or config.source.startswith("tfds:")
+    path = None if is_word else sources.existing_path(config.source)
+    if path is not None and path.is_dir():
+        shapes = folder.look_at_folder(path, preparation(config), config.limit, seed)
+        if not len(shapes):
+            _gather(config, SAMPLE, seed, None, None)  # explains why nothing is readable
+            raise UserError(f"data.source: no picture could be read in '{path}'.")
+        return Survey(len(shapes), shapes)
+    own_size = replace(config, height=0, width=0, crop=0, denoise=0, contrast=0.0, max_side=2**30)
+    images = _gather(own_size, SAMPLE, seed, None, None).finish()
+    return Survey(len(images), images.shapes)
+
+
+def split(parts: np.ndarray, config: DataConfig, seed: int, in_order: bool = False) -> list[np.ndarray]:
+    """Indices of the training, validation and test images, each in ascending order.
+
+    Args:
+        parts: Official part of each image, as an index into ("train", "validation", "test").
+        config: Shares to hold out where no official part does.
+        seed: Of the draw.
+        in_order: Hold out the last images instead of drawing.
+    """
+    train, validation, test = (np.flatnonzero(parts == index) for index in range(len(PARTS)))
+    if not len(train):
+        train, validation, test = np.arange(len(parts)), train[:0], test[:0]
+    total = len(train)
+    if total < 3 and not len(test) and not len(validation):
+        return [train, train, train]  # too few to hold any out
+    shuffled = train if in_order else np.random.default_rng((seed, 3)).permutation(train)
+    held_test = 0 if len(test) else _count(config.test, total)
+    held_validation = 0 if len(validation) else _count(config.validation, total)
+    if held_test + held_validation >= total:
+        raise UserError(
+            f"data: {total:,} images leave none to train on with test={config.test:g} and "
+            f"validation={config.validation:g}. Accepted: smaller fractions or counts."
+        )
+    left = total - held_test
+    test = test if len(test) else np.sort(shuffled[left:])
+    validation = validation if len(validation) else np.sort(shuffled[left - held_validation : left])
+    return [np.sort(shuffled[: left - held_validation]), validation, test]
+
+
+def _count(share: float, total: int) -> int:
+    """How many images a share means: at least one unless it is zero."""
+    if share == 0:
+        return 0
+    return int(share) if share >= 1 else max(1, round(share * total))
+
+
+def _gather(
+    config: DataConfig, limit: int, seed: int, cache_dir: Path | None, progress: Progress | None
+) -> Gathering:
+    gathering = Gathering(config, cache_dir, progress)
+    try:
+        sources.gather(config.source, gathering, limit=limit, seed=seed, manual_dir=config.manual_dir)
+    except BaseException:
+        gathering.writer.close()
+        raise
+    return gathering

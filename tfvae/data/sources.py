@@ -1,0 +1,62 @@
+"""From the words after `--data` to images."""
+
+import difflib
+from pathlib import Path
+
+from tfvae.data import arrays, film, folder, tfds
+from tfvae.data.gathering import Gathering
+from tfvae.errors import UserError, did_you_mean
+
+ACCEPTED = "digits, tfds:NAME, a folder of pictures, an .npz or .npy file, a film, a picture"
+POPULAR = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn_cropped", "omniglot", "celeb_a")
+
+
+def gather(source: str, into: Gathering, *, limit: int = 0, seed: int = 0, manual_dir: str = "") -> None:
+    """Fills `into` with the images of `source`. Raises `UserError` when there is no such source or nothing in it."""
+    if source == "digits":
+        arrays.gather_digits(into, limit, seed)
+    elif source.startswith("tfds:"):
+        tfds.gather_tfds(source.removeprefix("tfds:"), into, manual_dir, limit, seed)
+    else:
+        path = existing_path(source)
+        suffix = path.suffix.lower()
+        if path.is_dir():
+            folder.gather_folder(path, into, limit, seed)
+        elif suffix in (".npz", ".npy"):
+            arrays.gather_array_file(path, into, limit, seed)
+        elif suffix in film.SUFFIXES:
+            film.gather_film(path, into, limit)
+        elif suffix in folder.SUFFIXES:
+            folder.gather_picture(path, into)
+        else:
+            raise UserError(f"data.source: '{source}' is of no kind that is read. Accepted: {ACCEPTED}.")
+
+
+def existing_path(source: str) -> Path:
+    """`source` as a path that exists. Raises `UserError`, with the nearest name that does exist."""
+    path = Path(source).expanduser()
+    try:
+        if path.exists():
+            return path
+    except OSError:  # longer than a file system allows
+        pass
+    if "/" not in source and "\\" not in source and not path.suffix:
+        words = ["digits", *(f"tfds:{name}" for name in POPULAR)]
+        hint = did_you_mean(source, words) or did_you_mean(f"tfds:{source}", words)
+        raise UserError(
+            f"data.source: '{source}' is no source: neither a known word nor a path that exists."
+            f"{hint or _near(path)} Accepted: {ACCEPTED}."
+        )
+    raise UserError(f"data.source: no such file or folder: '{source}'.{_near(path)} Accepted: {ACCEPTED}.")
+
+
+def _near(path: Path) -> str:
+    """` Did you mean '…'?` for the first part of a path that does not exist, when a sibling has nearly its name."""
+    try:
+        missing = path
+        while not missing.parent.exists():
+            missing = missing.parent
+        close = difflib.get_close_matches(missing.name, sorted(entry.name for entry in missing.parent.iterdir()), n=1)
+    except OSError:
+        return ""
+    return f" Did you mean '{missing.parent / close[0] / path.relative_to(missing)}'?" if close else ""

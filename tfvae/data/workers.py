@@ -1,0 +1,164 @@
+"""Reads many picture files in worker processes that may hang or die without taking the program with them."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from tfvae.data import reading
+from tfvae.data.reading import Preparation
+
+WORKERS = 2
+MEMORY_LIMIT = 1536 * 2**20  # bytes of address space a worker: two of them and TensorFlow stay below 4 GB
+TIME_LIMIT = 20.0  # seconds a file
+START_LIMIT = 120.0  # seconds for a worker to import NumPy and Pillow on a busy machine
+IN_FLIGHT = 256 * 2**20  # bytes of decoded pixels that may wait for their turn
+
+
+def read_pictures(
+    paths: Iterable[Path], how: Preparation, *, look: bool = False, time_limit: float = TIME_LIMIT,
+    script: str = reading.__file__,
+) -> Iterator[tuple[Path, np.ndarray | str]]:
+    """Each path, in order, with its pixels or with the reason why it has none.
+
+    Args:
+        paths: Picture files.
+        how: Sizes and filters.
+        look: Read headers only; instead of pixels come `[height, width, channels]`.
+        time_limit: Seconds after which a file is given up.
+        script: The worker program; tests put a slow or a dying one here.
+
+    Yields:
+        `(path, pixels)` with uint8 pixels `(height, width, 1 or 3)`, or `(path, reason)`.
+    """
+    side = max(how.max_side, how.height, how.width)
+    window = int(np.clip(IN_FLIGHT // (3 * side * side), WORKERS, 32))
+    workers: list[_Worker] = []
+    local = threading.local()
+
+    def read(path: Path) -> np.ndarray | str:
+        if not hasattr(local, "worker"):
+            local.worker = _Worker(how, look, time_limit, script)
+            workers.append(local.worker)
+        return local.worker.read(path)
+
+    waiting: deque[tuple[Path, Future[np.ndarray | str]]] = deque()
+    pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="pictures")
+    try:
+        for path in paths:
+            waiting.append((path, pool.submit(read, path)))
+            if len(waiting) >= window:
+                path, answer = waiting.popleft()
+                yield path, answer.result()
+        while waiting:
+            path, answer = waiting.popleft()
+            yield path, answer.result()
+    finally:
+        for _, answer in waiting:
+            answer.cancel()
+        for worker in workers:
+            worker.close()
+        pool.shutdown(wait=True)
+
+
+class _Worker:
+    """One process at a time that runs `reading.py`; a new one takes the place of one that died."""
+
+    def __init__(self, how: Preparation, look: bool, time_limit: float, script: str):
+        options = {"how": dataclasses.asdict(how), "look": look, "memory": MEMORY_LIMIT}
+        # -P keeps this folder off the path: our module names must not shadow the standard library's.
+        self.command = [sys.executable, "-P", script, json.dumps(options)]
+        self.look = look
+        self.time_limit = time_limit
+        self.process: subprocess.Popen[bytes] | None = None
+        self.closed = False
+
+    def read(self, path: Path) -> np.ndarray | str:
+        if self.closed:
+            return "stopped"
+        if self.process is None:
+            self._start()
+        assert self.process is not None and self.process.stdin is not None
+        try:
+            # ASCII JSON carries any file name: surrogates stand for bytes that are no UTF-8.
+            self.process.stdin.write(json.dumps(os.path.abspath(path)).encode("ascii") + b"\n")
+            self.process.stdin.flush()
+        except OSError:
+            return self._died()
+        reply, late = self._receive(self.time_limit)
+        if late:
+            self._end()
+            return f"took longer than {self.time_limit:g} s to decode"
+        if reply is None:
+            return self._died()
+        status, shape, body = reply
+        if status == reading.REFUSED:
+            return body.decode("utf-8", "replace")
+        return np.array(shape) if self.look else np.frombuffer(body, np.uint8).reshape(shape)
+
+    def close(self) -> None:
+        self.closed = True
+        self._end()
+
+    def _start(self) -> None:
+        # One thread a process: BLAS would reserve address space for every core.
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
+        )
+        reply, _ = self._receive(START_LIMIT)
+        if reply is None and not self.closed:
+            self._end()
+            raise RuntimeError(f"the picture reader does not start: {self.command}")
+
+    def _receive(self, limit: float) -> tuple[tuple[int, tuple[int, int, int], bytes] | None, bool]:
+        """The next reply (None when the process ended instead), and whether the time limit ended it."""
+        process = self.process
+        assert process is not None and process.stdout is not None
+        late = threading.Event()
+
+        def give_up() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(limit, give_up)
+        timer.daemon = True
+        timer.start()
+        try:
+            header = process.stdout.read(reading.REPLY.size)
+            if len(header) < reading.REPLY.size:
+                return None, late.is_set()
+            status, height, width, channels, length = reading.REPLY.unpack(header)
+            body = process.stdout.read(length)
+            if len(body) < length:
+                return None, late.is_set()
+            return (status, (height, width, channels), body), False
+        finally:
+            timer.cancel()
+
+    def _died(self) -> str:
+        process = self.process
+        code = process.wait() if process is not None else 0
+        self._end()
+        return f"the decoder crashed on it (exit code {code})"
+
+    def _end(self) -> None:
+        process, self.process = self.process, None
+        if process is None:
+            return
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                try:
+                    pipe.close()
+                except OSError:
+                    pass  # what was buffered for a dead process
