@@ -137,8 +137,20 @@ def test_evaluate_prints_a_table_and_writes_the_same_figures(runs, tmp_path, cap
     assert json.loads((tmp_path / "photos.json").read_text())["protocol"]["images"] == 8
 
 
+def test_evaluate_measures_by_default_with_the_seed_and_batch_size_of_the_run(tmp_path, capsys):
+    run = write_run(tmp_path / "run", vector_vae(), training={"seed": 4, "batch_size": 2})
+    done(capsys, "evaluate", run, "-o", tmp_path / "a.json")
+    done(capsys, "evaluate", run, "--seed", 4, "--batch-size", 2, "-o", tmp_path / "b.json")
+    done(capsys, "evaluate", run, "--seed", 5, "-o", tmp_path / "c.json")
+    a, b, c = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "abc")
+    assert a == b
+    assert a["elbo"] != c["elbo"]
+
+
 def test_an_autoencoder_is_evaluated_and_not_drawn_from(runs, capsys):
-    assert "elbo" not in done(capsys, "evaluate", runs / "auto")
+    out = done(capsys, "evaluate", runs / "auto")
+    assert "elbo" not in out
+    assert "mse per image" in out
     assert "Autoencoder" in refusal(capsys, "generate", runs / "auto")
 
 

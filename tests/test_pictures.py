@@ -115,6 +115,11 @@ def test_curves_read_the_rows_of_a_csv_with_gaps():
         learning_curves([{"epoch": 1}])
 
 
+def test_a_column_of_zeros_is_no_curve():
+    rows = [{"epoch": epoch, "loss": 1 / epoch} for epoch in (1, 2, 3)]
+    np.testing.assert_array_equal(learning_curves([{**row, "skipped": 0} for row in rows]), learning_curves(rows))
+
+
 def test_nothing_to_show_is_refused():
     for picture in (lambda: grid([]), lambda: reconstruction_picture([], []), lambda: latent_map(np.zeros((0, 2)))):
         with pytest.raises(ValueError, match="at least one"):

@@ -25,10 +25,11 @@ def spatial_vae(channels=1):
     return tfvae.VAE(tfvae.Encoder(**shape), tfvae.Decoder(**shape, likelihood="logistic"), seed=0)
 
 
-def write_run(path, model, **data):
+def write_run(path, model, training=None, **data):
     """A run directory as `training` leaves it, as far as the `tfvae` command reads it."""
     path.mkdir(parents=True)
     config = DataConfig(**{"source": "digits", "limit": 60, **data})
-    (path / "config.toml").write_text(write_toml({"data": config}) + "\n[training]\nseed = 0\n", encoding="utf-8")
+    settings = "".join(f"{key} = {value}\n" for key, value in (training or {"seed": 0}).items())
+    (path / "config.toml").write_text(write_toml({"data": config}) + "\n[training]\n" + settings, encoding="utf-8")
     model.save(path / "model.keras")
     return path

@@ -72,6 +72,8 @@ def learning_curves(rows: Iterable[Mapping[str, Any]], title: str = "") -> np.nd
 
     table = [{key: number for key, value in row.items() if (number := _number(value)) is not None} for row in rows]
     names = list(dict.fromkeys(key.removeprefix("val_") for row in table for key in row))
+    # A column of zeros, such as the skipped steps of a sound run, is no curve.
+    names = [name for name in names if any(row.get(key) for row in table for key in (name, f"val_{name}"))]
     names = [name for name in FIRST if name in names] + [name for name in names if name not in (*FIRST, *NO_METRICS)]
     if not names:
         raise ValueError("`rows` must hold at least one metric. Received: none.")
@@ -164,7 +166,7 @@ def _draw_thumbnails(figure: Any, axes: Any, points: np.ndarray, images: Sequenc
 
 def _point_size(count: int) -> float:
     """Area of a point: fewer points are drawn larger."""
-    return float(np.clip(12_000 / count, 4, 36))
+    return float(np.clip(24_000 / count, 5, 40))
 
 
 def _number(value: Any) -> float | None:

@@ -18,6 +18,7 @@ SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; `argv` without the program's name. Returns the exit code: 2 after one line for a bad request."""
+
     def program() -> None:
         arguments = parse(sys.argv[1:] if argv is None else list(argv))
         # Only now: a mistyped option must not wait for the data readers and the search for a GPU.
@@ -100,14 +101,15 @@ def _parser() -> tuple[_Parser, dict[str, _Parser]]:
 
     evaluate = command("evaluate", "ELBO, rate, distortion, PSNR, SSIM and bits per dim.")
     evaluate.add_argument("--data", metavar="SOURCE", dest="source", help=f"{SOURCE}; default: the held-out images")
-    evaluate.add_argument("--batch-size", type=_integer(1), default=64, help="images in a step (default: 64)")
-    _seed(evaluate, "of the posterior samples and the binarisation")
+    evaluate.add_argument("--batch-size", type=_integer(1), metavar="N", help="images in a step (default: the run's)")
+    _seed(evaluate, "of the posterior samples and the binarisation", None)
     _out(evaluate, "OUT.json: the same figures with their protocol", "printed only")
     return parser, commands
 
 
-def _seed(parser: argparse.ArgumentParser, meaning: str) -> None:
-    parser.add_argument("--seed", type=_integer(0), default=0, help=f"{meaning} (default: 0)")
+def _seed(parser: argparse.ArgumentParser, meaning: str, default: int | None = 0) -> None:
+    shown = "the run's" if default is None else default
+    parser.add_argument("--seed", type=_integer(0), default=default, help=f"{meaning} (default: {shown})")
 
 
 def _out(parser: argparse.ArgumentParser, meaning: str, default: str) -> None:

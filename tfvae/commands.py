@@ -74,7 +74,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
     ends = []
     for text in (arguments.start, arguments.end):
         if re.fullmatch(r"-?\d+", text):
-            held_out = held_out if held_out is not None else _held_out(run)
+            held_out = held_out if held_out is not None else _held_out(run, model)
             if not 0 <= int(text) < len(held_out):
                 raise UserError(f"interpolate: index {text}: there are {len(held_out)} held-out images, from 0.")
             ends.append(held_out[int(text)])
@@ -130,16 +130,20 @@ def evaluate(arguments: argparse.Namespace) -> None:
         model,
         images,
         data_config=config,
-        batch_size=arguments.batch_size,
-        seed=arguments.seed,
+        # By default as in the run's own report, so that its figures come out again.
+        batch_size=arguments.batch_size or int(run.config.get("training", {}).get("batch_size", 64)),
+        seed=run.seed if arguments.seed is None else arguments.seed,
         progress=_progress if sys.stderr.isatty() else None,
     )
     source = arguments.source or "held-out images of the run"
     print(f"{run.path} on {source}: {figures['protocol']['images']} images")
+    protocol = figures["protocol"]
     for name, unit in UNITS.items():
         if name in figures:
+            unit = f"{protocol['distortion']} per image" if name == "distortion" else unit
             print(f"  {name:<13}{figures[name]:>12.4f}  {unit}".rstrip())
-    print("  " + ", ".join(f"{key} {value}" for key, value in figures["protocol"].items() if key != "images"))
+    told = {key.replace("_", " "): value for key, value in protocol.items() if key not in ("images", "distortion")}
+    print("  measured with " + ", ".join(f"{key}: {value}" for key, value in told.items()))
     if arguments.out:
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         facts = {"run": str(run.path), "source": source, **figures}
@@ -150,7 +154,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 UNITS = {
     "elbo": "nats per image, higher is better",
     "rate": "nats per image",
-    "distortion": "per image, lower is better",
+    "distortion": "",
     "bits_per_dim": "bits per dimension",
     "psnr": "dB",
     "ssim": "",
@@ -160,7 +164,7 @@ UNITS = {
 def _images(run: Run, model: Any, source: str | None) -> Images:
     """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
     if source is None:
-        return _held_out(run)
+        return _held_out(run, model)
     images, refused = load_images(source, like=run.prepared_like(model))
     _name(refused)
     if len(images) == 0:
@@ -168,9 +172,9 @@ def _images(run: Run, model: Any, source: str | None) -> Images:
     return images
 
 
-def _held_out(run: Run) -> Images:
+def _held_out(run: Run, model: Any) -> Images:
     """The images the run was not trained on: its test split, or the validation split where there is none."""
-    splits = load(run.data_config, seed=run.seed)
+    splits = load(run.prepared_like(model), seed=run.seed)
     images = splits.test if len(splits.test) else splits.validation
     if len(images) == 0:
         raise UserError(f"{run.path}: the run holds out no images. Name a SOURCE.")

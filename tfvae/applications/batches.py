@@ -5,6 +5,16 @@ from typing import Any
 
 import numpy as np
 
+# Pixels in a batch: with 64 feature maps at full resolution, a quarter of a gigabyte for each layer's output.
+MOST_PIXELS = 2**20
+
+
+def largest_batch(batch_size: int, height: int, width: int) -> int:
+    """`batch_size`, or as many images of this size (at least one) as `MOST_PIXELS` allow."""
+    if batch_size < 1:
+        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
+    return max(1, min(batch_size, MOST_PIXELS // (height * width)))
+
 
 def pixels(image: np.ndarray) -> np.ndarray:
     """float32 in [0, 1] of an image or a batch: uint8 is divided by 255, floats are taken to be in [0, 1] already."""
@@ -18,17 +28,15 @@ def batches(images: Any, batch_size: int) -> Iterator[np.ndarray]:
     Args:
         images: `(n, height, width, channels)`, a sequence of images of any sizes, or `tfvae.data.Images`;
             uint8, or float in [0, 1].
-        batch_size: Most images in a batch.
+        batch_size: Most images in a batch; fewer where they are large.
 
     Raises:
         ValueError: When `batch_size` is not positive.
     """
-    if batch_size < 1:
-        raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
     batch: list[np.ndarray] = []
     for index in range(len(images)):
         image = pixels(images[index])
-        if batch and (len(batch) == batch_size or image.shape != batch[0].shape):
+        if batch and (image.shape != batch[0].shape or len(batch) >= largest_batch(batch_size, *image.shape[:2])):
             yield np.stack(batch)
             batch = []
         batch.append(image)

@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfvae.applications.batches import largest_batch
+
 DEFAULT_SIDE = 128  # pixels of a drawn picture where the model leaves its size open
 
 
@@ -46,6 +48,7 @@ def generate(
     latent_shape = tuple(model.latent_shape)
     if latent_shape[0] is None:
         latent_shape = (-(-height // model.factor), -(-width // model.factor), latent_shape[-1])
+    batch_size = largest_batch(batch_size, height, width)
     rng = np.random.default_rng(seed)
     images = []
     for start in range(0, count, batch_size):

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvae.applications.batches import pixels
+from tfvae.applications.batches import largest_batch, pixels
 
 # Below this sine of the angle between two directions the great circle between them is lost in rounding.
 PARALLEL = 1e-6
@@ -41,6 +41,7 @@ def interpolate(
     start, end = keras.ops.convert_to_numpy(model.codes(np.stack([a, b])))
     path = np.stack([METHODS[method](start, end, t) for t in np.linspace(0.0, 1.0, steps)])
     images = []
+    batch_size = largest_batch(batch_size, *a.shape[:2])
     for place in range(0, steps, batch_size):
         images.append(keras.ops.convert_to_numpy(model.decode(path[place : place + batch_size])["image"]))
     # A spatial latent decodes to whole multiples of its factor; the picture is the top left of it.

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae.applications.batches import largest_batch
 from tfvae.data import DataConfig, Images, evaluation_batches
 from tfvae.evaluation.image_quality import psnr, ssim, ssim_window
 
@@ -32,7 +33,7 @@ def evaluate(
         model: A `VAE`, an `Autoencoder`, or any other latent model of this library.
         images: What to measure on; sizes may differ from image to image where the model takes any size.
         data_config: The `[data]` section the model was trained with.
-        batch_size: Images in a step; changes nothing but speed and rounding.
+        batch_size: Most images in a step, fewer where they are large; part of the protocol, because the posterior samples are drawn batch by batch.
         seed: Of the posterior samples and of the binarisation.
         progress: Called with (images done, images in all) after each batch.
 
@@ -46,6 +47,8 @@ def evaluate(
     """
     if len(images) == 0:
         raise ValueError("`images` must hold at least one image. Received: 0 images.")
+    height, width = images.shapes[:, :2].max(axis=0)
+    batch_size = largest_batch(batch_size, int(height), int(width))
     step = tf.function(_measure, reduce_retracing=True)
     columns: list[np.ndarray] = []
     windows: set[int] = set()
@@ -75,6 +78,7 @@ def evaluate(
     figures["protocol"] = {
         "images": done,
         "seed": seed,
+        "batch_size": batch_size,
         "binarised": data_config.binarize,
         "samples_per_image": 1 if model.has_prior else 0,
         "ssim_window": sorted(windows)[0] if len(windows) == 1 else sorted(windows),
