@@ -1,5 +1,8 @@
 """Batches for training and evaluation, each a function of the seed and its place in the stream."""
 
+import functools
+from collections.abc import Callable
+
 import numpy as np
 import tensorflow as tf
 
@@ -45,7 +48,7 @@ def training_batches(
             "Accepted: data.crop (random crops), or data.height and data.width."
         )
     count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
-    gather = _gatherer(images, config.crop)
+    read = _reader(images, config.crop)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         order = tf.random.experimental.stateless_shuffle(
@@ -62,7 +65,7 @@ def training_batches(
         return rows.map(lambda position, index: (epoch, position, index, tf.gather(draws, index)))
 
     def make(epoch: tf.Tensor, position: tf.Tensor, index: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        x = tf.cast(gather(index, draws), tf.float32) / 255.0
+        x = tf.cast(read(index, tf.stack([draws[:, CROP_Y], draws[:, CROP_X]], axis=1)), tf.float32) / 255.0
         x = augment(x, draws, config.augment)
         if config.binarize:
             noise = tf.random.stateless_uniform(tf.shape(x), seed=_key(seed, PIXELS, epoch, position), alg="philox")
@@ -92,25 +95,22 @@ def evaluation_batches(
         crop: Side of centre crops in pixels, 0 for whole images.
     """
     bounds = _runs(images, batch_size, equal=bool(crop) or images.uniform)
+    read = _reader(images, crop)
     height, width = (crop, crop) if crop else images.common_size or (None, None)
 
-    def read(start: np.ndarray, stop: np.ndarray) -> np.ndarray:
-        rows = range(int(start), int(stop))
-        if crop:
-            middle = np.full((len(rows), 2), 0.5)
-            pixels = crops(images, np.array(rows), middle, crop)
-        else:
-            pixels = np.stack([images[row] for row in rows])
-        x = pixels.astype(np.float32) / np.float32(255.0)
-        if config.binarize:
-            # One generator for each image, so that batches cut elsewhere draw the same.
-            for place, row in enumerate(rows):
-                noise = np.random.Generator(np.random.Philox(key=[seed % 2**64, row + (EVALUATION << 48)]))
-                x[place] = noise.random(x[place].shape, np.float32) < x[place]
-        return x
+    def noise(index: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
+        # A key for each image, so that batches cut elsewhere draw the same.
+        key = functools.partial(_key, seed, EVALUATION)
+        return tf.map_fn(
+            lambda row: tf.random.stateless_uniform(shape[1:], seed=key(row), alg="philox"),
+            index, fn_output_signature=tf.float32,
+        )
 
     def make(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
-        x = tf.numpy_function(read, [start, stop], tf.float32, stateful=False)
+        index = tf.range(start, stop)
+        x = tf.cast(read(index, tf.fill((stop - start, 2), 0.5)), tf.float32) / 255.0
+        if config.binarize:
+            x = tf.cast(noise(index, tf.shape(x)) < x, tf.float32)
         return tf.ensure_shape(x, (None, height, width, images.channels))
 
     dataset = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))
@@ -118,50 +118,64 @@ def evaluation_batches(
     return dataset.with_options(_options()).prefetch(tf.data.AUTOTUNE)
 
 
-def crops(images: Images, index: np.ndarray, place: np.ndarray, side: int) -> np.ndarray:
-    """Square pieces of images, uint8 `(n, side, side, channels)`; an image that is too small is mirrored at its edges.
+def _reader(images: Images, crop: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+    """The function from indices `(b,)` and places `(b, 2)` to uint8 pixels `(b, height, width, channels)`.
 
-    Args:
-        images: Of any sizes.
-        index: Which images, shape `(n,)`.
-        place: Where in each, as fractions of the way the crop can move down and right, shape `(n, 2)`.
-        side: Of the pieces, in pixels.
+    A place says how far down and right the crop lies, as fractions of the way it can move. All is TensorFlow, no
+    Python: several threads read at once.
     """
-    pieces = np.empty((len(index), side, side, images.channels), np.uint8)
-    for piece, row, (down, right) in zip(pieces, index, place, strict=True):
-        image = images[row]
-        spare = np.array(image.shape[:2]) - side
-        # A fraction below 1 times (spare + 1) reaches every origin with equal probability.
-        top, left = (int(min(f * (s + 1), s)) if s > 0 else 0 for f, s in zip((down, right), spare, strict=True))
-        image = image[top : top + side, left : left + side]
-        if (spare < 0).any():
-            missing = np.maximum(-spare, 0)
-            before = missing // 2
-            ends = [(int(b), int(m - b)) for b, m in zip(before, missing, strict=True)]
-            image = np.pad(image, [*ends, (0, 0)], mode="symmetric")
-        piece[...] = image
-    return pieces
-
-
-def _gatherer(images: Images, crop: int):
-    """The function from (indices, draws) to uint8 pixels of a batch."""
     if images.uniform and not images.mapped and not crop:
-        # One tensor, captured once: a batch is one gather. On the CPU, where the pipeline runs.
-        with tf.device("CPU:0"):
-            pixels = tf.constant(images.array)
-        return lambda index, draws: tf.gather(pixels, index)
+        # One tensor, captured once: a batch is one gather.
+        shape = images.array.shape
+        pixels = tf.reshape(images.tensor(), (-1, *shape[1:]))
+        first = int(images.offsets[0]) // int(np.prod(shape[1:])) if len(images) else 0
+        return lambda index, place: tf.gather(pixels, index + first)
 
-    def read(index: np.ndarray, place: np.ndarray) -> np.ndarray:
-        return crops(images, index, place, crop) if crop else np.stack([images[row] for row in index])
+    with tf.device("CPU:0"):
+        flat, offsets, shapes = images.tensor(), tf.constant(images.offsets), tf.constant(images.shapes)
+
+    def one(index: tf.Tensor, place: tf.Tensor) -> tf.Tensor:
+        shape = shapes[index]
+        if not crop:
+            return tf.reshape(tf.slice(flat, [offsets[index]], [tf.reduce_prod(shape)]), shape)
+        return cut(flat, offsets[index], shape, place, crop)
 
     height, width = (crop, crop) if crop else images.common_size or (None, None)
+    signature = tf.TensorSpec((height, width, images.channels), tf.uint8)
+    return lambda index, place: tf.map_fn(lambda row: one(*row), (index, place), fn_output_signature=signature)
 
-    def gather(index: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
-        place = tf.stack([draws[:, CROP_Y], draws[:, CROP_X]], axis=1)
-        pixels = tf.numpy_function(read, [index, place], tf.uint8, stateful=False)
-        return tf.ensure_shape(pixels, (index.shape[0], height, width, images.channels))
 
-    return gather
+def cut(flat: tf.Tensor, offset: tf.Tensor, shape: tf.Tensor, place: tf.Tensor, side: int) -> tf.Tensor:
+    """A square piece of the image at `offset` of a flat buffer; an image that is too small is mirrored at its edges.
+
+    Args:
+        flat: uint8 buffer.
+        offset: Where the image begins.
+        shape: Its height, width and channels, int64 `(3,)`.
+        place: How far down and right, as fractions below 1 of the way the crop can move, float32 `(2,)`.
+        side: Of the piece, in pixels.
+
+    Returns:
+        uint8 `(side, side, channels)`.
+    """
+    spare = shape[:2] - side
+    room = tf.maximum(spare, 0)
+    # A fraction below 1 times (room + 1) reaches every origin with equal probability.
+    origin = tf.minimum(tf.cast(place * tf.cast(room + 1, tf.float32), tf.int64), room)
+    rows = tf.minimum(shape[0], side)
+    start = offset + origin[0] * shape[1] * shape[2]
+    band = tf.reshape(tf.slice(flat, [start], [rows * shape[1] * shape[2]]), (rows, shape[1], shape[2]))
+    piece = band[:, origin[1] : origin[1] + side]
+    return tf.cond(tf.reduce_any(spare < 0), lambda: _mirrored(piece, side), lambda: piece)
+
+
+def _mirrored(piece: tf.Tensor, side: int) -> tf.Tensor:
+    """A piece that is too small, in the middle of its own mirror images (edges repeated, as NumPy's "symmetric")."""
+    for axis in (0, 1):
+        size = tf.shape(piece)[axis]
+        place = tf.math.floormod(tf.range(side) - (side - size) // 2, 2 * size)
+        piece = tf.gather(piece, tf.minimum(place, 2 * size - 1 - place), axis=axis)
+    return piece
 
 
 def _runs(images: Images, batch_size: int, equal: bool) -> np.ndarray:

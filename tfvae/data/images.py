@@ -1,13 +1,16 @@
 """Many uint8 images of equal or unequal sizes in one flat buffer, in RAM or in a memory-mapped file."""
 
 import contextlib
-import mmap
+import os
 import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from PIL import Image
 
 from tfvae.data.reading import is_grey
@@ -48,6 +51,7 @@ class Images:
         self.labels = None if labels is None else np.asarray(labels, np.int64)
         self.label_names = list(label_names)
         self.channels = int(self.shapes[0, 2]) if len(self.shapes) else channels
+        self._tensors: dict[str, tf.Tensor] = {}  # shared with every subset
 
     @classmethod
     def from_array(cls, array: np.ndarray, names: Sequence[str] | None = None, **labels) -> "Images":
@@ -105,8 +109,15 @@ class Images:
             return self.pixels[start : start + size * len(self)].reshape(shape)
         together = np.stack([self[index] for index in range(len(self))])
         if not self.mapped:
-            self.pixels, self.offsets = together.reshape(-1), np.arange(len(self)) * size
+            self.pixels, self.offsets, self._tensors = together.reshape(-1), np.arange(len(self)) * size, {}
         return together
+
+    def tensor(self) -> tf.Tensor:
+        """The flat buffer `pixels` as a uint8 tensor on the CPU; a mapped file is mapped, not read."""
+        if "pixels" not in self._tensors:
+            with tf.device("CPU:0"):
+                self._tensors["pixels"] = tf.constant(self.pixels)
+        return self._tensors["pixels"]
 
     def take(self, indices) -> "Images":
         """The images at `indices`, in that order, over the same pixels."""
@@ -114,7 +125,9 @@ class Images:
         labels = None if self.labels is None else self.labels[indices]
         names = [self.names[index] for index in indices]
         offsets, shapes = self.offsets[indices], self.shapes[indices]
-        return Images(self.pixels, offsets, shapes, names, labels, self.label_names, self.channels)
+        subset = Images(self.pixels, offsets, shapes, names, labels, self.label_names, self.channels)
+        subset._tensors = self._tensors
+        return subset
 
 
 class ImagesWriter:
@@ -129,7 +142,7 @@ class ImagesWriter:
         self.folder = folder
         self.ram_limit = ram_limit
         self.memory = bytearray()
-        self.file = None
+        self.file: Any = None
         self.size = 0
         self.shapes: list[tuple[int, int, int]] = []
         self.names: list[str] = []
@@ -166,7 +179,9 @@ class ImagesWriter:
         sizes = shapes.prod(axis=1)
         offsets = np.cumsum(sizes) - sizes
         known = labels if label_names or (labels != UNLABELLED).any() else None
-        images = Images(self._pixels(), offsets, shapes, self.names, known, label_names, channels)
+        images = Images(np.frombuffer(self.memory, np.uint8), offsets, shapes, self.names, known, label_names, channels)
+        if self.file is not None:
+            self._map(images)
         if (shapes[:, 2] == channels).all():
             return images
         again = ImagesWriter(self.folder, self.ram_limit)
@@ -178,23 +193,34 @@ class ImagesWriter:
         """Forgets what was collected; for work that is given up."""
         if self.file is not None:
             self.file.close()
+            _remove(self.file.name)
         self.memory = bytearray()
 
     def _new_file(self):
         if self.folder is not None:
             Path(self.folder).mkdir(parents=True, exist_ok=True)
-        # Without a name where the system allows it: the space is free again however the program ends.
-        return tempfile.TemporaryFile(prefix="tfvae-", suffix=".pixels", dir=self.folder)
+        return tempfile.NamedTemporaryFile(prefix="tfvae-", suffix=".pixels", dir=self.folder, delete=False)
 
-    def _pixels(self) -> np.ndarray:
-        if self.file is None:
-            return np.frombuffer(self.memory, np.uint8)
-        self.file.flush()
-        # The map keeps the file alive; images are read in random order, so reading ahead would be wasted.
-        pixels = np.memmap(self.file, np.uint8, mode="r", shape=(self.size,))
-        with contextlib.suppress(AttributeError, OSError):
-            pixels._mmap.madvise(mmap.MADV_RANDOM)  # type: ignore[attr-defined]
-        return pixels
+    def _map(self, images: Images) -> None:
+        """Puts the file in place of the buffer, for NumPy and for TensorFlow."""
+        self.file.close()
+        path = self.file.name
+        images.pixels = np.memmap(path, np.uint8, mode="r")
+        with tf.device("CPU:0"):
+            # The op's "memory region" is a file that it maps. So pipelines stay free of Python, whose lock would
+            # make them slow, and would hang a program that ends while they still read ahead.
+            images._tensors["pixels"] = tf.raw_ops.ImmutableConst(
+                dtype=tf.uint8, shape=[self.size], memory_region_name=path
+            )
+        _remove(path)
+        # Where a mapped file cannot be removed (Windows), it goes with the maps.
+        weakref.finalize(images.pixels, _remove, path)
+
+
+def _remove(path: str) -> None:
+    # Once unlinked, the space is free again as soon as the program ends, however it ends.
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
