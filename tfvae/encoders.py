@@ -1,7 +1,6 @@
 """q(z|x): from a picture to the parameters of its posterior, or to one code."""
 
 import keras
-from keras import ops
 
 from tfvae import networks
 from tfvae.distributions import float32
@@ -84,7 +83,10 @@ class Encoder(keras.Model):
     def call(self, images, training=False):
         # Centred pixels: a network fed values that are all positive starts with a bias to unlearn.
         head = float32(self.head(self.trunk(images - 0.5, training=training)))
-        return tuple(ops.split(head, 2, axis=-1)) if self.stochastic else head
+        if not self.stochastic:
+            return head
+        # Slices, not a split: where only the mean is used, TFLite's quantiser may leave a split in float.
+        return head[..., : self.latent_dim], head[..., self.latent_dim :]
 
     def get_config(self):
         return {
