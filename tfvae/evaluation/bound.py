@@ -33,7 +33,8 @@ def evaluate(
         model: A `VAE`, an `Autoencoder`, or any other latent model of this library.
         images: What to measure on; sizes may differ from image to image where the model takes any size.
         data_config: The `[data]` section the model was trained with.
-        batch_size: Most images in a step, fewer where they are large; part of the protocol, because the posterior samples are drawn batch by batch.
+        batch_size: Most images in a step, fewer where they are large; part of the protocol, because the posterior
+            samples are drawn batch by batch.
         seed: Of the posterior samples and of the binarisation.
         progress: Called with (images done, images in all) after each batch.
 
