@@ -81,7 +81,8 @@ def _parts(path: Path, tables: dict[str, np.ndarray]) -> list[tuple[str, str, st
         hint = next((hint for hint in hints if hint), "")
         raise UserError(
             f"data.source: '{path}' does not say which array holds the images. Received keys: "
-            f"{', '.join(tables) or 'none'}.{hint} Accepted: one array, or {', '.join(IMAGE_KEYS[:4])}, x_train and x_test."
+            f"{', '.join(tables) or 'none'}.{hint} Accepted: one array, or {', '.join(IMAGE_KEYS[:4])}, "
+            "x_train and x_test."
         )
     return [("train", images, _first(tables, list(LABEL_KEYS)))]
 

@@ -57,8 +57,12 @@ def _move(images: tf.Tensor, draws: tf.Tensor, shift: bool, rotate: bool) -> tf.
     zero = tf.zeros_like(angle)
     transforms = tf.stack([cos, -sin, to_x, sin, cos, to_y, zero, zero], axis=1)
     return tf.raw_ops.ImageProjectiveTransformV3(
-        images=images, transforms=transforms, output_shape=tf.shape(images)[1:3], fill_value=0.0,
-        interpolation="BILINEAR" if rotate else "NEAREST", fill_mode="REFLECT",
+        images=images,
+        transforms=transforms,
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR" if rotate else "NEAREST",
+        fill_mode="REFLECT",
     )
 
 

@@ -57,9 +57,7 @@ def training_batches(
         # A row for each image, by its index: where it lands in the order must not matter.
         draws = tf.random.stateless_uniform((count, COLUMNS), seed=_key(seed, DRAWS, epoch), alg="philox")
         order = order[: steps * batch]
-        rows = tf.data.Dataset.from_tensor_slices(
-            (tf.range(steps, dtype=tf.int64), tf.reshape(order, (steps, batch)))
-        )
+        rows = tf.data.Dataset.from_tensor_slices((tf.range(steps, dtype=tf.int64), tf.reshape(order, (steps, batch))))
         if not (config.crop or config.augment):
             return rows.map(lambda position, index: (epoch, position, index, tf.zeros((batch, COLUMNS))))
         return rows.map(lambda position, index: (epoch, position, index, tf.gather(draws, index)))
@@ -103,7 +101,8 @@ def evaluation_batches(
         key = functools.partial(_key, seed, EVALUATION)
         return tf.map_fn(
             lambda row: tf.random.stateless_uniform(shape[1:], seed=key(row), alg="philox"),
-            index, fn_output_signature=tf.float32,
+            index,
+            fn_output_signature=tf.float32,
         )
 
     def make(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:

@@ -40,7 +40,7 @@ class DataConfig:
         for name in ("max_side", "max_pixels"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         if not self.source:
-            raise UserError("data.source is empty. Accepted: digits, tfds:NAME, a folder, an .npz or .npy file, a film.")
+            raise UserError("data.source is empty. Accepted: digits, tfds:NAME, a folder, an array file, a film.")
         if (self.height == 0) != (self.width == 0):
             raise UserError(
                 f"data: height and width are given together or not at all. "

@@ -13,7 +13,7 @@ from tfvae.errors import UserError
 
 SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
-    ".pgm", ".ppm", ".pbm", ".pnm",
+    ".mpo", ".pgm", ".ppm", ".pbm", ".pnm",
 )  # fmt: skip
 LISTED = "PNG, JPEG, WebP, BMP, TIFF, GIF, PNM"
 
@@ -72,7 +72,7 @@ def gather_folder(folder: Path, into: Gathering, limit: int, seed: int) -> None:
 
 def gather_picture(path: Path, into: Gathering) -> None:
     """One picture file."""
-    (_, result), = read_pictures([path], into.how)
+    ((_, result),) = read_pictures([path], into.how)
     if isinstance(result, str):
         raise UserError(f"data.source: '{path}' could not be read: {result}.")
     into.add_prepared(result, path.name)

@@ -40,7 +40,11 @@ class Gathering:
         self.parts.append(PARTS.index(part))
 
     def add_block(
-        self, pixels: np.ndarray, names: Sequence[str], labels: Sequence[int] | None = None, part: str = "train"
+        self,
+        pixels: np.ndarray,
+        names: Sequence[str],
+        labels: Sequence[int] | np.ndarray | None = None,
+        part: str = "train",
     ) -> None:
         """uint8 images of one size, `(n, height, width, 1, 3 or 4)`, not yet prepared."""
         pixels = with_channels(pixels, self.how.channels)
@@ -69,8 +73,14 @@ class Gathering:
 def preparation(config: DataConfig) -> Preparation:
     """The part of the configuration that a reading process needs."""
     return Preparation(
-        height=config.height, width=config.width, channels=config.channels, fit=config.fit,
-        max_side=config.max_side, max_pixels=config.max_pixels, denoise=config.denoise, contrast=config.contrast,
+        height=config.height,
+        width=config.width,
+        channels=config.channels,
+        fit=config.fit,
+        max_side=config.max_side,
+        max_pixels=config.max_pixels,
+        denoise=config.denoise,
+        contrast=config.contrast,
     )
 
 

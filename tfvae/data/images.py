@@ -41,8 +41,14 @@ class Images:
     """
 
     def __init__(
-        self, pixels: np.ndarray, offsets: np.ndarray, shapes: np.ndarray, names: Sequence[str],
-        labels: np.ndarray | None = None, label_names: Sequence[str] = (), channels: int = 1,
+        self,
+        pixels: np.ndarray,
+        offsets: np.ndarray,
+        shapes: np.ndarray,
+        names: Sequence[str],
+        labels: np.ndarray | None = None,
+        label_names: Sequence[str] = (),
+        channels: int = 1,
     ):
         self.pixels = pixels
         self.offsets = np.asarray(offsets, np.int64)
@@ -155,7 +161,9 @@ class ImagesWriter:
         """One uint8 image `(height, width, 1 or 3)`."""
         self.add_block(pixels[None], [name], [label])
 
-    def add_block(self, pixels: np.ndarray, names: Sequence[str], labels: Sequence[int] | None = None) -> None:
+    def add_block(
+        self, pixels: np.ndarray, names: Sequence[str], labels: Sequence[int] | np.ndarray | None = None
+    ) -> None:
         """uint8 images of one shape, `(n, height, width, 1 or 3)`."""
         block = np.ascontiguousarray(pixels, np.uint8).reshape(-1)
         if self.file is None and self.size + block.nbytes > self.ram_limit:
@@ -239,5 +247,3 @@ def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
 def without_false_colour(pixels: np.ndarray) -> np.ndarray:
     """uint8 `(..., 3)` whose channels all agree as `(..., 1)`; anything else as it is."""
     return pixels[..., :1] if pixels.shape[-1] == 3 and is_grey(pixels) else pixels
-
-

@@ -45,9 +45,7 @@ class Survey:
         return int(height), int(width)
 
 
-def load(
-    config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progress: Progress | None = None
-) -> Splits:
+def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progress: Progress | None = None) -> Splits:
     """Reads a source and splits it: deterministic in (source, config, seed).
 
     Official validation and test splits are kept. Otherwise images are drawn at random, except from a film, whose last
@@ -72,7 +70,10 @@ def load(
 
 
 def load_images(
-    source: str | Path, like: DataConfig | None = None, *, cache_dir: Path | None = None,
+    source: str | Path,
+    like: DataConfig | None = None,
+    *,
+    cache_dir: Path | None = None,
     progress: Progress | None = None,
 ) -> tuple[Images, list[Refusal]]:
     """Every image of a source, in order and unsplit, prepared as `like` says (`like.limit` is left aside)."""
@@ -132,9 +133,7 @@ def _count(share: float, total: int) -> int:
     return int(share) if share >= 1 else max(1, round(share * total))
 
 
-def _gather(
-    config: DataConfig, limit: int, seed: int, cache_dir: Path | None, progress: Progress | None
-) -> Gathering:
+def _gather(config: DataConfig, limit: int, seed: int, cache_dir: Path | None, progress: Progress | None) -> Gathering:
     gathering = Gathering(config, cache_dir, progress)
     try:
         sources.gather(config.source, gathering, limit=limit, seed=seed, manual_dir=config.manual_dir)

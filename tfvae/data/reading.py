@@ -20,11 +20,15 @@ from PIL import Image, ImageFilter, ImageOps
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "DIB", "TIFF", "GIF", "PPM")
 REPLY = struct.Struct(">BIIIQ")  # status, height, width, channels, bytes that follow
 PIXELS, REFUSED, READY = range(3)
+BEGINNINGS = {
+    b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8": "JPEG", b"GIF8": "GIF", b"RIFF": "WebP", b"BM": "BMP",
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+}  # fmt: skip
 ORIENTATION = 0x0112  # EXIF tag
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
 
-class Unreadable(Exception):
+class UnreadableError(Exception):
     """A picture that is set aside; the message is the reason, for a person."""
 
 
@@ -43,7 +47,7 @@ class Preparation:
 
 
 def read_picture(path: str, how: Preparation) -> np.ndarray:
-    """Pixels of a picture file, uint8 of shape `(height, width, 1 or 3)`. Raises `Unreadable` with the reason."""
+    """Pixels of a picture file, uint8 of shape `(height, width, 1 or 3)`. Raises `UnreadableError` with the reason."""
     with _open(path, how) as image:
         try:
             turn = _orientation(image)
@@ -59,9 +63,9 @@ def read_picture(path: str, how: Preparation) -> np.ndarray:
             own = (height, width) if turn >= 5 else (width, height)
             return prepare(plain, how, own if image.format in ("JPEG", "MPO") else plain.size)
         except MemoryError:
-            raise Unreadable("takes too much memory to decode") from None
+            raise UnreadableError("takes too much memory to decode") from None
         except Exception as error:  # decoders raise almost anything on damaged input
-            raise Unreadable(_damage(error)) from None
+            raise UnreadableError(_damage(error)) from None
 
 
 def look_at_picture(path: str, how: Preparation) -> tuple[int, int, int]:
@@ -178,21 +182,21 @@ def _open(path: str, how: Preparation) -> Image.Image:
     Image.MAX_IMAGE_PIXELS = None  # our own limit follows, with a better message
     try:
         if os.path.getsize(path) == 0:
-            raise Unreadable("empty file")
+            raise UnreadableError("empty file")
         image = Image.open(path, formats=FORMATS)
         width, height = image.size
-    except Unreadable:
+    except UnreadableError:
         raise
     except MemoryError:
-        raise Unreadable("takes too much memory to decode") from None
+        raise UnreadableError("takes too much memory to decode") from None
     except Image.UnidentifiedImageError:
-        raise Unreadable("not a picture: it does not begin like PNG, JPEG, WebP, BMP, TIFF, GIF or PNM") from None
+        raise UnreadableError(_unidentified(path)) from None
     except Exception as error:
-        raise Unreadable(_damage(error)) from None
+        raise UnreadableError(_damage(error)) from None
     if width * height > how.max_pixels:
-        raise Unreadable(f"larger than {how.max_pixels:,} pixels ({width} x {height} = {width * height:,})")
+        raise UnreadableError(f"larger than {how.max_pixels:,} pixels ({width} x {height} = {width * height:,})")
     if width < 1 or height < 1:
-        raise Unreadable(f"has no pixels ({width} x {height})")
+        raise UnreadableError(f"has no pixels ({width} x {height})")
     return image
 
 
@@ -217,6 +221,15 @@ def _centre_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, 
     width, height = target[0] * scale, target[1] * scale
     left, upper = (size[0] - width) / 2, (size[1] - height) / 2
     return (max(left, 0.0), max(upper, 0.0), min(left + width, size[0]), min(upper + height, size[1]))
+
+
+def _unidentified(path: str) -> str:
+    with open(path, "rb") as file:
+        beginning = file.read(16)
+    for signature, kind in BEGINNINGS.items():
+        if beginning.startswith(signature):
+            return f"damaged, or of an unusual kind: it begins like {kind}, but its header makes no sense"
+    return "not a picture: it does not begin like PNG, JPEG, WebP, BMP, TIFF, GIF or PNM"
 
 
 def _damage(error: Exception) -> str:
@@ -249,7 +262,7 @@ def main() -> None:
             else:
                 pixels = np.ascontiguousarray(read_picture(json.loads(line), how))
                 header, body = (PIXELS, *pixels.shape), pixels.data.cast("B")
-        except Unreadable as reason:
+        except UnreadableError as reason:
             header, body = (REFUSED, 0, 0, 0), str(reason).encode("utf-8", "replace")
         replies.write(REPLY.pack(*header, len(body)))
         replies.write(body)

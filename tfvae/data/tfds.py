@@ -46,7 +46,8 @@ def _blocks(
     import tensorflow_datasets as tfds
 
     # Everything in file order: the same position is the same image on every machine.
-    dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=tfds.ReadConfig(interleave_cycle_length=1))
+    order = tfds.ReadConfig(interleave_cycle_length=1)
+    dataset = builder.as_dataset(split=split, shuffle_files=False, read_config=order)
     dataset = dataset.map(lambda row: (row[image_key], row[label_key] if label_key else tf.constant(-1, tf.int64)))
     wanted = np.zeros(builder.info.splits[split].num_examples, bool)
     wanted[keep] = True
@@ -105,8 +106,8 @@ def _prepared(name: str, manual_dir: str) -> Any:
             _download(builder, name)
         else:
             raise UserError(
-                f"data.source: tfds:{name} is not prepared in {data_dir} and the network cannot be reached. Set "
-                f"TFDS_DATA_DIR to a folder where it is prepared, or --set data.manual_dir=DIR to one with its raw files."
+                f"data.source: tfds:{name} is not prepared in {data_dir} and the network cannot be reached. "
+                "Set TFDS_DATA_DIR to where it is prepared, or --set data.manual_dir=DIR to one with its raw files."
             )
         return builder
 
@@ -119,7 +120,11 @@ def _find(name: str, data_dir: str) -> Path | None:
     # A data set with configurations and none asked for: leave the choice to tensorflow-datasets' default.
     if len({folder.parent for folder in folders}) > 1:
         return None
-    return max(folders, key=lambda folder: [int(n) if n.isdigit() else -1 for n in folder.name.split(".")], default=None)
+    return max(folders, key=_version, default=None)
+
+
+def _version(folder: Path) -> list[int]:
+    return [int(number) if number.isdigit() else -1 for number in folder.name.split(".")]
 
 
 def _prepare_by_hand(builder: Any, name: str, manual_dir: Path) -> None:

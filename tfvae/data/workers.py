@@ -1,5 +1,6 @@
 """Reads many picture files in worker processes that may hang or die without taking the program with them."""
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -24,7 +25,11 @@ IN_FLIGHT = 256 * 2**20  # bytes of decoded pixels that may wait for their turn
 
 
 def read_pictures(
-    paths: Iterable[Path], how: Preparation, *, look: bool = False, time_limit: float = TIME_LIMIT,
+    paths: Iterable[Path],
+    how: Preparation,
+    *,
+    look: bool = False,
+    time_limit: float = TIME_LIMIT,
     script: str = reading.__file__,
 ) -> Iterator[tuple[Path, np.ndarray | str]]:
     """Each path, in order, with its pixels or with the reason why it has none.
@@ -158,7 +163,5 @@ class _Worker:
         process.wait()
         for pipe in (process.stdin, process.stdout):
             if pipe is not None:
-                try:
+                with contextlib.suppress(OSError):  # what was buffered for a dead process
                     pipe.close()
-                except OSError:
-                    pass  # what was buffered for a dead process
