@@ -115,7 +115,7 @@ def embed(arguments: argparse.Namespace) -> None:
         np.savez_compressed(out, **columns)
     title = f"{len(codes)} codes of {codes.shape[1]} numbers"
     # Without classes to colour, the images themselves say what lies where.
-    shown = images if labels is None else None
+    shown = [images[index] for index in range(len(images))] if labels is None else None
     picture = pictures.latent_map(codes, labels, images.label_names, title=title, images=shown)
     _say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
 
