@@ -147,7 +147,7 @@ def _draw_thumbnails(figure: Any, axes: Any, points: np.ndarray, images: Sequenc
 
     figure.canvas.draw()  # the layout must be known before points have places in pixels
     places = axes.transData.transform(points)
-    side = 40.0  # pixels of a thumbnail at the figure's own resolution
+    side = 64.0 if len(points) <= 100 else 40.0  # pixels of a thumbnail at the figure's own resolution
     taken = np.empty((0, 2))
     for place, point, image in zip(places, points, images, strict=True):
         if np.any(np.max(np.abs(taken - place), axis=1) < side + 2):

@@ -115,7 +115,8 @@ def embed(arguments: argparse.Namespace) -> None:
         np.savez_compressed(out, **columns)
     title = f"{len(codes)} codes of {codes.shape[1]} numbers"
     # Without classes to colour, the images themselves say what lies where.
-    shown = [images[index] for index in range(len(images))] if labels is None else None
+    alike = labels is None or len(np.unique(labels)) == 1
+    shown = [images[index] for index in range(len(images))] if alike else None
     picture = pictures.latent_map(codes, labels, images.label_names, title=title, images=shown)
     _say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
 
