@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from export.parity import Bound, Verdict
 from export.reference import Reference
 from export.samples import Samples
@@ -18,16 +20,25 @@ class Artefact:
         name: Its path within the bundle.
         verdicts: What was measured, by signature.
         facts: What the report says about it besides.
-        written: Whether every verdict was within its bound; what is not is withheld.
+        defects: What else it must not have: custom ops, float ops in an int8 file.
+        outputs: What it made of the held-out images, for the picture.
     """
 
     name: str
     verdicts: dict[str, Verdict]
     facts: dict[str, Any] = field(default_factory=dict)
+    defects: list[str] = field(default_factory=list)
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def written(self) -> bool:
-        return all(verdict.passed for verdict in self.verdicts.values())
+        """Whether every verdict was within its bound and there are no defects; what is not is withheld."""
+        return not self.defects and all(verdict.passed for verdict in self.verdicts.values())
+
+    @property
+    def worst(self) -> Verdict:
+        """The verdict that is furthest from, or out of, its bound."""
+        return max(self.verdicts.values(), key=lambda verdict: (not verdict.passed, verdict.value))
 
 
 @dataclass(frozen=True)

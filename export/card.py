@@ -80,7 +80,7 @@ def _training(work: Export) -> str:
 def _files(work: Export, artefacts: list[Artefact]) -> str:
     rows = ["| file | signature | kB | against Keras | bound | ms |", "|---|---|--:|---|---|--:|"]
     for artefact in artefacts:
-        worst = max(artefact.verdicts.values(), key=lambda verdict: (not verdict.passed, verdict.value))
+        worst = artefact.worst
         measured, bound = _figure(worst.measure, worst.value), _figure(worst.measure, worst.bound)
         name = f"`{artefact.name}`" if artefact.written else f"~~{artefact.name}~~ **withheld**"
         signature = artefact.facts.get("signature") or ", ".join(artefact.verdicts)
@@ -104,6 +104,8 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
         )
     if any(not artefact.written for artefact in artefacts):
         notes.append("Withheld files missed their bound and were not written; the figure is what was measured.")
+    if work.policy != "float32":
+        notes.append(f"Trained under `{work.policy}`; exported, and compared, as the same weights in float32.")
     return "## Files\n\n" + "\n".join(rows) + "\n\n" + "\n\n".join(notes) + f"\n\nEverything measured: `{REPORT}`."
 
 

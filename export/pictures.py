@@ -23,7 +23,7 @@ def write_comparison(work: Export, artefacts: list[Artefact], folder: Path) -> s
     for variant in VARIANTS:
         artefact = by_name[file_name("autoencoder", variant)]
         label = f"TFLite {variant}" if artefact.written else f"{variant} (withheld)"
-        rows[label] = artefact.facts["_outputs"]["image"]
+        rows[label] = artefact.outputs["image"]
     save_png(folder / COMPARISON, _stacked({name: images[:COLUMNS] for name, images in rows.items()}))
     return COMPARISON
 

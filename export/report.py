@@ -84,9 +84,9 @@ def _ranges(calls) -> dict[str, dict[str, Any]]:
 
 
 def _entry(artefact: Artefact) -> dict[str, Any]:
-    facts = {name: value for name, value in artefact.facts.items() if not name.startswith("_")}
     parity = {signature: verdict.as_json() for signature, verdict in artefact.verdicts.items()}
-    return {"name": artefact.name, "written": artefact.written, "parity": parity, **facts}
+    verdict = {"name": artefact.name, "written": artefact.written, "defects": artefact.defects, "parity": parity}
+    return {**verdict, **artefact.facts}
 
 
 def _version(package: str) -> str | None:

@@ -165,7 +165,7 @@ class PixelGaussian(_GaussianFamily):
     parameters_per_channel = 2
 
     def location_and_log_std(self, parameters):
-        location, log_std = ops.split(float32(parameters), 2, axis=-1)
+        location, log_std = _parts(float32(parameters), 2)
         return 0.5 + location, ops.maximum(log_std - 2.0, MIN_LOG_STD)  # exp(-2): a usual residual at the start.
 
 
@@ -222,7 +222,7 @@ class DiscretizedLogisticMixture(Likelihood):
         channels = parameters.shape[-1] // self.parameters_per_channel
         shape = ops.shape(parameters)
         parameters = ops.reshape(parameters, (*shape[:3], channels, self.parameters_per_channel))
-        logits, location, log_scale = ops.split(parameters, 3, axis=-1)
+        logits, location, log_scale = _parts(parameters, 3)
         # Spread the components over the range: equal ones would receive equal gradients for ever.
         spread = (ops.arange(self.components, dtype="float32") + 0.5) / self.components - 0.5
         return logits, *_logistic(ops.concatenate([location + spread, log_scale], axis=-1))
@@ -248,9 +248,18 @@ class DiscretizedLogisticMixture(Likelihood):
 
 
 def _logistic(parameters):
-    location, log_scale = ops.split(float32(parameters), 2, axis=-1)
+    location, log_scale = _parts(float32(parameters), 2)
     # exp(-7) is a fifth of a grey level: sharper says nothing more and overflows.
     return 0.5 + location, ops.maximum(log_scale - 3.0, -7.0)
+
+
+def _parts(parameters, count):
+    """The last axis cut into `count` equal parts.
+
+    Slices, not a split: where only one part is used, TFLite's quantiser may leave a split in float.
+    """
+    size = parameters.shape[-1] // count
+    return [parameters[..., index * size : (index + 1) * size] for index in range(count)]
 
 
 def _sample_logistic(location, log_scale, seed):

@@ -1,0 +1,326 @@
+"""The way from a run directory to checked artefacts."""
+
+import hashlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from test_serving import NETWORKS, make, pictures
+from tiny_runs import autoencoder, vector_vae, write_run
+
+from export import __main__ as program
+from export import bundle, parity, placing, samples, saved_model, tflite
+from export.quiet import quiet
+from export.runtime import TFLiteFile
+from tfvae import serving
+from tfvae.data import DataConfig
+from tfvae.errors import UserError
+
+NAMES = [tflite.file_name(part, variant) for part in tflite.PARTS for variant in tflite.VARIANTS]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("runs") / "digits", vector_vae())
+
+
+@pytest.fixture(scope="module")
+def exported(run):
+    """The folder of a bundle, and its report."""
+    assert program.main([str(run)]) == 0
+    return run / "export", json.loads((run / "export" / placing.REPORT).read_text())
+
+
+@pytest.fixture(scope="module")
+def refused(tmp_path_factory):
+    """A spatial autoencoder's bundle in which nothing in float16 and no SavedModel can be good enough."""
+    model = make(image_shape=(None, None, 1), kind=type(autoencoder()))
+    run = write_run(tmp_path_factory.mktemp("runs") / "spatial", model)
+    impossible = {"saved_model": parity.Bound("max_abs", -1.0), "float16": parity.Bound("max_abs", -1.0)}
+    lines = []
+    bundle.export_run(run, size=(10, 6), bounds=parity.BOUNDS | impossible, say=lines.append)
+    return run / "export", json.loads((run / "export" / placing.REPORT).read_text()), lines
+
+
+def test_a_bundle_holds_what_was_promised(exported):
+    folder, _ = exported
+    assert {path.name for path in folder.iterdir()} == {
+        "saved_model", *NAMES, placing.REPORT, "MODEL_CARD.md", "reconstructions.png", "generated.png",
+    }  # fmt: skip
+    assert (folder / "saved_model" / "1" / "saved_model.pb").is_file()
+
+
+def test_every_artefact_is_within_the_bounds_of_the_targets(exported):
+    _, report = exported
+    assert report["withheld"] == []
+    assert {name: bound["limit"] for name, bound in report["bounds"].items()} == {
+        "saved_model": 1e-5, "float32": 1e-4, "float16": 5e-3, "int8": 0.5,
+    }  # fmt: skip
+    for artefact in report["artefacts"]:
+        limit = report["bounds"][artefact.get("variant", "saved_model")]["limit"]
+        assert all(verdict["value"] <= limit for verdict in artefact["parity"].values()), artefact["name"]
+
+
+def test_the_report_knows_every_file_by_its_hash(exported):
+    folder, report = exported
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert set(report["files"]) == found - {placing.REPORT}
+    for name, facts in report["files"].items():
+        content = (folder / name).read_bytes()
+        assert (facts["bytes"], facts["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
+
+
+def test_the_saved_model_answered_for_every_signature_with_an_open_batch(exported):
+    _, report = exported
+    artefact = report["artefacts"][0]
+    assert set(artefact["parity"]) == {"encode", "decode", "reconstruct", "generate", "serving_default"}
+    assert artefact["signatures"]["generate"]["inputs"] == {"noise": {"shape": [None, 3], "dtype": "float32"}}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_have_named_float32_tensors_and_builtin_ops_only(exported, name):
+    folder, _ = exported
+    file = TFLiteFile((folder / name).read_bytes())
+    tensors = {
+        "encode": {"inputs": ["image"], "outputs": ["log_var", "mean"]},
+        "decode": {"inputs": ["z"], "outputs": ["image"]},
+        "reconstruct": {"inputs": ["image"], "outputs": ["image"]},
+    }[file.signature]
+    assert {side: sorted(entries) for side, entries in file.tensors().items()} == tensors
+    assert {e["dtype"] for side in file.tensors().values() for e in side.values()} == {"float32"}
+    assert not [op for op in file.ops() if "custom" in op or "RANDOM" in op or "MULTINOMIAL" in op]
+
+
+@pytest.mark.parametrize("part", tflite.PARTS)
+def test_int8_files_compute_in_integers(exported, part):
+    folder, _ = exported
+    assert TFLiteFile((folder / f"{part}_int8.tflite").read_bytes()).float_ops() == []
+    assert "FULLY_CONNECTED" in TFLiteFile((folder / f"{part}.tflite").read_bytes()).float_ops()
+
+
+def test_the_card_names_every_file_and_shows_its_pictures(exported):
+    folder, _ = exported
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert not [name for name in NAMES if f"`{name}`" not in card]
+    assert all((folder / picture).is_file() for picture in re.findall(r"!\[.*?\]\((.*?)\)", card))
+    assert str(folder.parent.parent) not in card  # the disk of whoever exported it is nobody's business
+
+
+def test_the_code_of_the_card_runs(exported, monkeypatch):
+    folder, _ = exported
+    monkeypatch.chdir(folder)
+    images = pictures(1, 8, 8, 1)
+    for block in re.findall(r"```python\n(.*?)```", (folder / "MODEL_CARD.md").read_text(), re.DOTALL):
+        names = {"images": images, "image": images}
+        exec(block, names)
+        assert np.shape(names["rebuilt"]) == images.shape
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_float32_files_agree_with_keras_on_odd_sizes(network, tmp_path):
+    model = make(network, image_shape=(28, 20, 1))
+    serving.write_saved_model(model, tmp_path / "static", batch=1)
+    content = tflite.convert(tmp_path / "static", "reconstruct", "float32")
+    runner = Interpreter(model_content=content).get_signature_runner("reconstruct")
+    for image in pictures(2, 28, 20, 1):
+        expected = model.reconstruct(image[None])["image"]
+        np.testing.assert_allclose(runner(image=image[None])["image"], expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("likelihood", ["optimal_gaussian", "pixel_gaussian", "logistic_mixture"])
+def test_every_kind_of_likelihood_quantises_to_integers(likelihood, tmp_path):
+    model = make(likelihood=likelihood)
+    serving.write_saved_model(model, tmp_path / "static", batch=1)
+    codes = np.random.default_rng(6).standard_normal((20, 3)).astype(np.float32)
+    content = tflite.convert(tmp_path / "static", "decode", "int8", [{"z": code[None]} for code in codes])
+    file = TFLiteFile(content)
+    assert file.float_ops() == []
+    error = np.abs(file.run({"z": codes})["image"] - np.asarray(model.decode(codes)["image"]))
+    assert error.max() < 0.1 and error.mean() < 0.02
+
+
+def test_what_misses_its_bound_is_not_written(refused):
+    folder, report, lines = refused
+    withheld = {"saved_model/1", *(tflite.file_name(part, "float16") for part in tflite.PARTS)}
+    assert set(report["withheld"]) == withheld
+    assert not [name for name in withheld if (folder / name).exists()]
+    assert not (folder / "saved_model").exists()
+    assert sorted(line.split(":")[0] for line in lines if line.startswith("WITHHELD")) == sorted(
+        f"WITHHELD {name}" for name in withheld
+    )
+    figures = {a["name"]: a["parity"] for a in report["artefacts"]}
+    assert figures["decoder_float16.tflite"]["decode"]["value"] > 0
+    assert "**withheld**" in (folder / "MODEL_CARD.md").read_text()
+
+
+def test_spatial_files_have_the_size_that_was_asked_for(refused):
+    folder, report, _ = refused
+    assert report["tflite_image_size"] == [10, 6]
+    tensors = TFLiteFile((folder / "autoencoder.tflite").read_bytes()).tensors()
+    assert tensors["outputs"]["image"]["shape"] == [1, 10, 6, 1]
+    # Two levels of down-sampling: ceil(10 / 4) × ceil(6 / 4) places, decoded to whole multiples of 4.
+    tensors = TFLiteFile((folder / "decoder.tflite").read_bytes()).tensors()
+    assert tensors["inputs"]["z"]["shape"] == [1, 3, 2, 3]
+    assert tensors["outputs"]["image"]["shape"] == [1, 12, 8, 1]
+
+
+def test_the_exit_code_is_1_when_something_is_withheld(monkeypatch, capsys):
+    missed = parity.Verdict("max_abs", 2e-4, 1e-4, False)
+    artefact = bundle.Artefact("decoder.tflite", {"decode": missed})
+    monkeypatch.setattr(program, "export_run", lambda *args, **kwargs: [artefact])
+    assert program.main(["anything"]) == 1
+    assert capsys.readouterr().err == "export: withheld, out of bound: decoder.tflite\n"
+
+
+def test_the_fresh_process_has_no_keras_and_no_tfvae(tmp_path):
+    script = (
+        "import importlib.util, sys, fresh_process as fresh\n"
+        "sys.meta_path[:] = [fresh.WithoutKeras(list(sys.meta_path))]\n"
+        "print([importlib.util.find_spec(name) for name in fresh.ABSENT], importlib.util.find_spec('tensorflow').name)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(saved_model.SCRIPT.parent)}
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment)
+    assert process.stdout == "[None, None, None] tensorflow\n", process.stderr
+
+
+def test_a_saved_model_that_fails_in_the_fresh_process_is_an_error(tmp_path):
+    with pytest.raises(RuntimeError, match="failed in a fresh process"):
+        saved_model.run_in_fresh_process(tmp_path, [])
+
+
+# Where the bundle goes
+
+
+def test_a_bundle_takes_the_place_of_an_earlier_one(tmp_path):
+    out = tmp_path / "export"
+    for text in ("old", "new"):
+        with placing.placed(out) as folder:
+            (folder / placing.REPORT).write_text(text)
+            (folder / text).touch()
+    assert {path.name for path in out.iterdir()} == {placing.REPORT, "new"}
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_a_failed_export_leaves_the_earlier_bundle(tmp_path):
+    out = tmp_path / "export"
+    with placing.placed(out) as folder:
+        (folder / placing.REPORT).write_text("old")
+    with pytest.raises(KeyboardInterrupt), placing.placed(out) as folder:
+        (folder / placing.REPORT).write_text("half")
+        raise KeyboardInterrupt
+    assert (out / placing.REPORT).read_text() == "old"
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_the_remains_of_a_killed_export_are_cleared_by_the_next(tmp_path):
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    (tmp_path / f".export.partial-{dead.pid}").mkdir()
+    old = tmp_path / f".export.old-{dead.pid}"  # killed between the two renames
+    old.mkdir()
+    (old / placing.REPORT).write_text("old")
+    with pytest.raises(ValueError, match="stop"), placing.placed(tmp_path / "export"):
+        raise ValueError("stop")
+    assert [path.name for path in tmp_path.iterdir()] == ["export"]
+    assert (tmp_path / "export" / placing.REPORT).read_text() == "old"
+
+
+def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(UserError, match="no export bundle"):
+        placing.check_place(tmp_path)
+    with pytest.raises(UserError, match="no export bundle"):
+        placing.check_place(tmp_path / "thesis.tex")
+    with pytest.raises(UserError, match="cannot be made"):
+        placing.check_place(tmp_path / "thesis.tex" / "export")
+
+
+# Parity and samples
+
+
+def test_an_output_that_is_not_finite_is_never_within_a_bound():
+    good, bad = {"image": np.zeros((1, 2))}, {"image": np.array([[0.0, np.nan]])}
+    for measure in ("max_abs", "psnr_drop_db"):
+        verdict = parity.judge(parity.Bound(measure, 9.0), [good, good], [bad, good], (20.0, 20.0))
+        assert not verdict.passed
+        json.dumps(verdict.as_json(), allow_nan=False)
+
+
+def test_outputs_of_other_names_or_shapes_are_no_match():
+    reference = {"mean": np.zeros((2, 3))}
+    with pytest.raises(ValueError, match="named"):
+        parity.max_abs(reference, {"output_0": np.zeros((2, 3))})
+    with pytest.raises(ValueError, match="shape"):
+        parity.max_abs(reference, {"mean": np.zeros((2, 1))})  # would broadcast
+
+
+def test_int8_is_judged_by_what_it_costs_against_the_originals():
+    image = {"image": np.zeros((1, 2))}
+    bound = parity.BOUNDS["int8"]
+    assert parity.judge(bound, [image], [image], (30.0, 29.6)).passed
+    assert not parity.judge(bound, [image], [image], (30.0, 29.4)).passed
+
+
+def test_samples_are_spread_over_all_images():
+    assert samples.spread(10, 4) == [0, 3, 6, 9]
+    assert samples.spread(3, 8) == [0, 1, 2]
+    assert samples.spread(1, 8) == [0]
+
+
+def test_a_picture_is_fitted_by_cutting_and_by_mirroring():
+    row = np.arange(4, dtype=np.uint8).reshape(1, 4, 1)
+    assert samples.fitted(row, (1, 2)).ravel().tolist() == [1, 2]
+    assert samples.fitted(row, (1, 6)).ravel().tolist() == [0, 0, 1, 2, 3, 3]
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "crop", "asked", "expected"),
+    [((28, 20, 1), 0, None, (28, 20)), ((None, None, 3), 64, None, (64, 64)),
+     ((None, None, 3), 64, (48, 80), (48, 80)), ((None, None, 3), 0, None, (256, 256))],
+)  # fmt: skip
+def test_the_size_of_tflite_files(image_shape, crop, asked, expected):
+    assert samples.static_size(image_shape, DataConfig(source="digits", crop=crop), asked) == expected
+
+
+def test_library_chatter_is_dropped_unless_something_fails(capfd):
+    with quiet():
+        os.write(2, b"chatter")
+    with pytest.raises(ValueError, match="bug"), quiet():
+        os.write(2, b"reason")
+        raise ValueError("bug")
+    assert capfd.readouterr().err == "reason"
+
+
+# Requests that cannot be met
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{runs}"], "no run directory (no config.toml in it). Runs in it: digits."),
+        (["{runs}/digts"], "there is no such run directory. Did you mean '{runs}/digits'?"),
+        (["{run}", "--size", "big"], "--size: expected HEIGHTxWIDTH in pixels, such as 256x256. Received: 'big'."),
+        (["{run}", "--size", "9x9"], "--size: this model takes 8x8 only. Received: 9x9."),
+        (["{run}", "--out", "{run}"], "exists and is no export bundle"),
+        (["{run}", "--outt", "x"], "unrecognized arguments: --outt x"),
+        ([], "the following arguments are required: RUN"),
+    ],
+)
+def test_errors_are_one_line_and_exit_code_2(arguments, message, run, capsys):
+    places = {"run": run, "runs": run.parent}
+    assert program.main([argument.format(**places) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("export: error: ") and captured.err.count("\n") == 1
+    assert message.format(**places) in captured.err
+
+
+def test_the_program_passes_its_options_on(monkeypatch):
+    calls = []
+    monkeypatch.setattr(program, "export_run", lambda *args, **kwargs: calls.append((args, kwargs["size"])) or [])
+    assert program.main(["runs/a", "--out", "b", "--size", "48x64"]) == 0
+    assert calls == [(("runs/a", "b"), (48, 64))]

@@ -1,0 +1,147 @@
+"""What a model exposes when it leaves Python: names, shapes, dtypes, and the same numbers."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import tfvae
+from tfvae import serving
+
+NETWORKS = ["mlp", "conv", "inception", "resnet"]
+
+
+def make(network="conv", image_shape=(7, 5, 1), kind=tfvae.VAE, policy="float32", **decoder):
+    """An untrained model, its weights moved off the symmetric start, under a dtype policy."""
+    keras.utils.set_random_seed(3)
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        shape = {"image_shape": image_shape, "latent_dim": 3, "network": network, "hidden": 16}
+        parts = (
+            tfvae.Encoder(**shape, widths=(8, 8), stochastic=kind is tfvae.VAE),
+            tfvae.Decoder(**shape, widths=(8, 8), **decoder),
+        )
+        model = kind(*parts)
+    finally:
+        keras.config.set_dtype_policy(before)
+    rng = np.random.default_rng(4)
+    for weight in model.trainable_weights:
+        weight.assign_add(0.1 * rng.standard_normal(weight.shape))
+    return model
+
+
+def pictures(count, height, width, channels):
+    return np.random.default_rng(5).random((count, height, width, channels), np.float32)
+
+
+def answer(module, name, value):
+    (argument,) = module.signatures[name].structured_input_signature[1]
+    return {key: tensor.numpy() for key, tensor in module.signatures[name](**{argument: value}).items()}
+
+
+@pytest.mark.parametrize("kind", [tfvae.VAE, tfvae.Autoencoder])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_a_saved_model_answers_like_keras_for_any_batch(network, kind, tmp_path):
+    model = make(network, kind=kind)
+    serving.write_saved_model(model, tmp_path / "model")
+    module = tf.saved_model.load(str(tmp_path / "model"))
+    for count in (1, 3):
+        images = pictures(count, 7, 5, 1)
+        codes = np.asarray(model.codes(images))
+        for name, value in {"encode": images, "decode": codes, "reconstruct": images}.items():
+            expected = getattr(model, name)(value)
+            found = answer(module, name, tf.constant(value))
+            assert found.keys() == expected.keys()
+            for key in expected:
+                np.testing.assert_allclose(found[key], expected[key], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", NETWORKS[1:])
+def test_a_spatial_saved_model_takes_odd_heights_and_widths(network, tmp_path):
+    model = make(network, image_shape=(None, None, 3))
+    serving.write_saved_model(model, tmp_path / "model")
+    module = tf.saved_model.load(str(tmp_path / "model"))
+    for size in ((8, 8), (9, 6)):
+        images = pictures(2, *size, 3)
+        found = answer(module, "reconstruct", tf.constant(images))["image"]
+        assert found.shape == images.shape
+        np.testing.assert_allclose(found, model.reconstruct(images)["image"], rtol=0, atol=1e-5)
+
+
+def test_the_signatures_have_the_names_that_other_runtimes_call():
+    inputs = {name: signature.inputs for name, signature in serving.signatures(make()).items()}
+    image, latent = ((None, 7, 5, 1), "float32"), ((None, 3), "float32")
+    assert inputs == {
+        "encode": {"image": image},
+        "decode": {"z": latent},
+        "reconstruct": {"image": image},
+        "generate": {"noise": latent},
+    }
+
+
+def test_a_model_without_a_prior_has_nothing_to_generate():
+    assert "generate" not in serving.signatures(make(kind=tfvae.Autoencoder))
+
+
+def test_the_default_signature_is_reconstruct(tmp_path):
+    model = make()
+    serving.write_saved_model(model, tmp_path / "model")
+    module = tf.saved_model.load(str(tmp_path / "model"))
+    images = tf.constant(pictures(2, 7, 5, 1))
+    np.testing.assert_array_equal(
+        answer(module, "serving_default", images)["image"], answer(module, "reconstruct", images)["image"]
+    )
+
+
+def test_fixed_sizes_round_the_latent_up_to_whole_places():
+    model = make(image_shape=(None, None, 3))  # two levels: factor 4
+    inputs = serving.signatures(model, batch=1, size=(9, 6))
+    assert inputs["encode"].inputs["image"] == ((1, 9, 6, 3), "float32")
+    assert inputs["decode"].inputs["z"] == ((1, 3, 2, 3), "float32")
+
+
+def test_a_vector_latent_refuses_another_size():
+    with pytest.raises(ValueError, match=r"must be \(7, 5\).*Received: size=\(8, 8\)"):
+        serving.signatures(make(), size=(8, 8))
+
+
+def test_no_exported_function_draws_random_numbers(tmp_path):
+    for name, signature in serving.signatures(make()).items():
+        graph = signature.traced().get_concrete_function().graph
+        ops = {op.type for op in graph.get_operations()}
+        ops |= {node.op for function in graph.as_graph_def().library.function for node in function.node_def}
+        assert not [op for op in ops if "Random" in op or "Multinomial" in op], name
+
+
+def test_a_float32_model_is_its_own_copy():
+    model = make()
+    assert serving.float32_copy(model) is model
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_the_float32_copy_of_a_mixed_model_has_its_weights_and_computes_in_float32(policy):
+    model = make("resnet", policy=policy)
+    copy = serving.float32_copy(model)
+    assert {layer.compute_dtype for layer in copy._flatten_layers()} == {"float32"}
+    for mine, theirs in zip(copy.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert keras.config.dtype_policy().name == "float32"
+    images = pictures(2, 7, 5, 1)
+    # bfloat16 keeps 8 bits: images agree to a few steps of 2**-8.
+    np.testing.assert_allclose(copy.reconstruct(images)["image"], model.reconstruct(images)["image"], atol=0.03)
+
+
+def test_a_mixed_model_is_exported_in_float32_throughout(tmp_path):
+    model = make("conv", policy="mixed_float16")
+    serving.write_saved_model(model, tmp_path / "model")
+    module = tf.saved_model.load(str(tmp_path / "model"))
+    for function in module.signatures.values():
+        tensors = [*function.structured_input_signature[1].values(), *function.structured_outputs.values()]
+        assert {tensor.dtype for tensor in tensors} == {tf.float32}
+        nodes = function.graph.as_graph_def().library.function
+        halves = [node.name for f in nodes for node in f.node_def if node.attr["T"].type == tf.float16.as_datatype_enum]
+        assert not halves
+    images = pictures(2, 7, 5, 1)
+    expected = serving.float32_copy(model).reconstruct(images)["image"]
+    np.testing.assert_allclose(answer(module, "reconstruct", tf.constant(images))["image"], expected, atol=1e-5)
