@@ -47,9 +47,8 @@ def _move(images: tf.Tensor, draws: tf.Tensor, shift: bool, rotate: bool) -> tf.
     size = tf.cast(tf.shape(images)[1:3], tf.float32)
     centre = (size - 1.0) / 2.0
     angle = (2 * draws[:, ROTATE] - 1) * ROTATION if rotate else tf.zeros_like(draws[:, 0])
-    # Whole pixels: a shift alone must not blur.
-    down = tf.round((2 * draws[:, SHIFT_Y] - 1) * SHIFT * size[0]) if shift else tf.zeros_like(angle)
-    right = tf.round((2 * draws[:, SHIFT_X] - 1) * SHIFT * size[1]) if shift else tf.zeros_like(angle)
+    down = _whole_steps(draws[:, SHIFT_Y], size[0]) if shift else tf.zeros_like(angle)
+    right = _whole_steps(draws[:, SHIFT_X], size[1]) if shift else tf.zeros_like(angle)
     cos, sin = tf.cos(angle), tf.sin(angle)
     # Rows of the inverse map: where in the input the output pixel (x, y) comes from.
     to_x = centre[1] - cos * (centre[1] + right) + sin * (centre[0] + down)
@@ -64,6 +63,12 @@ def _move(images: tf.Tensor, draws: tf.Tensor, shift: bool, rotate: bool) -> tf.
         interpolation="BILINEAR" if rotate else "NEAREST",
         fill_mode="REFLECT",
     )
+
+
+def _whole_steps(draw: tf.Tensor, side: tf.Tensor) -> tf.Tensor:
+    """A shift by whole pixels, each equally likely: a fraction of one would blur."""
+    most = tf.round(SHIFT * side)
+    return tf.floor(draw * (2 * most + 1)) - most
 
 
 def _recolour(images: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:

@@ -123,11 +123,11 @@ def _reader(images: Images, crop: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Te
     A place says how far down and right the crop lies, as fractions of the way it can move. All is TensorFlow, no
     Python: several threads read at once.
     """
-    if images.uniform and not images.mapped and not crop:
+    if len(images) and images.uniform and not images.mapped and not crop:
         # One tensor, captured once: a batch is one gather.
         shape = images.array.shape
         pixels = tf.reshape(images.tensor(), (-1, *shape[1:]))
-        first = int(images.offsets[0]) // int(np.prod(shape[1:])) if len(images) else 0
+        first = int(images.offsets[0]) // int(np.prod(shape[1:]))
         return lambda index, place: tf.gather(pixels, index + first)
 
     with tf.device("CPU:0"):

@@ -58,5 +58,5 @@ def _frames(path: Path, into: Gathering, limit: int) -> Iterator[np.ndarray]:
                 if done == limit:
                     return
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:160]
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
         into.refuse(path.name, f"damaged after {done} frames: {reason}")

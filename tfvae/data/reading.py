@@ -4,6 +4,7 @@ This file imports NumPy and Pillow only and is run by its path, so that a worker
 and carries no TensorFlow. A file that hangs or crashes a decoder then costs its own worker and nothing else.
 """
 
+import contextlib
 import dataclasses
 import json
 import math
@@ -12,6 +13,7 @@ import signal
 import struct
 import sys
 import warnings
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -176,28 +178,32 @@ def is_grey(pixels: np.ndarray) -> bool:
     return bool((pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all())
 
 
-def _open(path: str, how: Preparation) -> Image.Image:
+@contextlib.contextmanager
+def _open(path: str, how: Preparation) -> Iterator[Image.Image]:
     """The picture's header, checked for size before anything is decoded."""
     warnings.simplefilter("ignore")  # Pillow warns of damage that it survives
     Image.MAX_IMAGE_PIXELS = None  # our own limit follows, with a better message
-    try:
-        if os.path.getsize(path) == 0:
-            raise UnreadableError("empty file")
-        image = Image.open(path, formats=FORMATS)
-        width, height = image.size
-    except UnreadableError:
-        raise
-    except MemoryError:
-        raise UnreadableError("takes too much memory to decode") from None
-    except Image.UnidentifiedImageError:
-        raise UnreadableError(_unidentified(path)) from None
-    except Exception as error:
-        raise UnreadableError(_damage(error)) from None
-    if width * height > how.max_pixels:
-        raise UnreadableError(f"larger than {how.max_pixels:,} pixels ({width} x {height} = {width * height:,})")
-    if width < 1 or height < 1:
-        raise UnreadableError(f"has no pixels ({width} x {height})")
-    return image
+    # An open file instead of its name: by name Pillow 13 maps raw TIFFs, and scrambles those that are to be turned.
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(path, "rb"))
+            if os.fstat(file.fileno()).st_size == 0:
+                raise UnreadableError("empty file")
+            image = stack.enter_context(Image.open(file, formats=FORMATS))
+            width, height = image.size
+        except UnreadableError:
+            raise
+        except MemoryError:
+            raise UnreadableError("takes too much memory to decode") from None
+        except Image.UnidentifiedImageError:
+            raise UnreadableError(_unidentified(path)) from None
+        except Exception as error:
+            raise UnreadableError(_damage(error)) from None
+        if width * height > how.max_pixels:
+            raise UnreadableError(f"larger than {how.max_pixels:,} pixels ({width} x {height} = {width * height:,})")
+        if width < 1 or height < 1:
+            raise UnreadableError(f"has no pixels ({width} x {height})")
+        yield image
 
 
 def _orientation(image: Image.Image) -> int:

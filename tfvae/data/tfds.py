@@ -1,6 +1,7 @@
 """`tfds:NAME`: data sets of tensorflow-datasets, prepared or to be prepared from raw files or the network."""
 
 import contextlib
+import io
 import itertools
 import os
 import socket
@@ -134,8 +135,8 @@ def _prepare_by_hand(builder: Any, name: str, manual_dir: Path) -> None:
     if not manual_dir.is_dir():
         hint = did_you_mean(manual_dir.name, [entry.name for entry in manual_dir.parent.glob("*")])
         raise UserError(f"data.manual_dir: no such folder: '{manual_dir}'.{hint}")
-    raw = {Path(url).name for info in builder.url_infos for url in [info]} if builder.url_infos else set()
-    if not any(entry.is_file() or entry.is_dir() for entry in manual_dir.iterdir()):
+    raw = {Path(url).name for url in builder.url_infos or ()}
+    if not any(manual_dir.iterdir()):
         raise UserError(f"data.manual_dir: '{manual_dir}' is empty. Accepted: {_listed(raw) or 'the raw files'}.")
     missing = sorted(file for file in raw if not (manual_dir / file).exists())
     if missing and not _reachable():
@@ -144,7 +145,9 @@ def _prepare_by_hand(builder: Any, name: str, manual_dir: Path) -> None:
             "and the network cannot be reached. Accepted: the raw files under their original names."
         )
     settings = tfds.download.DownloadConfig(manual_dir=manual_dir)
-    _run(lambda: builder.download_and_prepare(download_config=settings), name)
+    tfds.disable_progress_bar()  # half a minute's work; a download from the network keeps its bars
+    with contextlib.redirect_stdout(io.StringIO()):
+        _run(lambda: builder.download_and_prepare(download_config=settings), name)
 
 
 def _download(builder: Any, name: str) -> None:
