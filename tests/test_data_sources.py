@@ -164,7 +164,7 @@ def test_a_prepared_data_set_is_read_in_order_with_its_official_test_split(tmp_p
         {"image": tfds.features.Image(shape=(4, 4, 1)), "label": tfds.features.ClassLabel(names=["a", "b"])}
     )
     rows = {
-        split: [{"image": np.full((4, 4, 1), start + row, np.uint8), "label": row % 2} for row in range(count)]
+        split: [(row, {"image": np.full((4, 4, 1), start + row, np.uint8), "label": row % 2}) for row in range(count)]
         for split, start, count in (("train", 0, 9), ("test", 100, 4))
     }
     tfds.dataset_builders.store_as_tfds_dataset(

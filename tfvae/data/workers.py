@@ -72,6 +72,8 @@ def read_pictures(
         for worker in workers:
             worker.close()
         pool.shutdown(wait=True)
+        for worker in workers:
+            worker.close()  # one that was just starting
 
 
 class _Worker:
