@@ -6,6 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from tfvae.config import read_toml
 from tfvae.data import Splits, load
 from tfvae.errors import UserError
@@ -15,6 +17,10 @@ from training.journal import duration
 from training.loop import Stopped, train
 
 CONFIG = "config.toml"
+
+
+# TensorFlow's own advice about its own deprecations is not for the person who trains.
+tf.get_logger().setLevel("ERROR")
 
 
 def start(data: str | None, recipe: str | None, settings: list[str], training: dict[str, Any], out: Path | None) -> None:

@@ -39,8 +39,6 @@ class LatentModel(keras.Model):
                 "`encoder` and `decoder` must have as many levels. "
                 f"Received: widths={encoder.widths} and widths={decoder.widths}"
             )
-        # What `jit_compile="auto"` asks: XLA halves the speed of these networks on a CPU. True still compiles.
-        self.supports_jit = bool(tf.config.list_logical_devices("GPU"))
         self.encoder = encoder
         self.decoder = decoder
         self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
@@ -105,6 +103,17 @@ class LatentModel(keras.Model):
         """The scalar loss, and distortion and rate per example."""
         distortion, rate = self.elbo_terms(images, training=training)
         return ops.mean(distortion + rate), distortion, rate
+
+    def compile(self, optimizer="adam", jit_compile="auto", **kwargs):
+        """As `keras.Model.compile`, without a loss; `"auto"` uses XLA on a GPU only: it halves the speed on a CPU."""
+        if jit_compile == "auto":
+            jit_compile = bool(tf.config.list_logical_devices("GPU"))
+        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    def compile_from_config(self, config):
+        # Keras leaves this to models with a `compile` of their own.
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
 
     def train_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)

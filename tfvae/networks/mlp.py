@@ -14,17 +14,24 @@ class MLPDown(Chain):
 
     Args:
         widths: Units of each hidden layer.
+        hidden: Not used: an `mlp` is dense throughout. All networks have the same constructor.
         dropout: Fraction of units dropped after each layer while training.
         seed: Starts the dropout noise.
     """
 
     def __init__(self, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
-        self.widths, self.dropout, self.seed = tuple(widths), dropout, seed
+        self.widths, self.hidden, self.dropout, self.seed = tuple(widths), hidden, dropout, seed
         self.chain = [keras.layers.Flatten(dtype=self.dtype_policy), *_dense(self)]
 
     def get_config(self):
-        return {**super().get_config(), "widths": self.widths, "dropout": self.dropout, "seed": self.seed}
+        return {
+            **super().get_config(),
+            "widths": self.widths,
+            "hidden": self.hidden,
+            "dropout": self.dropout,
+            "seed": self.seed,
+        }
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -34,13 +41,13 @@ class MLPUp(Chain):
     Args:
         output_shape: Height, width and channels of the output.
         widths: Units of each hidden layer.
-        dropout, seed: As in `MLPDown`.
+        hidden, dropout, seed: As in `MLPDown`.
     """
 
     def __init__(self, output_shape, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.picture_shape, self.widths = tuple(output_shape), tuple(widths)
-        self.dropout, self.seed = dropout, seed
+        self.hidden, self.dropout, self.seed = hidden, dropout, seed
         self.chain = [
             *_dense(self),
             keras.layers.Dense(math.prod(output_shape), dtype="float32"),
@@ -52,6 +59,7 @@ class MLPUp(Chain):
             **super().get_config(),
             "output_shape": self.picture_shape,
             "widths": self.widths,
+            "hidden": self.hidden,
             "dropout": self.dropout,
             "seed": self.seed,
         }

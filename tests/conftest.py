@@ -1,0 +1,35 @@
+"""What every test may ask for."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+import keras
+import pytest
+import tensorflow as tf
+
+# Two logical devices on one processor, for the tests of distributed steps; must be said before TensorFlow starts.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+REAL_DATA = Path(os.environ.get("TFVAE_TEST_DATA", Path(__file__).parents[2] / "shared" / "data"))
+
+
+@pytest.fixture
+def real_data():
+    """The folder of real images; the test is skipped where there is none."""
+    if not REAL_DATA.is_dir():
+        pytest.skip(f"real images are not here: {REAL_DATA} (TFVAE_TEST_DATA names another place)")
+    return REAL_DATA
+
+
+@pytest.fixture(autouse=True)
+def float32_policy():
+    """Each test starts under float32, whatever the one before it chose."""
+    keras.config.set_dtype_policy("float32")
+    keras.utils.set_random_seed(0)
+    yield
+    keras.config.set_dtype_policy("float32")
