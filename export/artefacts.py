@@ -1,5 +1,6 @@
 """What an export works on, and what comes out of it."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,3 +53,8 @@ class Export:
     size: tuple[int, int]
     reference: Reference
     bounds: Mapping[str, Bound]
+
+    @property
+    def weights(self) -> int:
+        """How many numbers were learnt."""
+        return sum(math.prod(weight.shape) for weight in self.model.trainable_weights)

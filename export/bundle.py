@@ -65,7 +65,7 @@ def _prepare(run: Run, size, bounds, say: Say) -> Export:
         trained = run.load_model()
         model = float32_copy(trained)
     shape = "×".join("any" if side is None else str(side) for side in model.image_shape)
-    say(f"{run.path}: {type(model).__name__} of {shape} images, {model.count_params():,} weights")
+    say(f"{run.path}: {type(model).__name__} of {shape} images")
     config = run.prepared_like(model)
     size = static_size(model.image_shape, config, size)
     samples = draw_samples(data.load(config, seed=run.seed), config, size, run.seed)

@@ -46,7 +46,7 @@ def _opening(work: Export, picture: str) -> str:
         latent, images = f"{model.latent_shape[0]} numbers", f"{pixels} images of {height}×{width} pixels"
     return (
         f"# {work.run.path.resolve().name}\n\n"
-        f"A {kind} of {images} with {model.count_params():,} weights: it turns an image into {latent}, and such codes "
+        f"A {kind} of {images} with {work.weights:,} weights: it turns an image into {latent}, and such codes "
         f"into images. Each file below was run on {len(work.samples.held_out)} images of the {work.samples.split} set "
         "and compared with the trained Keras model.\n\n"
         f"![what each file makes of held-out images]({picture})"
@@ -67,7 +67,10 @@ def _training(work: Export) -> str:
         if isinstance(figures.get(key), int | float)
     ]
     if rows:
-        lines.append("Held-out images, Keras model:\n\n| figure | value | unit |\n|---|---|---|\n" + "\n".join(rows))
+        protocol = report.get("protocol", {})
+        on = f"{protocol['images']} held-out images" if "images" in protocol else "Held-out images"
+        on += ", binarised" if protocol.get("binarised") else ""
+        lines.append(f"{on}, Keras model:\n\n| figure | value | unit |\n|---|---|---|\n" + "\n".join(rows))
     lines.append(
         "Intended for images like those: rebuilding and comparing them, drawing new ones, and moving between them in "
         "the space of codes."

@@ -10,6 +10,9 @@ from tfvae.errors import UserError
 
 CALIBRATION_IMAGES = 200
 HELD_OUT_IMAGES = 64
+# Of large images fewer are needed, as each holds many places, and fewer are taken, so that an export stays minutes.
+PIXELS = 4_000_000
+FEWEST_IMAGES = 16
 # Side of a spatial model's .tflite files where nothing says otherwise; a multiple of every factor.
 DEFAULT_SIDE = 256
 
@@ -37,9 +40,10 @@ def draw_samples(splits: Any, config: DataConfig, size: tuple[int, int], seed: i
     if split is None or not len(splits.train):
         raise UserError(f"{config.source}: no training images are left to calibrate on.")
     training, held_out = splits.train, getattr(splits, split)
-    chosen = spread(len(held_out), HELD_OUT_IMAGES)
+    most = max(FEWEST_IMAGES, PIXELS // (size[0] * size[1]))
+    chosen = spread(len(held_out), min(HELD_OUT_IMAGES, most))
     return Samples(
-        calibration=_prepared(training, spread(len(training), CALIBRATION_IMAGES), config, size, seed),
+        calibration=_prepared(training, spread(len(training), min(CALIBRATION_IMAGES, most)), config, size, seed),
         held_out=_prepared(held_out, chosen, config, size, seed),
         split=split,
         names=[held_out.names[index] for index in chosen],
