@@ -6,27 +6,17 @@ import os
 import re
 import sys
 
-from export.quiet import quiet
-
 if __name__ == "__main__":  # both are read while TensorFlow is imported, so they are set before it is
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # On a GPU convolutions may be computed in TensorFloat-32, which is 1e-3 away from every runtime we check with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
-with quiet():  # TensorFlow's notes on this machine's processors
-    from export.bundle import export_run
-    from tfvae.errors import UserError, run_program
-
-
-class Parser(argparse.ArgumentParser):
-    """Says what is wrong in one line, like everything else here."""
-
-    def error(self, message: str):
-        raise UserError(f"{message}. See: python -m {self.prog} --help")
+from export.bundle import export_run
+from tfvae.errors import OneLineParser, UserError, run_program
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = Parser(
+    parser = OneLineParser(
         prog="export",
         description="Write a run's model as a SavedModel and as TFLite files (float32, float16, int8), each checked "
         "against Keras on held-out images; what misses its bound is withheld, and the exit code is then 1.",

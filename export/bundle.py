@@ -11,13 +11,13 @@ from export import card, report
 from export.artefacts import Artefact, Export
 from export.parity import BOUNDS, INT8_SIZE_TARGET, Bound, judge
 from export.placing import check_place, placed
-from export.quiet import quiet
 from export.reference import Reference
 from export.runtime import TFLiteFile
 from export.samples import draw_samples, static_size
 from export.saved_model import Request, run_in_fresh_process
 from export.tflite import PARTS, VARIANTS, convert, file_name
 from tfvae import data
+from tfvae.quiet import native_messages_held
 from tfvae.runs import Run, open_run
 from tfvae.serving import DEFAULT_SIGNATURE, float32_copy, write_saved_model
 
@@ -61,7 +61,7 @@ def export_run(
 
 
 def _prepare(run: Run, size, bounds, say: Say) -> Export:
-    with quiet():
+    with native_messages_held():
         trained = run.load_model()
         model = float32_copy(trained)
     shape = "×".join("any" if side is None else str(side) for side in model.image_shape)
@@ -83,7 +83,7 @@ def _saved_model(work: Export, folder: Path, say: Say) -> Artefact:
     """Write the SavedModel and have every signature answer in a process of its own."""
     path = folder / SAVED_MODEL
     path.parent.mkdir(parents=True)
-    with quiet():
+    with native_messages_held():
         write_saved_model(work.model, path)
     requests, answers = [], []
     for signature, inputs in work.reference.requests.items():
@@ -117,7 +117,7 @@ def _tflite_files(work: Export, folder: Path, say: Say) -> list[Artefact]:
     artefacts = []
     with tempfile.TemporaryDirectory() as scratch:
         static = Path(scratch, "static")
-        with quiet():
+        with native_messages_held():
             write_saved_model(work.model, static, batch=1, size=work.size)
         calibration = _calibration(work)
         for part, signature in PARTS.items():

@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from export.quiet import quiet
+from tfvae.quiet import native_messages_held
 
 
 class TFLiteFile:
@@ -22,7 +22,7 @@ class TFLiteFile:
 
     def __init__(self, content: bytes, threads: int = 1):
         self.content = content
-        with quiet():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
+        with native_messages_held():  # "Created TensorFlow Lite XNNPACK delegate for CPU."
             self.interpreter = Interpreter(model_content=content, num_threads=threads)
             self.interpreter.allocate_tensors()
             (self.signature,) = self.interpreter.get_signature_list()

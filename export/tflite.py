@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from export.quiet import quiet
+from tfvae.quiet import native_messages_held
 
 # Which signature each file holds.
 PARTS = {"encoder": "encode", "decoder": "decode", "autoencoder": "reconstruct"}
@@ -35,7 +35,7 @@ def convert(
         calibration: For int8: inputs by name, each with the batch dimension, from which the ranges of activations
             are taken.
     """
-    with quiet(), warnings.catch_warnings():
+    with native_messages_held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # "tf.lite.Interpreter is deprecated": the converter's own calibrator
         converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=[signature])
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

@@ -32,6 +32,7 @@ def assert_saves_and_loads(model, tmp_path, *inputs):
 
 def _without_identity(config):
     """JSON text without the ids that say which object this was."""
+
     def strip(value):
         if isinstance(value, dict):
             dropped = ("shared_object_id", "build_config", "compile_config")

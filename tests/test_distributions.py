@@ -18,8 +18,12 @@ def numpy(x):
 
 def test_bernoulli_is_the_log_of_the_probability():
     logits = np.linspace(-6, 6, 25).astype("float32")
-    np.testing.assert_allclose(numpy(bernoulli_log_prob(1.0, logits)), np.log(special.expit(logits)), rtol=1e-5, atol=1e-7)
-    np.testing.assert_allclose(numpy(bernoulli_log_prob(0.0, logits)), np.log(special.expit(-logits)), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(
+        numpy(bernoulli_log_prob(1.0, logits)), np.log(special.expit(logits)), rtol=1e-5, atol=1e-7
+    )
+    np.testing.assert_allclose(
+        numpy(bernoulli_log_prob(0.0, logits)), np.log(special.expit(-logits)), rtol=1e-5, atol=1e-7
+    )
 
 
 def test_bernoulli_and_its_gradient_stay_finite_at_extreme_logits():

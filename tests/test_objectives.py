@@ -96,7 +96,9 @@ def test_a_uniform_code_over_256_levels_takes_eight_bits_per_dim():
 
 
 def test_linear_beta_rises_then_stays():
-    np.testing.assert_allclose([float(linear(s, 10, 0.2, 1.0)) for s in (0, 5, 10, 99)], [0.2, 0.6, 1.0, 1.0], rtol=1e-6)
+    np.testing.assert_allclose(
+        [float(linear(s, 10, 0.2, 1.0)) for s in (0, 5, 10, 99)], [0.2, 0.6, 1.0, 1.0], rtol=1e-6
+    )
 
 
 def test_cyclical_beta_repeats_with_its_period():
@@ -113,8 +115,13 @@ def test_schedules_come_back_from_their_config(schedule):
 
 @pytest.mark.parametrize(
     "table",
-    [{"schedule": "linaer", "steps": 3}, {"schedule": "linear"}, {"schedule": "linear", "steps": 0}, {"steps": 3},
-     {"schedule": "linear", "steps": 3, "stop": 4}],
+    [
+        {"schedule": "linaer", "steps": 3},
+        {"schedule": "linear"},
+        {"schedule": "linear", "steps": 0},
+        {"steps": 3},
+        {"schedule": "linear", "steps": 3, "stop": 4},
+    ],
 )
 def test_a_senseless_schedule_is_refused(table):
     with pytest.raises(ValueError, match="`"):

@@ -8,6 +8,9 @@ from tfvae.quiet import native_messages_held
 
 with native_messages_held():
     import keras
+    import tensorflow as tf
+
+    tf.config.list_physical_devices()  # says on stderr what it did not find
 
 if keras.backend.backend() != "tensorflow":
     raise ImportError(
@@ -19,10 +22,11 @@ from tfvae import layers, likelihoods, objectives, schedules
 from tfvae.decoders import Decoder
 from tfvae.encoders import Encoder
 from tfvae.models.autoencoder import Autoencoder
+from tfvae.models.base import LatentModel
 from tfvae.models.vae import VAE
 
 # Models by the name that recipes use.
-MODELS = {"vae": VAE, "autoencoder": Autoencoder}
+MODELS: dict[str, type[LatentModel]] = {"vae": VAE, "autoencoder": Autoencoder}
 
 __version__ = "0.1.0"
 __all__ = ["MODELS", "VAE", "Autoencoder", "Decoder", "Encoder", "layers", "likelihoods", "objectives", "schedules"]

@@ -8,10 +8,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from tfvae.errors import UserError, did_you_mean, run_program
-from tfvae.quiet import native_messages_held
+from tfvae.errors import OneLineParser, run_program
 
 SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits, or tfds:NAME"
 
@@ -21,13 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     def program() -> None:
         arguments = parse(sys.argv[1:] if argv is None else list(argv))
-        # Only now: a mistyped option must not wait for the data readers and the search for a GPU.
-        with native_messages_held():
-            import tensorflow as tf
+        # Only now: a mistyped option must not wait for the data readers.
+        from tfvae import commands
 
-            from tfvae import commands
-
-            tf.config.list_physical_devices()  # says on stderr what it did not find
         getattr(commands, arguments.command)(arguments)
 
     return run_program("tfvae", program)
@@ -38,38 +32,19 @@ def parse(argv: list[str]) -> argparse.Namespace:
     parser, commands = _parser()
     arguments, unknown = parser.parse_known_args(argv)
     if unknown:
-        known = commands[arguments.command].options()
-        options = [word for word in unknown if word.startswith("-")]
-        word = options[0].split("=")[0] if options else unknown[0]
-        what = "option" if options else "argument"
-        hint = did_you_mean(word, known) if options else ""
-        raise UserError(f"{arguments.command}: unknown {what} '{word}'.{hint} Options: {', '.join(known)}.")
+        commands[arguments.command].refuse(unknown)
     return arguments
 
 
-class _Parser(argparse.ArgumentParser):
-    """argparse, with errors of one line."""
-
-    def error(self, message: str) -> NoReturn:
-        choice = re.match(r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)$", message)
-        if choice:
-            what, word, known = choice.group(1), choice.group(2), choice.group(3).replace("'", "").split(", ")
-            raise UserError(f"unknown {what.lower()} '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}.")
-        where = self.prog.removeprefix("tfvae").strip()
-        raise UserError(f"{where}: {message}." if where else f"{message}. See tfvae --help.")
-
-    def options(self) -> list[str]:
-        return [name for action in self._actions for name in action.option_strings]
-
-
-def _parser() -> tuple[_Parser, dict[str, _Parser]]:
-    parser = _Parser("tfvae", description="Use a trained model: RUN is a directory that `python -m training` wrote.")
-    parser.allow_abbrev = False
+def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
+    parser = OneLineParser(
+        "tfvae", description="Use a trained model: RUN is a directory that `python -m training` wrote."
+    )
     actions = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    commands: dict[str, _Parser] = {}
+    commands: dict[str, OneLineParser] = {}
 
-    def command(name: str, summary: str) -> _Parser:
-        added = actions.add_parser(name, help=summary, description=summary, allow_abbrev=False)
+    def command(name: str, summary: str) -> OneLineParser:
+        added = actions.add_parser(name, help=summary, description=summary)
         added.add_argument("run", metavar="RUN", type=Path, help="run directory")
         commands[name] = added
         return added

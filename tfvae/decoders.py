@@ -32,6 +32,8 @@ class Decoder(keras.Model):
         ValueError: As `Encoder`.
     """
 
+    built: bool
+
     def __init__(
         self,
         image_shape,

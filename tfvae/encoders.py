@@ -32,6 +32,8 @@ class Encoder(keras.Model):
             spatial form and the latent is spatial.
     """
 
+    built: bool
+
     def __init__(
         self,
         image_shape,
@@ -59,9 +61,8 @@ class Encoder(keras.Model):
         )
         units = 2 * latent_dim if stochastic else latent_dim
         # float32 under every policy: exp(log_var) overflows half precision.
-        self.head = (
-            keras.layers.Conv2D(units, 1, dtype="float32") if self.spatial else keras.layers.Dense(units, dtype="float32")
-        )
+        head, size = (keras.layers.Conv2D, {"kernel_size": 1}) if self.spatial else (keras.layers.Dense, {})
+        self.head = head(units, **size, dtype="float32")
         self.build((None, *self.image_shape))
 
     @property
@@ -105,7 +106,8 @@ class Encoder(keras.Model):
 def check_shape(image_shape, latent_dim, widths, dropout):
     """`image_shape` as a tuple; raises `ValueError` for sizes that no network can have."""
     shape = tuple(image_shape)
-    if len(shape) != 3 or (shape[0] is None) != (shape[1] is None) or any(side is not None and side < 1 for side in shape):
+    half_open = len(shape) == 3 and (shape[0] is None) != (shape[1] is None)
+    if len(shape) != 3 or half_open or any(side is not None and side < 1 for side in shape):
         raise ValueError(
             "`image_shape` must be (height, width, channels), or (None, None, channels) for a spatial latent. "
             f"Received: image_shape={image_shape}"

@@ -1,8 +1,11 @@
 """What a person did that cannot work, said in one line."""
 
+import argparse
 import difflib
+import re
 import sys
 from collections.abc import Callable, Iterable
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -29,3 +32,32 @@ def run_program(name: str, main: Callable[[], None]) -> int:
         print(f"{name}: stopped", file=sys.stderr)
         return 130
     return 0
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """argparse whose errors are one line, with the near word where there is one; abbreviations are not guessed."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+
+    def parse_args(self, args=None, namespace=None):
+        arguments, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            self.refuse(unknown)
+        return arguments
+
+    def refuse(self, unknown: list[str]) -> NoReturn:
+        """Raises `UserError` for words that are no argument of this parser."""
+        known = [name for action in self._actions for name in action.option_strings]
+        options = [word for word in unknown if word.startswith("-")]
+        word = options[0].split("=")[0] if options else unknown[0]
+        what, hint = ("option", did_you_mean(word, known)) if options else ("argument", "")
+        self.error(f"unknown {what} '{word}'.{hint} Options: {', '.join(known)}")
+
+    def error(self, message: str) -> NoReturn:
+        choice = re.match(r"argument (\S+): invalid choice: '?(.*?)'? \(choose from (.*)\)$", message)
+        if choice:
+            what, word, known = choice.group(1), choice.group(2), choice.group(3).replace("'", "").split(", ")
+            raise UserError(f"unknown {what.lower()} '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}.")
+        _, _, command = self.prog.partition(" ")
+        raise UserError(f"{command}: {message}." if command else f"{message}. See --help.")

@@ -193,7 +193,8 @@ class DiscretizedLogistic(Likelihood):
         return ops.clip(_logistic(parameters)[0], 0.0, 1.0)
 
     def sample(self, parameters, seed=None):
-        return _sample_logistic(*_logistic(parameters), seed)
+        location, log_scale = _logistic(parameters)
+        return _sample_logistic(location, log_scale, seed)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -211,10 +212,7 @@ class DiscretizedLogisticMixture(Likelihood):
         if components < 1:
             raise ValueError(f"`components` must be at least 1. Received: components={components}")
         self.components = components
-
-    @property
-    def parameters_per_channel(self):
-        return 3 * self.components
+        self.parameters_per_channel = 3 * components
 
     def split(self, parameters):
         """Mixture logits, locations and log-scales, each `(batch, height, width, channels, components)`."""

@@ -1,27 +1,20 @@
 """`python -m training --data SOURCE …`: images in, run directory out."""
 
-import argparse
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfvae.errors import UserError, run_program
+from tfvae.errors import OneLineParser, UserError, run_program
 
 
-class Parser(argparse.ArgumentParser):
-    """Errors are one line, without the usage before it."""
-
-    def error(self, message: str) -> NoReturn:
-        raise UserError(f"{message}. See python -m {self.prog} --help.")
-
-
-def parser() -> Parser:
-    p = Parser(prog="training", description="Trains a model on images and writes a run directory.")
+def parser() -> OneLineParser:
+    p = OneLineParser(prog="training", description="Trains a model on images and writes a run directory.")
     p.add_argument("--data", metavar="SOURCE", help="digits, tfds:NAME, a folder of images, .npz, .npy or a film")
-    p.add_argument("--recipe", metavar="NAME|FILE", help="settings known to work; without one they are chosen from the data")
+    p.add_argument(
+        "--recipe", metavar="NAME|FILE", help="settings known to work; without one they are chosen from the data"
+    )
     p.add_argument("--out", metavar="DIR", help="the run directory (default: runs/NAME)")
     p.add_argument("--epochs", type=int, metavar="N")
     p.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting of a recipe")

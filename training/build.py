@@ -87,9 +87,7 @@ def compile_model(model: keras.Model, config: TrainingConfig, total_steps: int) 
     if config.precision == "mixed_float16":
         # A distortion is a sum over pixels: Keras's first scale, 2**15, overflows for hundreds of steps.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=128.0)
-    model.compile(
-        optimizer=optimizer, jit_compile=config.jit, steps_per_execution=config.steps_per_execution
-    )
+    model.compile(optimizer=optimizer, jit_compile=config.jit, steps_per_execution=config.steps_per_execution)
     optimizer.build(model.trainable_variables)
 
 

@@ -49,7 +49,7 @@ class TrainingConfig:
 
     def __post_init__(self):
         positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution", "max_skipped_steps")
-        for name in (field.name for field in dataclasses.fields(self)):
+        for name in (item.name for item in dataclasses.fields(self)):
             value = getattr(self, name)
             if name in positive and value <= 0:
                 raise UserError(f"training.{name} must be positive. Received: {value}.")
@@ -94,7 +94,9 @@ def read_config(tables: Tables, where: str) -> RunConfig:
         if not isinstance(tables[name], dict):
             raise UserError(f"{where}: '{name}' must be a section. Received: {tables[name]!r}.")
     if "source" not in tables.get("data", {}):
-        raise UserError(f"{where}: no data. Accepted: --data digits, tfds:NAME, a folder of images, .npz, .npy or a film.")
+        raise UserError(
+            f"{where}: no data. Accepted: --data digits, tfds:NAME, a folder of images, .npz, .npy or a film."
+        )
     return RunConfig(
         data=read_section(DataConfig, tables["data"], f"{where} [data]"),
         model=read_section(ModelConfig, tables.get("model", {}), f"{where} [model]"),
@@ -111,7 +113,8 @@ def read_recipe(name: str) -> Tables:
     known = sorted(recipe.stem for recipe in RECIPES.glob("*.toml"))
     if name not in known:
         raise UserError(
-            f"--recipe: no recipe '{name}'.{did_you_mean(name, known)} Known recipes: {', '.join(known)}; or a .toml file."
+            f"--recipe: no recipe '{name}'.{did_you_mean(name, known)} "
+            f"Known recipes: {', '.join(known)}; or a .toml file."
         )
     return read_toml(RECIPES / f"{name}.toml")
 

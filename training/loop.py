@@ -36,7 +36,7 @@ class Progress:
     images: int = 0  # images trained on in `seconds`
 
 
-class Stopped(Exception):
+class Stopped(Exception):  # noqa: N818 (no error: somebody asked)
     """The run was asked to stop, and saved itself first."""
 
 
@@ -113,7 +113,9 @@ def train(model: keras.Model, splits: Splits, config: RunConfig, path: Path, res
                 if value < progress.best:
                     progress.best, progress.best_epoch, note = value, progress.epoch, "  *"
                     checkpoint.save_model(path / "model.keras", model)
-                journal.picture(f"epoch-{progress.epoch:04d}", progress.step, sample_picture(model, preview, settings.seed))
+                journal.picture(
+                    f"epoch-{progress.epoch:04d}", progress.step, sample_picture(model, preview, settings.seed)
+                )
             journal.epoch(progress.epoch, name, progress.step, row, note)
             save()
             last_save = time.monotonic()

@@ -23,7 +23,9 @@ CONFIG = "config.toml"
 tf.get_logger().setLevel("ERROR")
 
 
-def start(data: str | None, recipe: str | None, settings: list[str], training: dict[str, Any], out: Path | None) -> None:
+def start(
+    data: str | None, recipe: str | None, settings: list[str], training: dict[str, Any], out: Path | None
+) -> None:
     """A new run: settings from the recipe (or chosen from the data), then `--data`, `--set` and the flags."""
     asked: Tables = merge(*({section: {key: value}} for section, key, value in map(parse_setting, settings)))
     asked = merge({"data": {"source": data}} if data else {}, asked, {"training": training} if training else {})
@@ -136,5 +138,3 @@ def _new_directory(out: Path | None, name: str) -> Path:
 def _name_of(source: str) -> str:
     stem = source.split(":", 1)[1] if source.startswith("tfds:") else Path(source.rstrip("/")).stem
     return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-") or "run"
-
-

@@ -11,24 +11,17 @@ class ResidualBlock(keras.layers.Layer):
     The last convolution starts at zero, so the block starts as the identity and depth costs nothing at first; and
     without batch statistics, training, serving and a quantised file compute the same function.
 
-    Args:
-        filters: Channels of input and output.
-
     Reference:
         He et al. (2016), https://arxiv.org/abs/1603.05027; Zhang et al. (2019), Fixup, https://arxiv.org/abs/1901.09321
     """
 
-    def __init__(self, filters, **kwargs):
-        super().__init__(**kwargs)
-        self.filters = filters
-        common = {"padding": "same", "dtype": self.dtype_policy}
-        self.first = keras.layers.Conv2D(filters, 3, **common)
-        self.second = keras.layers.Conv2D(filters, 3, kernel_initializer="zeros", **common)
-
     def build(self, input_shape):
+        # As many channels as the input has: they are known here only.
+        common = {"filters": input_shape[-1], "kernel_size": 3, "padding": "same", "dtype": self.dtype_policy}
+        self.first = keras.layers.Conv2D(**common)
+        self.second = keras.layers.Conv2D(kernel_initializer="zeros", **common)
         for layer in (self.first, self.second):
-            if not layer.built:
-                layer.build((*input_shape[:-1], self.filters))
+            layer.build(input_shape)
         self.built = True
 
     def call(self, inputs):
@@ -36,6 +29,3 @@ class ResidualBlock(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters}

@@ -9,7 +9,7 @@ from tfvae.layers.seeded import SavesSeedState
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class GaussianSampler(SavesSeedState, keras.layers.Layer):
+class GaussianSampler(SavesSeedState):
     """`z = mean + exp(0.5 * log_var) * noise`, with `noise` standard normal.
 
     The state of the generator is saved with the weights. Replicas of a distributed step draw different noise.

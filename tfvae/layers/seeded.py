@@ -4,11 +4,13 @@ import keras
 from keras import ops
 
 
-class SavesSeedState:
+class SavesSeedState(keras.layers.Layer):
     """Mixin: the state of `self.seed_generator` is saved and loaded with the layer's weights.
 
     Keras leaves it out of every file it writes, so a resumed run would draw the noise of its first steps again.
     """
+
+    seed_generator: keras.random.SeedGenerator
 
     def save_own_variables(self, store):
         super().save_own_variables(store)

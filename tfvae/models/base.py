@@ -6,6 +6,7 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.objectives import elbo
+from tfvae.serving import write_saved_model
 
 
 class LatentModel(keras.Model):
@@ -114,6 +115,18 @@ class LatentModel(keras.Model):
         # Keras leaves this to models with a `compile` of their own.
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """As `keras.Model.export`; a SavedModel gets this model's named signatures, float32 and any batch size.
+
+        Args:
+            filepath: Directory to write.
+            format: `"tf_saved_model"`; any other goes to Keras as it is.
+        """
+        if format == "tf_saved_model" and not kwargs:
+            write_saved_model(self, filepath)
+        else:
+            super().export(filepath, format=format, **kwargs)
 
     def train_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)

@@ -32,11 +32,7 @@ class ConvDown(Stage):
     """
 
     def layers_of(self, filters):
-        return [
-            keras.layers.Conv2D(
-                filters, 5, strides=2, padding="same", activation="relu", dtype=self.dtype_policy
-            )
-        ]
+        return [keras.layers.Conv2D(filters, 5, strides=2, padding="same", activation="relu", dtype=self.dtype_policy)]
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -76,16 +72,16 @@ class ResidualDown(Stage):
     def layers_of(self, filters):
         return [
             keras.layers.Conv2D(filters, 4, strides=2, padding="same", dtype=self.dtype_policy),
-            ResidualBlock(filters, dtype=self.dtype_policy),
+            ResidualBlock(dtype=self.dtype_policy),
         ]
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class ResidualUp(Stage):
-    """Sub-pixel convolution, then a residual block."""
+    """A residual block at the lower resolution, where it costs a quarter; then a sub-pixel convolution."""
 
     def layers_of(self, filters):
         return [
+            ResidualBlock(dtype=self.dtype_policy),
             SubPixelUpsample(filters, activation="linear", dtype=self.dtype_policy),
-            ResidualBlock(filters, dtype=self.dtype_policy),
         ]
