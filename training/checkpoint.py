@@ -16,7 +16,8 @@ KEEP = 2  # The newest, and the one before it in case the newest was damaged.
 
 def state_of(model: keras.Model) -> list[keras.Variable]:
     """Weights, random states, trackers and the optimiser's variables, in a fixed order."""
-    return [*model.variables, *model.optimizer.variables]
+    trackers = [variable for metric in model.metrics for variable in metric.variables]
+    return [*model.variables, *trackers, *model.optimizer.variables]
 
 
 def save(folder: Path, model: keras.Model, progress: dict[str, Any]) -> Path:
@@ -28,7 +29,7 @@ def save(folder: Path, model: keras.Model, progress: dict[str, Any]) -> Path:
         progress: JSON-ready; holds `step`, and whatever else a resumed run must know.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {str(i): keras.ops.convert_to_numpy(v.value) for i, v in enumerate(state_of(model))}
+    arrays = {str(i): v.value.numpy() for i, v in enumerate(state_of(model))}
     path = folder / f"step-{progress['step']:08d}.npz"
     write_atomically(path, lambda file: np.savez(file, progress=np.array(json.dumps(progress)), **arrays))
     for old in sorted(folder.glob("step-*.npz"))[:-KEEP]:

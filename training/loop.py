@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from tfvae.data import Splits, evaluation_batches, steps_per_epoch, training_batches
@@ -100,14 +99,14 @@ def train(model: keras.Model, splits: Splits, config: RunConfig, path: Path, res
                     raise Stopped(f"stopped at step {progress.step:,} of {total_steps:,}")
             _check_skipped(model, settings.max_skipped_steps, path)
             row = {key: float(value) for key, value in (logs or model.get_metrics_result()).items()}
-            row["skipped"] = int(keras.ops.convert_to_numpy(model.skipped_steps))
+            row["skipped"] = int(model.skipped_steps.value.numpy())
             progress.epoch += 1
             with averaged(model):
                 if validation is not None:
                     measured = model.evaluate(validation, verbose=0, return_dict=True)
                     row.update({f"val_{key}": float(value) for key, value in measured.items()})
                 # Judged at the final beta: during a warm-up the loss itself rises while the model improves.
-                beta = float(model.beta.numpy()) if hasattr(model, "beta") else 1.0
+                beta = float(model.beta.value.numpy()) if hasattr(model, "beta") else 1.0
                 value = row["val_distortion"] + beta * row["val_rate"] if validation is not None else -progress.epoch
                 note = ""
                 if value < progress.best:
@@ -148,7 +147,7 @@ def averaged(model: keras.Model) -> Iterator[None]:
     averages = optimizer._model_variables_moving_average
     weights = optimizer._trainable_variables
     # Copies, not Keras's swap by sums and differences: that would not bring back the same bits.
-    kept = [keras.ops.convert_to_numpy(weight.value) for weight in weights]
+    kept = [weight.value.numpy() for weight in weights]
     for weight, average in zip(weights, averages, strict=True):
         weight.assign(average.value)
     try:
@@ -182,7 +181,7 @@ def _out_of_patience(progress: Progress, patience: int) -> bool:
 
 
 def _check_skipped(model: keras.Model, ceiling: int, path: Path) -> None:
-    skipped = int(np.max(keras.ops.convert_to_numpy(model.skipped_in_a_row)))
+    skipped = int(model.skipped_in_a_row.value.numpy())
     if skipped >= ceiling:
         raise UserError(
             f"{path}: the gradients of {skipped} steps in a row were not finite; the last good state is in "

@@ -125,10 +125,10 @@ def _reader(images: Images, crop: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Te
     """
     if len(images) and images.uniform and not images.mapped and not crop:
         # One tensor, captured once: a batch is one gather.
-        shape = images.array.shape
-        pixels = tf.reshape(images.tensor(), (-1, *shape[1:]))
-        first = int(images.offsets[0]) // int(np.prod(shape[1:]))
-        return lambda index, place: tf.gather(pixels, index + first)
+        shape = images.array.shape  # a scattered subset is laid side by side here
+        first = int(images.offsets[0])
+        pixels = tf.reshape(images.tensor()[first : first + int(np.prod(shape))], shape)
+        return lambda index, place: tf.gather(pixels, index)
 
     with tf.device("CPU:0"):
         flat, offsets, shapes = images.tensor(), tf.constant(images.offsets), tf.constant(images.shapes)

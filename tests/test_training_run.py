@@ -1,0 +1,260 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfvae.data import DataConfig, Images
+from tfvae.errors import UserError, run_program
+from training import checkpoint, choose, journal, loop, run
+from training.__main__ import main
+from training.build import build_model, compile_model
+from training.config import read_config
+from training.journal import read_rows
+
+TINY = [
+    "data.limit=120",
+    "model.network=mlp",
+    "model.widths=[12]",
+    "model.latent_dim=2",
+    "model.dropout=0.2",
+    "training.batch_size=16",
+    "training.ema=0.9",
+    "training.decay=cosine",
+    "data.binarize=true",
+    'objective.beta={schedule="linear", steps=9}',
+]
+
+
+def train(out, *arguments, settings=TINY):
+    flags = [word for setting in settings for word in ("--set", setting)]
+    return run_program("training", lambda: main(["--data", "digits", "--out", str(out), *flags, *arguments]))
+
+
+def arrays_of(path):
+    model = keras.saving.load_model(path / "model.keras")
+    return [keras.ops.convert_to_numpy(v.value) for v in [*model.variables, *model.optimizer.variables]]
+
+
+def assert_same_run(one, two):
+    for a, b in zip(arrays_of(one), arrays_of(two), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert (one / "metrics.csv").read_text() == (two / "metrics.csv").read_text()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nobody interrupted."""
+    path = tmp_path_factory.mktemp("runs") / "whole"
+    assert train(path, "--epochs", "4", settings=[*TINY, "model.likelihood=bernoulli"]) == 0
+    return path
+
+
+def test_a_run_directory_is_complete(whole):
+    names = {path.name for path in whole.iterdir()}
+    assert names >= {
+        "config.toml",
+        "model.keras",
+        "checkpoints",
+        "metrics.csv",
+        "tensorboard",
+        "samples",
+        "report.json",
+        "report.md",
+        "reconstructions.png",
+        "samples.png",
+        "curves.png",
+        "latent_map.png",
+    }
+    assert [path.name for path in sorted((whole / "samples").iterdir())] == [f"epoch-{n:04d}.png" for n in (1, 2, 3, 4)]
+    facts = json.loads((whole / "report.json").read_text())
+    assert set(facts["test"]) == {"elbo", "rate", "distortion", "psnr", "ssim", "bits_per_dim"}
+    np.testing.assert_allclose(facts["test"]["elbo"], -facts["test"]["rate"] - facts["test"]["distortion"], rtol=1e-6)
+    rows = read_rows(whole / "metrics.csv")
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4] and all(np.isfinite(row["val_elbo"]) for row in rows)
+    text = (whole / "report.md").read_text()
+    for picture in ("reconstructions.png", "samples.png", "curves.png", "latent_map.png"):
+        assert f"({picture})" in text
+
+
+def test_the_config_alone_repeats_the_run(whole, tmp_path):
+    again = tmp_path / "again"
+    arguments = ["--recipe", str(whole / "config.toml"), "--out", str(again)]
+    assert run_program("training", lambda: main(arguments)) == 0
+    assert_same_run(whole, again)
+
+
+@pytest.mark.parametrize("step", [1, 6, 7, 17])
+def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tmp_path, monkeypatch, step):
+    """Weights, optimiser, moving averages, schedules, noise, binarisation and metrics, bit for bit."""
+    path = tmp_path / "stopped"
+    seen = journal.Journal.progress
+
+    def stop(self, name, now, logs):
+        if now == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        seen(self, name, now, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.Journal, "progress", stop)
+        assert train(path, "--epochs", "4", settings=[*TINY, "model.likelihood=bernoulli"]) == 130
+    assert not (path / "report.json").exists()
+    assert run_program("training", lambda: main(["--out", str(path), "--resume"])) == 0
+    assert_same_run(whole, path)
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path, capsys):
+    path = tmp_path / "checkpoints"
+    path.mkdir()
+    saved = sorted((whole / "checkpoints").glob("step-*.npz"))
+    assert len(saved) == checkpoint.KEEP
+    for file in saved:
+        (path / file.name).write_bytes(file.read_bytes())
+    newest = path / saved[-1].name
+    newest.write_bytes(newest.read_bytes()[:-200])
+    config = read_config(run.read_toml(whole / "config.toml"), "test")
+    model = build_model(config, (8, 8, 1))
+    compile_model(model, config.training, 10)
+    assert checkpoint.restore(path, model)["epoch"] == 3
+    assert newest.name in capsys.readouterr().out
+    (path / saved[0].name).write_bytes(b"nothing")
+    with pytest.raises(UserError, match="no whole checkpoint"):
+        checkpoint.restore(path, model)
+
+
+def test_a_checkpoint_of_another_model_is_refused(whole):
+    config = read_config({"data": {"source": "digits"}, "model": {"network": "mlp", "widths": (5,)}}, "test")
+    model = build_model(config, (8, 8, 1))
+    compile_model(model, config.training, 10)
+    with pytest.raises(UserError, match="made by another model"):
+        checkpoint.restore(whole / "checkpoints", model)
+
+
+def test_a_kill_while_writing_leaves_the_former_file(tmp_path):
+    path = tmp_path / "step.npz"
+    path.write_bytes(b"former")
+
+    def killed(file):
+        file.write(b"half of the new")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        checkpoint.write_atomically(path, killed)
+    assert path.read_bytes() == b"former"
+
+
+def test_a_run_whose_steps_are_all_bad_stops_and_says_so(tmp_path, capsys):
+    np.save(tmp_path / "images.npy", np.full((60, 8, 8), 200, "uint8"))
+    arguments = ["--data", str(tmp_path / "images.npy"), "--out", str(tmp_path / "run"), "--epochs", "30"]
+    settings = ["training.learning_rate=1e30", "training.max_skipped_steps=5", "training.batch_size=8"]
+    flags = [word for setting in settings for word in ("--set", setting)]
+    assert run_program("training", lambda: main([*arguments, *flags])) == 2
+    assert "were not finite" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
+    settings = [*TINY, "training.patience=2", "training.learning_rate=1e-12", "training.ema=0.0"]
+    assert train(tmp_path / "run", "--epochs", "50", settings=settings) == 0
+    assert len(read_rows(tmp_path / "run" / "metrics.csv")) < 50
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--precision", "mixed_float16"],
+        ["--precision", "mixed_bfloat16"],
+        ["--steps-per-execution", "4"],
+        ["--jit"],
+        ["--strategy", "mirrored"],
+        ["--set", "model.kind=autoencoder"],
+    ],
+    ids=" ".join,
+)
+def test_every_way_of_running_reaches_its_report(flags, tmp_path):
+    settings = TINY[:-1] if "model.kind=autoencoder" in flags else TINY
+    assert train(tmp_path / "run", "--epochs", "2", *flags, settings=[*settings, "model.likelihood=bernoulli"]) == 0
+    facts = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert np.isfinite(facts["test"]["psnr"]) and facts["training"]["skipped_steps"] == 0
+
+
+def test_the_average_of_the_weights_is_put_in_place_and_taken_out_without_a_trace():
+    config = read_config(
+        {"data": {"source": "digits"}, "training": {"ema": 0.5}, "model": {"network": "mlp", "widths": (4,)}}, "test"
+    )
+    model = build_model(config, (8, 8, 1))
+    compile_model(model, config.training, 10)
+    for _ in range(2):  # the first step only starts the average
+        model.train_on_batch(np.random.default_rng(0).random((4, 8, 8, 1)).astype("float32"))
+    before = [v.numpy().copy() for v in model.trainable_variables]
+    with loop.averaged(model):
+        inside = [v.numpy().copy() for v in model.trainable_variables]
+    after = [v.numpy() for v in model.trainable_variables]
+    assert any(np.any(a != b) for a, b in zip(before, inside, strict=True))
+    for a, b in zip(before, after, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_small_equal_pictures_get_a_vector_and_large_unequal_ones_a_map(tmp_path):
+    tables, reasons = choose.choose_shape(DataConfig(source="digits"), 0)
+    assert tables["model"]["latent"] == "vector" and "8×8" in reasons[0]
+    for number, size in enumerate([(200, 150), (180, 240), (300, 300)]):
+        Image.fromarray(np.zeros((*size, 3), "uint8")).save(tmp_path / f"{number}.png")
+    tables, reasons = choose.choose_shape(DataConfig(source=str(tmp_path)), 0)
+    assert tables["model"]["latent"] == "spatial" and "unequal" in reasons[0]
+
+
+def test_black_and_white_pictures_get_the_bernoulli_likelihood():
+    rng = np.random.default_rng(0)
+    binary = Images.from_array((255 * rng.integers(0, 2, (9, 4, 4, 1))).astype("uint8"))
+    grey = Images.from_array(rng.integers(0, 256, (9, 4, 4, 1)).astype("uint8"))
+    assert choose.choose_likelihood(binary)[0] == {"model": {"likelihood": "bernoulli"}, "data": {"binarize": True}}
+    assert choose.choose_likelihood(grey)[0] == {"model": {"likelihood": "optimal_gaussian"}}
+
+
+def test_a_folder_of_unequal_pictures_trains_with_no_recipe_and_names_what_it_refused(tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(12):
+        height, width = rng.integers(40, 70, 2)
+        Image.fromarray(rng.integers(0, 256, (height, width, 3), "uint8")).save(folder / f"{number}.png")
+    (folder / "broken.png").write_text("not a picture")
+    out = tmp_path / "run"
+    small = ["--set", "model.widths=[8, 8, 8]", "--set", "training.batch_size=4", "--epochs", "1"]
+    assert run_program("training", lambda: main(["--data", str(folder), "--out", str(out), *small])) == 0
+    facts = json.loads((out / "report.json").read_text())
+    assert [refusal["name"] for refusal in facts["data"]["refused"]] == ["broken.png"]
+    assert facts["chosen"] and "broken.png" in (out / "report.md").read_text()
+
+
+def test_unequal_pictures_and_a_vector_latent_need_a_size(tmp_path, capsys):
+    for number, size in enumerate([(20, 30), (30, 20), (25, 25), (20, 20)]):
+        Image.fromarray(np.zeros((*size, 3), "uint8")).save(tmp_path / f"{number}.png")
+    arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--set", "model.latent=vector"]
+    assert run_program("training", lambda: main(arguments)) == 2
+    assert "data.height" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_killed_process_resumes_to_the_same_end(tmp_path):
+    """kill -9 at five moments of one run, then the same file as the run that was left alone."""
+    flags = [word for setting in [*TINY, "data.limit=0"] for word in ("--set", setting)]
+    command = [sys.executable, "-m", "training", "--data", "digits", "--epochs", "40", *flags]
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True, timeout=600)
+    start, moments = command, [9.0, 10.0, 10.5, 11.0, 12.0]
+    for seconds in moments:
+        process = subprocess.Popen([*start, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        time.sleep(seconds)
+        process.kill()
+        process.wait()
+        if (killed / "config.toml").exists():
+            start = [sys.executable, "-m", "training", "--resume"]
+    subprocess.run([*start, "--out", str(killed)], check=True, capture_output=True, timeout=600)
+    assert_same_run(whole, killed)
