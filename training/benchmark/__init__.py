@@ -1,0 +1,173 @@
+"""`python -m training benchmark`: how fast our training step is, beside others, all alternating in one run.
+
+The network is that of https://keras.io/examples/generative/vae/. The sides are our training step on the same layers
+(and once more with the last one in a faster form of the same mathematics: see `network.py`); that example as published
+(and once more without XLA, which `fit` chooses by itself); the same network in PyTorch, eager and compiled; and the
+machine's own float32 matrix product. Two tables:
+
+- fed as users feed it, from random images in memory: ours by `tfvae.data.training_batches`, keras.io's by `fit` on an
+  array, PyTorch's by `TensorDataset` and `DataLoader(shuffle=True)`;
+- one batch, held in memory: the step alone, without loading.
+
+Ours runs ten steps an execution, as our recipes do; keras.io's example and PyTorch know one. Every side has as many
+threads as the machine has cores, and no flag is set for one side only. A machine has moods, so a figure is the median
+over the rounds of the ratio within a round. Other programs must rest: they cost PyTorch, whose threads wait for each
+other at every operation, far more than TensorFlow. So the load at the start is part of the result.
+
+Fractions of the matmul rate count 2 FLOP a multiply-add and the backward pass as twice the forward one (`flops.py`).
+"""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from tfvae.errors import UserError
+
+OURS = "tfvae, the same layers"
+EXECUTION = 10  # steps our side makes at once, so turns are multiples of it
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the comparison, prints the tables, and writes `--out`."""
+    from tfvae.errors import OneLineParser
+
+    about = "Images/s of a training step, beside keras.io and PyTorch."
+    parser = OneLineParser(prog="training benchmark", description=about)
+    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
+    parser.add_argument("--steps", type=int, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION}")
+    parser.add_argument("--batch", type=int, default=128, metavar="N", help="images in a step")
+    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the numbers, with machine and versions")
+    options = parser.parse_args(arguments)
+    for name in ("rounds", "steps", "batch"):
+        if getattr(options, name) < 1:
+            raise UserError(f"--{name} must be 1 or more. Received: {getattr(options, name)}.")
+    if options.steps % EXECUTION:
+        raise UserError(f"--steps must be a multiple of {EXECUTION}. Received: {options.steps}.")
+    if options.out and not options.out.parent.is_dir():
+        raise UserError(f"--out: {options.out.parent} is no directory. Received: {options.out}.")
+    facts = run(options.rounds, options.steps, options.batch)
+    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", *arguments])
+    print("\n".join(table(facts)))
+    if options.out:
+        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"\n{options.out}")
+
+
+def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:
+    """The facts: the machine, a row for every side, and the fractions of the matmul rate."""
+    from training.benchmark import sides as s  # TensorFlow loads here, after the command line was read.
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    images = s.random_images(steps * batch, (28, 28, 1))
+    torch_sides, skipped = s.pytorch_sides(images, batch)
+    ours = s.tfvae_sides(images, batch, steps, OURS, "keras_io")
+    sides = [
+        *ours,
+        *s.tfvae_sides(images, batch, steps, "tfvae, last layer as Conv2D", "keras_io_conv"),
+        *s.keras_io_sides(images, batch, steps, "keras.io, as published", "auto"),
+        *s.keras_io_sides(images, batch, steps, "keras.io, jit_compile=False", False),
+        *torch_sides,
+        s.matmul_side(),
+        *s.recipe_sides(steps * batch * ours[0].gflop),
+    ]
+    rates = s.alternate(sides, rounds, _progress)
+    _progress("")
+    by_place = {(side.name, side.group): rates[:, place] for place, side in enumerate(sides)}
+    matmul = by_place["float32 matmul", s.MATMUL]
+    return {
+        **machine(),
+        "cores": s.cores(),
+        "load_at_start": load,
+        "settings": {"rounds": rounds, "steps": steps, "batch": batch, "steps_per_execution": EXECUTION},
+        "images_per_second": [
+            {"name": side.name, "fed": side.group, **_spread(rates[:, place]), "rounds": rates[:, place].tolist()}
+            | {"tfvae_is": _spread(by_place[OURS, side.group] / rates[:, place])}
+            for place, side in enumerate(sides)
+            if side.group in (s.LOADED, s.IN_MEMORY)
+        ],
+        "matmul_gflops": {**_spread(matmul), "rounds": matmul.tolist()},
+        "of_matmul": [
+            {
+                "name": side.name,
+                "fed": side.group,
+                "mflop_per_image": 1000 * side.gflop,
+                "images_per_second": _spread(rates[:, place]),
+                "gflops": _spread(side.gflop * rates[:, place]),
+                "fraction": _spread(side.gflop * rates[:, place] / matmul),
+            }
+            for place, side in enumerate(sides)
+            if side.gflop
+        ],
+        "skipped": skipped,
+    }
+
+
+def machine() -> dict[str, Any]:
+    """Processor and versions."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import tensorflow as tf
+
+    import tfvae
+
+    versions = {"python": platform.python_version(), "tfvae": tfvae.__version__, "tensorflow": tf.__version__}
+    for package in ("keras", "numpy", "torch"):
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text(encoding="utf-8").splitlines() if information.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    devices = [device.name for device in tf.config.list_physical_devices("GPU")]
+    return {"cpu": names[0] if names else platform.processor(), "gpus": devices, "versions": versions}
+
+
+def table(facts: dict[str, Any]) -> list[str]:
+    """The facts as lines of text."""
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    gpus = f" and {', '.join(facts['gpus'])}" if facts["gpus"] else ""
+    settings = facts["settings"]
+    lines = [
+        f"{facts['cpu']}, {facts['cores']} cores{gpus}; {versions}",
+        f"keras.io's VAE network, batch {settings['batch']}; median of {settings['rounds']} alternating rounds of "
+        f"{settings['steps']} steps (lowest – highest)",
+    ]
+    if facts["load_at_start"] >= 0.5:
+        lines.append(f"Not a quiet machine: load {facts['load_at_start']:.1f} at the start. Repeat when others rest.")
+    for fed in dict.fromkeys(row["fed"] for row in facts["images_per_second"]):
+        lines += ["", f"{fed:32}{'images/s':>10}   tfvae is"]
+        for row in (row for row in facts["images_per_second"] if row["fed"] == fed):
+            lines.append(f"  {row['name']:30}{row['median']:10,.0f}   {_range(row['tfvae_is'], '.2f')} ×")
+    matmul = facts["matmul_gflops"]
+    lines += ["", f"float32 matmul: {_range(matmul, '.0f')} GFLOP/s. What our training steps reach of it:", ""]
+    lines.append(f"{'network':60}{'MFLOP/image':>12}{'images/s':>10}{'GFLOP/s':>9}   of matmul")
+    for row in facts["of_matmul"]:
+        name = f"{row['fed']}: {row['name']}"
+        lines.append(
+            f"  {name:58}{row['mflop_per_image']:12.1f}{row['images_per_second']['median']:10,.0f}"
+            f"{row['gflops']['median']:9.1f}   {_range(row['fraction'], '.0%')}"
+        )
+    return lines + [f"skipped: {line}" for line in facts["skipped"]]
+
+
+def _progress(line: str) -> None:
+    """On a terminal one line that changes; elsewhere a line each."""
+    if sys.stderr.isatty():
+        print(f"\r{line:70}", end="\r", file=sys.stderr, flush=True)
+    elif line:
+        print(line, file=sys.stderr, flush=True)
+
+
+def _spread(values) -> dict[str, float]:
+    import numpy as np
+
+    return {"median": float(np.median(values)), "lowest": float(values.min()), "highest": float(values.max())}
+
+
+def _range(spread: dict[str, float], style: str) -> str:
+    return f"{spread['median']:{style}} ({spread['lowest']:{style}} – {spread['highest']:{style}})"

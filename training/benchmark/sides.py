@@ -1,0 +1,188 @@
+"""The sides of the comparison: each makes a turn of work and says at what rate; turns alternate."""
+
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfvae.data import DataConfig, Images, training_batches
+from training.benchmark import flops, keras_io, network
+from training.build import build_model, compile_model
+from training.config import merge, read_config, read_recipe
+
+MATRIX = 2048  # side of the matrices whose product is timed: 17 GFLOP
+CONVOLUTIONAL_RECIPES = {"digits": (8, 8, 1), "photos": (160, 160, 3)}  # with the shape of a picture
+PYTORCH = {
+    "PyTorch, eager": {},
+    "PyTorch, eager, channels_last": {"channels_last": True},
+    "PyTorch, torch.compile": {"compiled": True},
+}
+LOADED, IN_MEMORY, MATMUL, RECIPES = "fed as users feed it", "one batch, held in memory", "matmul", "recipe"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the things compared: `turn()` does its work once and returns images/s (matmul: GFLOP/s)."""
+
+    name: str
+    group: str
+    turn: Callable[[], float]
+    gflop: float = 0.0  # of a training step, for one image; 0 = not counted
+
+
+def cores() -> int:
+    """Processors this process may use: every side runs with as many threads."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def alternate(sides: list[Side], rounds: int, report: Callable[[str], None]) -> np.ndarray:
+    """Rates, shape `(rounds, sides)`: A B C D, A B C D, …, after a round that only warms up."""
+    rates = []
+    for number in range(rounds + 1):
+        row = []
+        for side in sides:
+            report(f"round {number}/{rounds}: {side.name}" if number else f"warming up: {side.name}")
+            row.append(side.turn())
+        rates.append(row)
+    return np.array(rates[1:])
+
+
+def tfvae_sides(images: np.ndarray, batch: int, steps: int, name: str, form: str) -> list[Side]:
+    """Our step on a form of keras.io's network, driven as `training/loop.py` drives it."""
+    model, alone = network.build(form), network.build(form)
+    gflop = flops.training_gflop(model, (28, 28, 1))
+    loaded = training_batches(Images.from_array(images), batch, seed=0, config=DataConfig(source="random"))
+    return [
+        Side(name, LOADED, _executions(model, loaded, steps, batch), gflop),
+        Side(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch), gflop),
+    ]
+
+
+def keras_io_sides(images: np.ndarray, batch: int, steps: int, name: str, jit_compile: bool | str) -> list[Side]:
+    """keras.io's example: `fit` on an array, and its steps alone."""
+    model, alone = keras_io.build(jit_compile), keras_io.build(jit_compile)
+    pixels = images.astype("float32") / 255
+
+    def fit() -> float:
+        clock = EpochClock()
+        # Its progress bar is left out: to print is no part of the comparison.
+        model.fit(pixels, epochs=1, batch_size=batch, verbose=0, callbacks=[clock])
+        return len(pixels) / clock.seconds
+
+    return [
+        Side(name, LOADED, fit),
+        Side(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch)),
+    ]
+
+
+def pytorch_sides(images: np.ndarray, batch: int) -> tuple[list[Side], list[str]]:
+    """The network in PyTorch, eager (in two layouts) and compiled; and why a side is missing, a line each."""
+    if not find_spec("torch"):
+        return [], ["PyTorch: not installed (pip install torch)"]
+    import torch
+
+    from training.benchmark import pytorch
+
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    if on_gpu and not torch.cuda.is_available():
+        return [], ["PyTorch: TensorFlow uses a GPU here and this build of PyTorch cannot"]
+    device = "cuda" if on_gpu else "cpu"
+    pixels = torch.from_numpy(images.astype("float32") / 255).permute(0, 3, 1, 2).contiguous()
+    loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(pixels), batch_size=batch, shuffle=True)
+    held = pixels[:batch].to(device)
+    sides, skipped, steps = [], [], len(pixels) // batch
+    for name, options in PYTORCH.items():
+        trainer = pytorch.Trainer(device, cores(), **options)
+        try:
+            trainer.step(held)
+        except Exception as error:  # Whatever its compiler lacks here (a C++ compiler, headers), the rest can be timed.
+            skipped.append(f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
+            continue
+        sides.append(Side(name, LOADED, _torch_turn(trainer, lambda: (x for (x,) in loader), steps * batch)))
+        sides.append(Side(name, IN_MEMORY, _torch_turn(trainer, lambda: itertools.repeat(held, steps), steps * batch)))
+    return sides, skipped
+
+
+def matmul_side() -> Side:
+    """GFLOP/s of a large float32 matrix product: what this machine can do at best."""
+    left, right = (tf.random.stateless_normal((MATRIX, MATRIX), (seed, 0)) for seed in (1, 2))
+
+    def turn(products: int = 10) -> float:
+        started = time.perf_counter()
+        for _ in range(products):
+            product = tf.matmul(left, right)
+        product[0, 0].numpy()  # Waits for a device that works behind our back.
+        return products * 2 * MATRIX**3 / 1e9 / (time.perf_counter() - started)
+
+    return Side("float32 matmul", MATMUL, turn)
+
+
+def recipe_sides(gflop_a_turn: float) -> list[Side]:
+    """Our step on the networks of the convolutional recipes, in turns of about so much work."""
+    sides = []
+    for recipe, shape in CONVOLUTIONAL_RECIPES.items():
+        config = read_config(merge({"data": {"source": "random"}}, read_recipe(recipe)), recipe)
+        model = build_model(config, shape)
+        compile_model(model, config.training, total_steps=10_000)
+        batch, crop = config.training.batch_size, config.data.crop
+        pictures = random_images(10 * batch, shape)
+        data = training_batches(Images.from_array(pictures), batch, seed=0, config=config.data)
+        seen = (crop, crop, shape[2]) if crop else shape
+        gflop = flops.training_gflop(model, seen)
+        turn = _executions(model, data, min(1000, int(gflop_a_turn / gflop / batch)), batch)
+        sides.append(Side(f"{recipe} ({config.model.network}, {'×'.join(map(str, seen))})", RECIPES, turn, gflop))
+    return sides
+
+
+def random_images(count: int, shape: tuple[int, int, int]) -> np.ndarray:
+    """uint8 noise, `(count, *shape)`: a step takes as long on noise as on digits."""
+    return np.random.default_rng(0).integers(0, 256, (count, *shape), np.uint8)
+
+
+class EpochClock(keras.callbacks.Callback):
+    """Seconds from an epoch's beginning to its end, so that what `fit` prepares before is not counted."""
+
+    seconds = 0.0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.seconds = time.perf_counter() - self.started
+
+
+def _executions(model: keras.Model, data: tf.data.Dataset, steps: int, batch: int) -> Callable[[], float]:
+    """A turn of `steps` steps, or of one execution where that is more."""
+    model.make_train_function()
+    iterator, executions = iter(data), max(1, steps // model.steps_per_execution)
+
+    def turn() -> float:
+        started = time.perf_counter()
+        for _ in range(executions):
+            logs = model.train_function(iterator)
+        float(logs["loss"])
+        return executions * model.steps_per_execution * batch / (time.perf_counter() - started)
+
+    return turn
+
+
+def _torch_turn(trainer: Any, batches: Callable[[], Iterator], images: int) -> Callable[[], float]:
+    def turn() -> float:
+        started = time.perf_counter()
+        for batch in batches():
+            loss = trainer.step(batch)
+        loss.item()
+        return images / (time.perf_counter() - started)
+
+    return turn
+
+
+def _one_batch(images: np.ndarray, batch: int) -> tf.data.Dataset:
+    return tf.data.Dataset.from_tensors(images[:batch].astype("float32") / 255).repeat()
