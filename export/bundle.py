@@ -125,7 +125,7 @@ def _tflite_files(work: Export, folder: Path, say: Say) -> list[Artefact]:
             for variant in VARIANTS:
                 content = convert(static, signature, variant, calibration[signature])
                 sizes[variant] = len(content)
-                artefact = _measured(work, TFLiteFile(content), file_name(part, variant), variant)
+                artefact = _measured(work, content, file_name(part, variant), variant)
                 artefact.facts |= {"part": part, "variant": variant, "bytes": len(content)}
                 artefact.facts["size_ratio"] = ratio = round(len(content) / sizes["float32"], 4)
                 if variant == "int8":
@@ -137,7 +137,12 @@ def _tflite_files(work: Export, folder: Path, say: Say) -> list[Artefact]:
     return artefacts
 
 
-def _measured(work: Export, file: TFLiteFile, name: str, variant: str) -> Artefact:
+def _measured(work: Export, content: bytes, name: str, variant: str) -> Artefact:
+    try:
+        file = TFLiteFile(content)
+    except RuntimeError as error:
+        # XNNPACK refuses ranges that are too unequal, such as those of a layer whose outputs are all zero.
+        return Artefact(name, {}, defects=[f"the runtime cannot prepare it: {error}"])
     requests = work.reference.requests[file.signature]
     outputs = [file.run(request) for request in requests]
     pair = work.reference.psnr_pair(file.signature, outputs)
@@ -170,6 +175,8 @@ def _calibration(work: Export) -> dict[str, list[dict[str, np.ndarray]]]:
 
 def _tflite_line(artefact: Artefact) -> str:
     facts = artefact.facts
+    if not artefact.verdicts:
+        return "; ".join([_outcome(artefact), *artefact.defects])
     line = f"{_outcome(artefact)}, {artefact.worst}, {facts['latency_ms_one_thread']:.3g} ms on one thread"
     if facts["variant"] != "float32":
         line += f", {facts['size_ratio']:.2f} of float32's size"

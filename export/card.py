@@ -83,8 +83,10 @@ def _training(work: Export) -> str:
 def _files(work: Export, artefacts: list[Artefact]) -> str:
     rows = ["| file | signature | kB | against Keras | bound | ms |", "|---|---|--:|---|---|--:|"]
     for artefact in artefacts:
-        worst = artefact.worst
-        measured, bound = _figure(worst.measure, worst.value), _figure(worst.measure, worst.bound)
+        measured, bound = "did not run", ""
+        if artefact.verdicts:
+            worst = artefact.worst
+            measured, bound = _figure(worst.measure, worst.value), _figure(worst.measure, worst.bound)
         name = f"`{artefact.name}`" if artefact.written else f"~~{artefact.name}~~ **withheld**"
         signature = artefact.facts.get("signature") or ", ".join(artefact.verdicts)
         latency = artefact.facts.get("latency_ms_one_thread")
@@ -106,7 +108,7 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
             "each channel, which in a small network weigh as much as its weights."
         )
     if any(not artefact.written for artefact in artefacts):
-        notes.append("Withheld files missed their bound and were not written; the figure is what was measured.")
+        notes.append("Withheld files missed their bound, or the runtime refused them, and were not written.")
     if work.policy != "float32":
         notes.append(f"Trained under `{work.policy}`; exported, and compared, as the same weights in float32.")
     return "## Files\n\n" + "\n".join(rows) + "\n\n" + "\n\n".join(notes) + f"\n\nEverything measured: `{REPORT}`."

@@ -154,6 +154,10 @@ def test_a_data_set_that_is_neither_there_nor_to_be_had_is_one_line(tmp_path, mo
     assert "is empty" in error(lambda: load(DataConfig("tfds:mnist", manual_dir=str(raw))))
     (raw / "other.gz").write_text("")
     assert "lacks t10k-images-idx3-ubyte.gz" in error(lambda: load(DataConfig("tfds:mnist", manual_dir=str(raw))))
+    for part in ("t10k", "train"):
+        for kind in ("images-idx3", "labels-idx1"):
+            (raw / f"{part}-{kind}-ubyte.gz").write_bytes(b"of another data set")
+    assert "is not the file of that name" in error(lambda: load(DataConfig("tfds:mnist", manual_dir=str(raw))))
 
 
 def test_a_prepared_data_set_is_read_in_order_with_its_official_test_split(tmp_path, monkeypatch):
@@ -178,13 +182,14 @@ def test_a_prepared_data_set_is_read_in_order_with_its_official_test_split(tmp_p
 
 
 @pytest.mark.slow
-def test_mnist_is_prepared_from_raw_files_without_network(tmp_path, monkeypatch):
-    raw = real("mnist")
+def test_raw_files_of_the_same_names_do_not_meet(tmp_path, monkeypatch):
+    """MNIST and Fashion-MNIST side by side in one TFDS_DATA_DIR, without network: each keeps its own pictures."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.setattr(tfds_source, "_reachable", lambda: False)
-    splits = load(DataConfig("tfds:mnist", manual_dir=str(raw)))
-    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [54_000, 6_000, 10_000]
-    assert abs(splits.train.array.mean() / 255 - 0.1307) < 0.001  # the mean that everyone subtracts
+    for name, mean in (("mnist", 0.1307), ("fashion_mnist", 0.2860)):  # the means that everyone subtracts
+        splits = load(DataConfig(f"tfds:{name}", manual_dir=str(real(name))))
+        assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [54_000, 6_000, 10_000]
+        assert abs(splits.train.array.mean() / 255 - mean) < 0.001
 
 
 def test_real_faces_keep_their_people():

@@ -5,6 +5,8 @@ import tensorflow as tf
 from contract import assert_config_round_trip
 from keras import ops
 
+import tfvae
+from tfvae.encoders import pad_to_multiple
 from tfvae.layers import (
     CropTo,
     Dropout,
@@ -133,3 +135,22 @@ def test_pyramids_meet_every_size_on_both_ways(name, size):
     assert tuple(top.shape) == down.compute_output_shape((1, *size, 2))
     y = up(np.zeros((1, 4), "float32"))
     assert y.shape == (1, *size, 3) == up.compute_output_shape((1, 4))
+
+
+@pytest.mark.parametrize("name", [name for name, network in NETWORKS.items() if network.pyramid])
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_codes_stay_in_place_when_a_picture_is_cut(name, cut):
+    """Strided convolutions pad odd and even sizes differently; the encoder must not let that shift the codes."""
+    keras.utils.set_random_seed(0)
+    encoder = tfvae.Encoder((None, None, 1), 3, network=name, widths=(8, 8), stochastic=False)
+    image = RNG.random((1, 64, 64, 1)).astype("float32")
+    whole, part = encoder(image), encoder(image[:, : 64 - cut, : 64 - cut])
+    np.testing.assert_allclose(part[:, :8, :8], whole[:, :8, :8], atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (8, 9)])
+def test_padding_repeats_the_edge_and_keeps_the_rest(size):
+    image = RNG.random((1, *size, 2)).astype("float32")
+    padded = ops.convert_to_numpy(pad_to_multiple(image, 8))
+    assert padded.shape[1] % 8 == padded.shape[2] % 8 == 0
+    np.testing.assert_array_equal(padded, np.pad(image, [(0, 0), *((0, -s % 8) for s in size), (0, 0)], mode="edge"))

@@ -1,6 +1,7 @@
 """q(z|x): from a picture to the parameters of its posterior, or to one code."""
 
 import keras
+from keras import ops
 
 from tfvae import networks
 from tfvae.distributions import float32
@@ -82,6 +83,8 @@ class Encoder(keras.Model):
         self.built = True
 
     def call(self, images, training=False):
+        if self.spatial:
+            images = pad_to_multiple(images, self.factor)
         # Centred pixels: a network fed values that are all positive starts with a bias to unlearn.
         head = float32(self.head(self.trunk(images - 0.5, training=training)))
         if not self.stochastic:
@@ -101,6 +104,21 @@ class Encoder(keras.Model):
             "stochastic": self.stochastic,
             "seed": self.seed,
         }
+
+
+def pad_to_multiple(images, factor):
+    """`images` with their last row and column repeated until both sides are multiples of `factor`.
+
+    Strided convolutions pad odd and even sizes differently: without this, the codes of a picture would shift when it
+    is cut by a pixel. Repeated, not mirrored, because a mirror needs a picture larger than the margin.
+    """
+    for axis in (1, 2):
+        static = images.shape[axis]
+        if static is None or static % factor:
+            size = ops.shape(images)[axis]
+            padded = (size + factor - 1) // factor * factor
+            images = ops.take(images, ops.minimum(ops.arange(padded), size - 1), axis=axis)
+    return images
 
 
 def check_shape(image_shape, latent_dim, widths, dropout):

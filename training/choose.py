@@ -8,6 +8,8 @@ from tfvae.data import DataConfig, Images, look
 from training.config import Tables
 
 VECTOR_SIDE = 128  # Largest picture that one code of a few dozen numbers describes well.
+# Without a warm-up the posterior may empty itself before the decoder has learnt to read it.
+WARM_UP = {"beta": {"schedule": "linear", "steps": 500}}
 TARGET_STEPS = 4000  # Enough for a first look; minutes on two cores.
 
 
@@ -23,7 +25,8 @@ def choose_shape(config: DataConfig, seed: int) -> tuple[Tables, list[str]]:
         widths = [32, 64, 128, 256][:levels]
         reason = f"every picture is {height}×{width}: one code of 32 numbers for the whole picture (vector latent)"
         tables: Tables = {
-            "model": {"latent": "vector", "latent_dim": 32, "network": "conv", "widths": widths},
+            "model": {"latent": "vector", "latent_dim": 32, "network": "resnet", "widths": widths},
+            "objective": WARM_UP,
             "training": {"batch_size": 64, "decay": "cosine", "clip_norm": 1000.0},
         }
         return tables, [reason, f"{levels} convolutional levels reach {_coarsest(height, width, levels)} places"]
@@ -31,6 +34,7 @@ def choose_shape(config: DataConfig, seed: int) -> tuple[Tables, list[str]]:
     shape = f"all {height}×{width}" if equal else f"of unequal sizes (median {height}×{width})"
     tables = {
         "data": {"crop": crop},
+        "objective": WARM_UP,
         "model": {"latent": "spatial", "latent_dim": 16, "network": "resnet", "widths": [32, 64, 96]},
         "training": {"batch_size": 16, "decay": "cosine", "clip_norm": 10000.0},
     }

@@ -1,10 +1,12 @@
 """`tfds:NAME`: data sets of tensorflow-datasets, prepared or to be prepared from raw files or the network."""
 
 import contextlib
+import hashlib
 import io
 import itertools
 import os
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -144,10 +146,15 @@ def _prepare_by_hand(builder: Any, name: str, manual_dir: Path) -> None:
             f"data.manual_dir: '{manual_dir}' lacks {_listed(set(missing))} of tfds:{name}, "
             "and the network cannot be reached. Accepted: the raw files under their original names."
         )
+    for url, info in (builder.url_infos or {}).items():
+        file = manual_dir / Path(url).name
+        if file.exists() and hashlib.sha256(file.read_bytes()).hexdigest() != info.checksum:
+            raise UserError(f"data.manual_dir: '{file}' is not the file of that name in tfds:{name} (check sum).")
     settings = tfds.download.DownloadConfig(manual_dir=manual_dir)
     tfds.disable_progress_bar()  # half a minute's work; a download from the network keeps its bars
-    with contextlib.redirect_stdout(io.StringIO()):
-        _run(lambda: builder.download_and_prepare(download_config=settings), name)
+    # A folder of its own: unpacked files are kept by name, and MNIST and Fashion-MNIST have files of the same names.
+    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
+        _run(lambda: builder.download_and_prepare(download_dir=scratch, download_config=settings), name)
 
 
 def _download(builder: Any, name: str) -> None:

@@ -6,10 +6,11 @@ from keras import ops
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class ResidualBlock(keras.layers.Layer):
-    """`x + conv(relu(conv(relu(x))))`, 3×3 convolutions, no normalisation.
+    """`x + conv(act(conv(act(x))))`, 3×3 convolutions, a leaky ReLU, no normalisation.
 
     The last convolution starts at zero, so the block starts as the identity and depth costs nothing at first; and
-    without batch statistics, training, serving and a quantised file compute the same function.
+    without batch statistics, training, serving and a quantised file compute the same function. The activation leaks
+    because a branch that is all zeros has no range that int8 could divide.
 
     Reference:
         He et al. (2016), https://arxiv.org/abs/1603.05027; Zhang et al. (2019), Fixup, https://arxiv.org/abs/1901.09321
@@ -25,7 +26,11 @@ class ResidualBlock(keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return inputs + self.second(ops.relu(self.first(ops.relu(inputs))))
+        return inputs + self.second(_activation(self.first(_activation(inputs))))
 
     def compute_output_shape(self, input_shape):
         return input_shape
+
+
+def _activation(x):
+    return ops.leaky_relu(x, negative_slope=0.1)

@@ -1,9 +1,4 @@
-"""keras.io's network as encoder and decoder networks of ours, registered by name like any other.
-
-Once with the very layers, and once with the last one said otherwise: a transposed convolution of stride one *is* a
-convolution, by the kernel turned half a circle. Weights, outputs and training are the same; TensorFlow on a processor
-computes the second form several times faster.
-"""
+"""keras.io's network as encoder and decoder networks of ours, registered by name like any other."""
 
 import keras
 
@@ -14,6 +9,7 @@ from training.benchmark import EXECUTION, keras_io
 from training.build import compile_model
 from training.config import TrainingConfig
 
+NAME = "keras_io"
 FILTERS, HIDDEN = (32, 64), 16
 
 
@@ -38,8 +34,6 @@ class KerasIoDown(Chain):
 class KerasIoUp(Chain):
     """`(b, latent_dim) -> (b, 28, 28, 1)` log-odds: a dense layer and three transposed convolutions."""
 
-    last = keras.layers.Conv2DTranspose
-
     def __init__(self, output_shape, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
         policy, (height, width, channels) = self.dtype_policy, output_shape
@@ -51,26 +45,14 @@ class KerasIoUp(Chain):
                 keras.layers.Conv2DTranspose(count, 3, strides=2, padding="same", activation="relu", dtype=policy)
                 for count in widths
             ),
-            self.last(channels, 3, padding="same", dtype="float32"),
+            keras.layers.Conv2DTranspose(channels, 3, padding="same", dtype="float32"),
         ]
 
 
-class KerasIoConvUp(KerasIoUp):
-    """`KerasIoUp` whose last layer is a convolution."""
-
-    last = keras.layers.Conv2D
-
-
-NETWORKS = {
-    "keras_io": networks.Network(KerasIoDown, KerasIoUp, pyramid=False),
-    "keras_io_conv": networks.Network(KerasIoDown, KerasIoConvUp, pyramid=False),
-}
-
-
-def build(name: str = "keras_io") -> keras.Model:
-    """A `tfvae.VAE` of the network `name`, compiled as the training program compiles a recipe's model."""
-    networks.NETWORKS.update(NETWORKS)
-    shared = {"image_shape": (28, 28, 1), "latent_dim": keras_io.LATENT_DIM, "network": name, "hidden": HIDDEN}
+def build() -> keras.Model:
+    """A `tfvae.VAE` of keras.io's network, compiled as the training program compiles a recipe's model."""
+    networks.NETWORKS[NAME] = networks.Network(KerasIoDown, KerasIoUp, pyramid=False)
+    shared = {"image_shape": (28, 28, 1), "latent_dim": keras_io.LATENT_DIM, "network": NAME, "hidden": HIDDEN}
     encoder = tfvae.Encoder(**shared, widths=FILTERS)
     decoder = tfvae.Decoder(**shared, widths=FILTERS[::-1], likelihood="bernoulli")
     model = tfvae.VAE(encoder, decoder, seed=keras_io.SEED)
@@ -80,12 +62,9 @@ def build(name: str = "keras_io") -> keras.Model:
 
 def copy_weights(source: keras.Model, target: keras.Model) -> None:
     """The weights of keras.io's model into ours: its two heads, mean and log-variance, are one layer here."""
-    # Kernels of transposed convolutions are (height, width, outputs, inputs), those of convolutions the other way.
     weights = source.encoder.get_weights()
     (kernel, bias), (log_var_kernel, log_var_bias) = weights[-4:-2], weights[-2:]
     joined = [keras.ops.concatenate(pair, axis=-1) for pair in ((kernel, log_var_kernel), (bias, log_var_bias))]
     values = [*weights[:-4], *joined, *source.decoder.get_weights()]
     for variable, value in zip(target.trainable_variables, values, strict=True):
-        if tuple(variable.shape) != tuple(value.shape):
-            value = value[::-1, ::-1].transpose(0, 1, 3, 2)
         variable.assign(value)

@@ -54,9 +54,9 @@ def alternate(sides: list[Side], rounds: int, report: Callable[[str], None]) -> 
     return np.array(rates[1:])
 
 
-def tfvae_sides(images: np.ndarray, batch: int, steps: int, name: str, form: str) -> list[Side]:
-    """Our step on a form of keras.io's network, driven as `training/loop.py` drives it."""
-    model, alone = network.build(form), network.build(form)
+def tfvae_sides(images: np.ndarray, batch: int, steps: int, name: str) -> list[Side]:
+    """Our step on keras.io's network, driven as `training/loop.py` drives it."""
+    model, alone = network.build(), network.build()
     gflop = flops.training_gflop(model, (28, 28, 1))
     loaded = training_batches(Images.from_array(images), batch, seed=0, config=DataConfig(source="random"))
     return [
