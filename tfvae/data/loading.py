@@ -65,7 +65,7 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     parts = split(np.array(gathering.parts), config, seed, gathering.in_order)
     train, validation, test = (images.take(part) for part in parts)
     sizes = f"{len(train):,} to train, {len(validation):,} to validate, {len(test):,} to test"
-    refused = f"; {len(gathering.refused):,} files refused" if gathering.refused else ""
+    refused = f"; refused: {len(gathering.refused):,}" if gathering.refused else ""
     return Splits(train, validation, test, gathering.refused, f"{gathering.description}: {sizes}{refused}")
 
 
