@@ -4,11 +4,11 @@ import keras
 
 from tfvae import likelihoods, networks
 from tfvae.distributions import float32
-from tfvae.encoders import check_shape
+from tfvae.sides import Side
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class Decoder(keras.Model):
+class Decoder(Side):
     """Maps codes to the parameters of `p(x|z)`; `likelihood` says what they mean.
 
     Args:
@@ -32,8 +32,6 @@ class Decoder(keras.Model):
         ValueError: As `Encoder`.
     """
 
-    built: bool
-
     def __init__(
         self,
         image_shape,
@@ -46,12 +44,8 @@ class Decoder(keras.Model):
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.image_shape = check_shape(image_shape, latent_dim, widths, dropout)
-        self.latent_dim, self.network, self.widths = latent_dim, network, tuple(widths)
-        self.hidden, self.dropout, self.seed = hidden, dropout, seed
+        super().__init__(image_shape, latent_dim, network, widths, hidden, dropout, seed, **kwargs)
         self.likelihood = likelihoods.get(likelihood)
-        self.spatial = self.image_shape[0] is None
         height, width, channels = self.image_shape
         self.trunk = networks.get(network, spatial=self.spatial).up(
             output_shape=(height, width, channels * self.likelihood.parameters_per_channel),
@@ -62,15 +56,6 @@ class Decoder(keras.Model):
             dtype=self.dtype_policy,
         )
         self.build((None, *self.latent_shape))
-
-    @property
-    def factor(self):
-        """Pixels of the picture per place of the latent, in each direction; 1 for a vector latent."""
-        return 2 ** len(self.widths) if self.spatial else 1
-
-    @property
-    def latent_shape(self):
-        return (None, None, self.latent_dim) if self.spatial else (self.latent_dim,)
 
     def build(self, input_shape):
         if self.built:
@@ -83,17 +68,7 @@ class Decoder(keras.Model):
         return float32(self.trunk(z, training=training))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
-            "network": self.network,
-            "widths": self.widths,
-            "hidden": self.hidden,
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "likelihood": keras.saving.serialize_keras_object(self.likelihood)}
 
     @classmethod
     def from_config(cls, config):

@@ -5,10 +5,11 @@ from keras import ops
 
 from tfvae import networks
 from tfvae.distributions import float32
+from tfvae.sides import Side
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class Encoder(keras.Model):
+class Encoder(Side):
     """Maps images to the mean and log-variance of a diagonal Gaussian posterior.
 
     Args:
@@ -33,8 +34,6 @@ class Encoder(keras.Model):
             spatial form and the latent is spatial.
     """
 
-    built: bool
-
     def __init__(
         self,
         image_shape,
@@ -47,11 +46,8 @@ class Encoder(keras.Model):
         seed=None,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        self.image_shape = check_shape(image_shape, latent_dim, widths, dropout)
-        self.latent_dim, self.network, self.widths = latent_dim, network, tuple(widths)
-        self.hidden, self.dropout, self.stochastic, self.seed = hidden, dropout, stochastic, seed
-        self.spatial = self.image_shape[0] is None
+        super().__init__(image_shape, latent_dim, network, widths, hidden, dropout, seed, **kwargs)
+        self.stochastic = stochastic
         chosen = networks.get(network, spatial=self.spatial)
         self.trunk = chosen.down(
             widths=self.widths,
@@ -65,15 +61,6 @@ class Encoder(keras.Model):
         head, size = (keras.layers.Conv2D, {"kernel_size": 1}) if self.spatial else (keras.layers.Dense, {})
         self.head = head(units, **size, dtype="float32")
         self.build((None, *self.image_shape))
-
-    @property
-    def factor(self):
-        """Pixels of the picture per place of the latent, in each direction; 1 for a vector latent."""
-        return 2 ** len(self.widths) if self.spatial else 1
-
-    @property
-    def latent_shape(self):
-        return (None, None, self.latent_dim) if self.spatial else (self.latent_dim,)
 
     def build(self, input_shape):
         if self.built:
@@ -93,17 +80,7 @@ class Encoder(keras.Model):
         return head[..., : self.latent_dim], head[..., self.latent_dim :]
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "image_shape": self.image_shape,
-            "latent_dim": self.latent_dim,
-            "network": self.network,
-            "widths": self.widths,
-            "hidden": self.hidden,
-            "dropout": self.dropout,
-            "stochastic": self.stochastic,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "stochastic": self.stochastic}
 
 
 def pad_to_multiple(images, factor):
@@ -119,21 +96,3 @@ def pad_to_multiple(images, factor):
             padded = (size + factor - 1) // factor * factor
             images = ops.take(images, ops.minimum(ops.arange(padded), size - 1), axis=axis)
     return images
-
-
-def check_shape(image_shape, latent_dim, widths, dropout):
-    """`image_shape` as a tuple; raises `ValueError` for sizes that no network can have."""
-    shape = tuple(image_shape)
-    half_open = len(shape) == 3 and (shape[0] is None) != (shape[1] is None)
-    if len(shape) != 3 or half_open or any(side is not None and side < 1 for side in shape):
-        raise ValueError(
-            "`image_shape` must be (height, width, channels), or (None, None, channels) for a spatial latent. "
-            f"Received: image_shape={image_shape}"
-        )
-    if latent_dim < 1:
-        raise ValueError(f"`latent_dim` must be at least 1. Received: latent_dim={latent_dim}")
-    if not widths or any(width < 1 for width in widths):
-        raise ValueError(f"`widths` must be one or more positive integers. Received: widths={widths}")
-    if not 0 <= dropout < 1:
-        raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
-    return shape

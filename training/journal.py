@@ -113,3 +113,9 @@ def _figures(row: dict[str, Any]) -> str:
     if row.get("rate") == 0 and "distortion" in row:
         shown = [key for key in shown if "elbo" not in key and key != "rate"]
     return "  ".join(f"{key} {float(row[key]):.2f}" for key in shown)
+
+
+def reading(done: int, total: int) -> None:
+    """One line, on a terminal, that counts the images read."""
+    if sys.stdout.isatty() and (done % 100 == 0 or done == total):
+        print(f"\rreading images: {done:,}{f' of {total:,}' if total else ''} \x1b[K", end="\r", flush=True)

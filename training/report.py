@@ -94,7 +94,9 @@ def _pictures(path: Path, model: Any, config: RunConfig, splits: Splits, rows: l
         first = next(iter(evaluation_batches(splits.test, 8, seed=seed, config=config.data, crop=config.data.crop)))
         save_png(path / "samples.png", sample_picture(model, first.numpy(), seed))
         spatial = config.model.latent == "spatial"
-        what = "texture, as the places of a spatial latent are independent" if spatial else "pictures that never existed"
+        what = (
+            "texture, as the places of a spatial latent are independent" if spatial else "pictures that never existed"
+        )
         pictures[f"Draws from the prior: {what}"] = "samples.png"
     if rows:
         save_png(path / "curves.png", learning_curves(rows))

@@ -13,7 +13,7 @@ from tfvae.data import Splits, load
 from tfvae.errors import UserError
 from training import build, choose, report
 from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe
-from training.journal import duration
+from training.journal import duration, reading
 from training.loop import Stopped, train
 
 CONFIG = "config.toml"
@@ -85,7 +85,7 @@ def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], 
 
 def _load(config: RunConfig, path: Path) -> Splits:
     # Read before the run directory exists, so a source that cannot be read leaves none behind.
-    splits = load(config.data, seed=config.training.seed, progress=None)
+    splits = load(config.data, seed=config.training.seed, progress=reading)
     print(splits.description)
     for refusal in splits.refused[:10]:
         print(f"  refused {refusal.name}: {refusal.reason}")
