@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -171,7 +172,6 @@ def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
         ["--precision", "mixed_bfloat16"],
         ["--steps-per-execution", "4"],
         ["--jit"],
-        ["--strategy", "mirrored"],
         ["--set", "model.kind=autoencoder"],
     ],
     ids=" ".join,
@@ -181,6 +181,23 @@ def test_every_way_of_running_reaches_its_report(flags, tmp_path):
     assert train(tmp_path / "run", "--epochs", "2", *flags, settings=[*settings, "model.likelihood=bernoulli"]) == 0
     facts = json.loads((tmp_path / "run" / "report.json").read_text())
     assert np.isfinite(facts["test"]["psnr"]) and facts["training"]["skipped_steps"] == 0
+
+
+def test_two_devices_reach_the_report(tmp_path):
+    """In a process of its own: collectives of two strategies in one process meet under one key (TensorFlow 2.21)."""
+    program = (
+        "import sys, conftest; from training.__main__ import main; from tfvae.errors import run_program; "
+        "sys.exit(run_program('training', lambda: main(sys.argv[1:])))"
+    )
+    flags = [word for setting in [*TINY, "model.likelihood=bernoulli"] for word in ("--set", setting)]
+    out = tmp_path / "run"
+    command = [sys.executable, "-c", program, "--data", "digits", "--epochs", "2", "--strategy", "mirrored", *flags]
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(here), str(here.parent)])}
+    done = subprocess.run([*command, "--out", str(out)], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    facts = json.loads((out / "report.json").read_text())
+    assert len(facts["training"]["devices"]) == 2 and np.isfinite(facts["test"]["elbo"])
 
 
 def test_the_average_of_the_weights_is_put_in_place_and_taken_out_without_a_trace():

@@ -24,7 +24,7 @@ def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
             raise UserError(
                 f"model.{name}: unknown '{value}'.{did_you_mean(value, known)} Accepted: {', '.join(known)}."
             )
-    known = _objective_defaults(config.kind)
+    known = objective_defaults(config.kind)
     for key, value in objective.items():
         if key not in known:
             raise UserError(
@@ -104,7 +104,7 @@ def scope(config: TrainingConfig) -> contextlib.AbstractContextManager:
     return tf.distribute.MirroredStrategy([device.name for device in devices]).scope()
 
 
-def _objective_defaults(kind: str) -> dict[str, Any]:
+def objective_defaults(kind: str) -> dict[str, Any]:
     """Settings of a model's constructor beside its parts, with their defaults."""
     parameters = inspect.signature(tfvae.MODELS[kind]).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "seed"}

@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+import tfvae
 from tfvae.config import read_toml
 from tfvae.data import Splits, load
 from tfvae.errors import UserError
@@ -37,11 +38,14 @@ def start(
     reasons: list[str] = []
     if not recipe:
         chosen, reasons = choose.choose_shape(config.data, config.training.seed)
-        tables = merge(chosen, asked)
-        config = read_config(tables, where)
+        kind = tfvae.MODELS[config.model.kind]
+        known = build.objective_defaults(config.model.kind)
+        chosen["objective"] = {key: value for key, value in chosen["objective"].items() if key in known}
+        config = read_config(merge(chosen, asked), where)
     splits = _load(config, path)
     if not recipe:
-        likelihood, why = choose.choose_likelihood(splits.train)
+        # Without a distribution over the pixels to choose, the default stays.
+        likelihood, why = choose.choose_likelihood(splits.train) if kind.has_prior else ({}, [])
         epochs, why_epochs = choose.choose_epochs(len(splits.train), config.training.batch_size)
         reasons += why + why_epochs
         config = read_config(merge(chosen, likelihood, epochs, asked), where)
@@ -109,11 +113,13 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
         if data.crop:
             size = (data.crop, data.crop)
         data = dataclasses.replace(data, height=size[0], width=size[1]) if not data.crop else data
-    source = Path(data.source)
-    if source.exists():
-        # A run is opened from other folders, too.
-        data = dataclasses.replace(data, source=str(source.resolve()))
+    # A run is opened from other folders, too.
+    data = dataclasses.replace(data, source=_absolute(data.source), manual_dir=_absolute(data.manual_dir))
     return dataclasses.replace(config, data=data)
+
+
+def _absolute(source: str) -> str:
+    return str(Path(source).resolve()) if source and Path(source).exists() else source
 
 
 def _image_shape(config: RunConfig, splits: Splits) -> tuple[int, int, int]:
