@@ -103,9 +103,12 @@ def _pictures(path: Path, model: Any, config: RunConfig, splits: Splits, rows: l
         pictures["Learning curves"] = "curves.png"
     if len(splits.test) > 2:
         chosen = splits.test.take(np.arange(min(MAP_IMAGES, len(splits.test))))
-        codes = embed(model, _whole(chosen, config))
+        whole = _whole(chosen, config)
         title = f"codes of {len(chosen):,} held-out images"
-        save_png(path / "latent_map.png", latent_map(codes, chosen.labels, chosen.label_names, title))
+        # Points of one colour say little: without classes the pictures themselves are shown.
+        shown = whole if chosen.labels is None or len(set(chosen.labels)) < 2 else None
+        codes = embed(model, whole)
+        save_png(path / "latent_map.png", latent_map(codes, chosen.labels, chosen.label_names, title, images=shown))
         pictures["Where the codes of held-out images lie"] = "latent_map.png"
     return pictures
 
