@@ -36,10 +36,7 @@ class Samples:
 
 def draw_samples(splits: Any, config: DataConfig, size: tuple[int, int], seed: int) -> Samples:
     """Images evenly spaced through the training and the held-out images, prepared as in evaluation."""
-    split = next((name for name in ("test", "validation", "train") if len(getattr(splits, name))), None)
-    if split is None or not len(splits.train):
-        raise UserError(f"{config.source}: no training images are left to calibrate on.")
-    training, held_out = splits.train, getattr(splits, split)
+    training, (split, held_out) = splits.train, splits.measured
     most = max(FEWEST_IMAGES, PIXELS // (size[0] * size[1]))
     chosen = spread(len(held_out), min(HELD_OUT_IMAGES, most))
     return Samples(

@@ -200,6 +200,13 @@ def test_two_devices_reach_the_report(tmp_path):
     assert len(facts["training"]["devices"]) == 2 and np.isfinite(facts["test"]["elbo"])
 
 
+def test_without_test_images_the_report_says_what_it_measured_on(tmp_path):
+    assert train(tmp_path / "run", "--epochs", "1", settings=[*TINY, "data.test=0", "data.validation=0"]) == 0
+    facts = json.loads((tmp_path / "run" / "report.json").read_text())
+    assert facts["protocol"]["split"] == "train" and facts["data"]["test"] == 0
+    assert "120 train images" in (tmp_path / "run" / "report.md").read_text()
+
+
 def test_the_average_of_the_weights_is_put_in_place_and_taken_out_without_a_trace():
     config = read_config(
         {"data": {"source": "digits"}, "training": {"ema": 0.5}, "model": {"network": "mlp", "widths": (4,)}}, "test"

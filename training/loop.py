@@ -65,7 +65,7 @@ def train(model: keras.Model, splits: Splits, config: RunConfig, path: Path, res
     )
     validation = validation_batches(splits, config)
     preview = next(
-        iter(evaluation_batches(splits.test, 8, seed=settings.seed, config=config.data, crop=config.data.crop))
+        iter(evaluation_batches(splits.measured[1], 8, seed=settings.seed, config=config.data, crop=config.data.crop))
     ).numpy()
     journal = Journal(path, total_steps, batch_size, progress.epoch, progress.step)
     model.make_train_function()

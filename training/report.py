@@ -34,14 +34,15 @@ def write(
 ) -> dict[str, Any]:
     """Measures `path/model.keras` on the test images and writes both reports; returns the figures."""
     model = keras.saving.load_model(path / "model.keras", compile=False)
+    part, measured = splits.measured
     figures = evaluate(
         model,
-        splits.test,
+        measured,
         data_config=config.data,
         batch_size=config.training.batch_size,
         seed=config.training.seed,
     )
-    protocol = figures.pop("protocol")
+    protocol = {"split": part, **figures.pop("protocol")}
     rows = read_rows(path / "metrics.csv")
     facts = {
         "data": {
@@ -70,16 +71,16 @@ def write(
             **{name: version(name) for name in ("tfvae", "tensorflow", "keras", "numpy", "pillow")},
         },
     }
-    pictures = _pictures(path, model, config, splits, rows)
+    pictures = _pictures(path, model, config, measured, rows)
     (path / "report.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     (path / "report.md").write_text(_markdown(path.name, config, facts, pictures), encoding="utf-8")
     return figures
 
 
-def _pictures(path: Path, model: Any, config: RunConfig, splits: Splits, rows: list[dict]) -> dict[str, str]:
+def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: list[dict]) -> dict[str, str]:
     """Writes the pictures; file name by caption."""
     seed = config.training.seed
-    batches = evaluation_batches(splits.test, 16, seed=seed, config=config.data)
+    batches = evaluation_batches(images, 16, seed=seed, config=config.data)
     shown: list[np.ndarray] = []
     for batch in batches:  # Several, as images of unequal sizes come one by one.
         shown.extend(batch.numpy())
@@ -91,7 +92,7 @@ def _pictures(path: Path, model: Any, config: RunConfig, splits: Splits, rows: l
     save_png(path / "reconstructions.png", reconstruction_picture(shown, rebuilt, columns))
     pictures = {"Held-out images, their reconstructions, and the difference": "reconstructions.png"}
     if model.has_prior:
-        first = next(iter(evaluation_batches(splits.test, 8, seed=seed, config=config.data, crop=config.data.crop)))
+        first = next(iter(evaluation_batches(images, 8, seed=seed, config=config.data, crop=config.data.crop)))
         save_png(path / "samples.png", sample_picture(model, first.numpy(), seed))
         spatial = config.model.latent == "spatial"
         what = (
@@ -101,14 +102,16 @@ def _pictures(path: Path, model: Any, config: RunConfig, splits: Splits, rows: l
     if rows:
         save_png(path / "curves.png", learning_curves(rows))
         pictures["Learning curves"] = "curves.png"
-    if len(splits.test) > 2:
-        chosen = splits.test.take(np.arange(min(MAP_IMAGES, len(splits.test))))
+    if len(images) > 2:
+        chosen = images.take(np.arange(min(MAP_IMAGES, len(images))))
         whole = _whole(chosen, config)
         title = f"codes of {len(chosen):,} held-out images"
         # Points of one colour say little: without classes the pictures themselves are shown.
-        shown = whole if chosen.labels is None or len(set(chosen.labels)) < 2 else None
-        codes = embed(model, whole)
-        save_png(path / "latent_map.png", latent_map(codes, chosen.labels, chosen.label_names, title, images=shown))
+        alike = chosen.labels is None or len(set(chosen.labels)) < 2
+        picture = latent_map(
+            embed(model, whole), chosen.labels, chosen.label_names, title, images=whole if alike else None
+        )
+        save_png(path / "latent_map.png", picture)
         pictures["Where the codes of held-out images lie"] = "latent_map.png"
     return pictures
 
@@ -140,7 +143,7 @@ def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dic
     protocol = facts["protocol"]
     lines += [
         "",
-        f"Measured on {protocol['images']:,} test images, seed {protocol['seed']}, "
+        f"Measured on {protocol['images']:,} {protocol['split']} images, seed {protocol['seed']}, "
         f"{'pixels binarised by a Bernoulli draw' if protocol['binarised'] else 'grey levels as they are'}, "
         "one posterior sample an image for the ELBO, the posterior mean for PSNR and SSIM.",
         "",

@@ -24,6 +24,12 @@ class Splits:
     refused: list[Refusal]
     description: str  # one line for a person
 
+    @property
+    def measured(self) -> tuple[str, Images]:
+        """What figures are taken of: the test images; without any, those of validation; else the training images."""
+        parts = {"test": self.test, "validation": self.validation, "train": self.train}
+        return next((name, images) for name, images in parts.items() if len(images))
+
 
 @dataclass(frozen=True)
 class Survey:
