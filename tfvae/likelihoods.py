@@ -150,8 +150,10 @@ class OptimalGaussian(_GaussianFamily):
         location = 0.5 + float32(parameters)
         # At its optimum the derivative of the loss in std is zero, so the gradient may be stopped without changing it.
         variance = ops.stop_gradient(ops.mean(ops.square(float32(x) - location)))
-        self.average.assign(self.momentum * self.average + (1 - self.momentum) * variance)
-        self.weight.assign(self.momentum * self.weight + (1 - self.momentum))
+        # A batch with a broken image would make the average infinite for ever.
+        share = ops.where(ops.isfinite(variance), 1 - self.momentum, 0.0)
+        self.average.assign((1 - share) * self.average + share * ops.where(share > 0, variance, 0.0))
+        self.weight.assign((1 - share) * self.weight + share)
         return sum_per_example(normal_log_prob(x, location, _log_std(variance)))
 
     def get_config(self):

@@ -137,17 +137,18 @@ class LatentModel(keras.Model):
             scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas)
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
         self.apply_if_finite(gradients)
-        return self.track(loss, distortion, rate)
+        return self.track(loss, distortion, rate, skipping=True)
 
     def test_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         return self.track(*self.loss_and_terms(images))
 
-    def track(self, loss, distortion, rate):
-        size = ops.shape(distortion)[0]
-        self.trackers[0].update_state(loss, sample_weight=size)
-        for tracker, value in zip(self.trackers[1:], (elbo(distortion, rate), distortion, rate), strict=True):
-            tracker.update_state(value)
+    def track(self, loss, distortion, rate, skipping=False):
+        """Means so far, by name; `skipping` leaves out what is not finite, as the step it belongs to was."""
+        values = (ops.broadcast_to(loss, ops.shape(distortion)), elbo(distortion, rate), distortion, rate)
+        for tracker, value in zip(self.trackers, values, strict=True):
+            counted = ops.isfinite(value) if skipping else ops.ones_like(value, dtype="bool")
+            tracker.update_state(ops.where(counted, value, 0.0), sample_weight=counted)
         return {tracker.name: tracker.result() for tracker in self.trackers}
 
     def apply_if_finite(self, gradients):
