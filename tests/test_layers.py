@@ -120,7 +120,7 @@ def test_resize_up_sampling_of_a_flat_picture_is_flat_inside():
 def test_inception_keeps_the_size_and_the_proportions():
     block = InceptionBlock(32)
     assert block(np.zeros((1, 5, 7, 3), "float32")).shape == (1, 5, 7, 32)
-    assert [branch[-1].filters for branch in block.branches] == [8, 16, 4, 4]
+    assert [branch[-1].filters for branch in block.branches()] == [8, 16, 4, 4]
     with pytest.raises(ValueError, match=r"multiple of 8\. Received: filters=12"):
         InceptionBlock(12)
 

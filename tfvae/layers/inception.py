@@ -30,22 +30,30 @@ class InceptionBlock(keras.layers.Layer):
         def convolution(count, size):
             return keras.layers.Conv2D(count, size, padding="same", activation="relu", dtype=self.dtype_policy)
 
-        pool = keras.layers.MaxPooling2D(3, strides=1, padding="same", dtype=self.dtype_policy)
-        self.branches = [
-            [convolution(2 * eighth, 1)],
-            [convolution(3 * eighth, 1), convolution(4 * eighth, 3)],
-            [convolution(eighth, 1), convolution(eighth, 5)],
-            [pool, convolution(eighth, 1)],
-        ]
+        # One attribute each: Keras 3.13 does not save layers in lists of lists.
+        self.one = convolution(2 * eighth, 1)
+        self.three_reduce, self.three = convolution(3 * eighth, 1), convolution(4 * eighth, 3)
+        self.five_reduce, self.five = convolution(eighth, 1), convolution(eighth, 5)
+        self.pool = keras.layers.MaxPooling2D(3, strides=1, padding="same", dtype=self.dtype_policy)
+        self.pool_project = convolution(eighth, 1)
+
+    def branches(self):
+        """The layers of the four views, each a chain. A method: Keras 3.15 would save a property's layers under it."""
+        return (
+            (self.one,),
+            (self.three_reduce, self.three),
+            (self.five_reduce, self.five),
+            (self.pool, self.pool_project),
+        )
 
     def build(self, input_shape):
-        for branch in self.branches:
+        for branch in self.branches():
             build_chain(branch, tuple(input_shape))
         self.built = True
 
     def call(self, inputs):
         outputs = []
-        for branch in self.branches:
+        for branch in self.branches():
             x = inputs
             for layer in branch:
                 x = layer(x)
