@@ -10,7 +10,7 @@ import tensorflow as tf
 
 import tfvae
 from tfvae.config import read_toml
-from tfvae.data import Splits, load
+from tfvae.data import Splits, load, steps_per_epoch
 from tfvae.errors import UserError
 from training import build, choose, report
 from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe
@@ -67,7 +67,7 @@ def resume(path: Path, epochs: int | None) -> None:
 
 
 def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], resume: bool) -> None:
-    total_steps = config.training.epochs * max(1, len(splits.train) // config.training.batch_size)
+    total_steps = config.training.epochs * steps_per_epoch(splits.train, config.training.batch_size)
     with build.scope(config.training):
         model = build.build_model(config, _image_shape(config, splits))
         build.compile_model(model, config.training, total_steps)

@@ -5,8 +5,23 @@ import tensorflow as tf
 from keras import ops
 
 
+class _Upsample(keras.layers.Layer):
+    """`(b, h, w, c) -> (b, 2h, 2w, filters)`, with a configuration of filters and activation."""
+
+    def __init__(self, filters, activation="relu", **kwargs):
+        super().__init__(**kwargs)
+        self.filters, self.activation = filters, activation
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return batch, _twice(height), _twice(width), self.filters
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters, "activation": self.activation}
+
+
 @keras.saving.register_keras_serializable(package="tfvae")
-class SubPixelUpsample(keras.layers.Layer):
+class SubPixelUpsample(_Upsample):
     """A 3×3 convolution to `4 * filters` channels, laid out as 2×2 pixels: `(b, h, w, c) -> (b, 2h, 2w, filters)`.
 
     The kernel starts as nearest-neighbour up-sampling of a convolution (all four sub-pixels equal), which keeps
@@ -21,8 +36,7 @@ class SubPixelUpsample(keras.layers.Layer):
     """
 
     def __init__(self, filters, activation="relu", **kwargs):
-        super().__init__(**kwargs)
-        self.filters, self.activation = filters, activation
+        super().__init__(filters, activation, **kwargs)
         self.convolution = keras.layers.Conv2D(
             4 * filters, 3, padding="same", activation=activation, dtype=self.dtype_policy
         )
@@ -38,16 +52,9 @@ class SubPixelUpsample(keras.layers.Layer):
     def call(self, inputs):
         return tf.nn.depth_to_space(self.convolution(inputs), 2)
 
-    def compute_output_shape(self, input_shape):
-        batch, height, width, _ = input_shape
-        return batch, _twice(height), _twice(width), self.filters
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "activation": self.activation}
-
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class ResizeUpsample(keras.layers.Layer):
+class ResizeUpsample(_Upsample):
     """Nearest-neighbour up-sampling by two, then a 3×3 convolution: `(b, h, w, c) -> (b, 2h, 2w, filters)`.
 
     Reference:
@@ -55,8 +62,7 @@ class ResizeUpsample(keras.layers.Layer):
     """
 
     def __init__(self, filters, activation="relu", **kwargs):
-        super().__init__(**kwargs)
-        self.filters, self.activation = filters, activation
+        super().__init__(filters, activation, **kwargs)
         self.resize = keras.layers.UpSampling2D(2, interpolation="nearest", dtype=self.dtype_policy)
         self.convolution = keras.layers.Conv2D(
             filters, 3, padding="same", activation=activation, dtype=self.dtype_policy
@@ -69,13 +75,6 @@ class ResizeUpsample(keras.layers.Layer):
 
     def call(self, inputs):
         return self.convolution(self.resize(inputs))
-
-    def compute_output_shape(self, input_shape):
-        batch, height, width, _ = input_shape
-        return batch, _twice(height), _twice(width), self.filters
-
-    def get_config(self):
-        return {**super().get_config(), "filters": self.filters, "activation": self.activation}
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
