@@ -194,3 +194,14 @@ def test_batches_have_static_shapes_where_they_can():
     spec = training_batches(numbered(9), 4, seed=0, config=PLAIN).element_spec
     assert spec.shape == (4, 4, 4, 1) and spec.dtype == tf.float32
     assert training_batches(unequal(), 2, seed=0, config=DataConfig("x", crop=8)).element_spec.shape == (2, 8, 8, 3)
+
+
+def test_a_digest_tells_images_by_pixels_shape_and_order_wherever_they_lie():
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 4, 6, 1), dtype=np.uint8)
+    images = Images.from_array(pixels)
+    assert images.digest() == Images.from_array(pixels, names=["a", "b", "c"]).digest()
+    assert images.take([2, 0]).digest() == Images.from_array(pixels[[2, 0]]).digest()
+    changed = pixels.copy()
+    changed[1, 2, 3, 0] ^= 1
+    others = [changed, pixels[::-1], pixels.reshape(3, 6, 4, 1), pixels[:2]]
+    assert len({images.digest(), *(Images.from_array(other).digest() for other in others)}) == 5

@@ -1,6 +1,7 @@
 """Many uint8 images of equal or unequal sizes in one flat buffer, in RAM or in a memory-mapped file."""
 
 import contextlib
+import hashlib
 import os
 import tempfile
 import weakref
@@ -124,6 +125,13 @@ class Images:
             with tf.device("CPU:0"):
                 self._tensors["pixels"] = tf.constant(self.pixels)
         return self._tensors["pixels"]
+
+    def digest(self) -> str:
+        """SHA-256 of shapes and pixels in order, as 64 hexadecimal digits: the same images, the same digest."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.shapes).data)
+        for image in self:
+            digest.update(np.ascontiguousarray(image).data)
+        return digest.hexdigest()
 
     def take(self, indices) -> "Images":
         """The images at `indices`, in that order, over the same pixels."""
