@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tfvae.errors import OneLineParser, run_program
 
-SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits, or tfds:NAME"
+SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits, shapes, or tfds:NAME"
 
 
 def main(argv: Sequence[str] | None = None) -> int:

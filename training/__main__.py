@@ -11,7 +11,9 @@ from tfvae.errors import OneLineParser, UserError, run_program
 
 def parser() -> OneLineParser:
     p = OneLineParser(prog="training", description="Trains a model on images and writes a run directory.")
-    p.add_argument("--data", metavar="SOURCE", help="digits, tfds:NAME, a folder of images, .npz, .npy or a film")
+    p.add_argument(
+        "--data", metavar="SOURCE", help="digits, shapes, tfds:NAME, a folder of images, .npz, .npy or a film"
+    )
     p.add_argument(
         "--recipe", metavar="NAME|FILE", help="settings known to work; without one they are chosen from the data"
     )

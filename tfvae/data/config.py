@@ -17,7 +17,7 @@ class DataConfig:
         UserError: a value that means nothing (a negative size, an even median window, an unknown augmentation, …).
     """
 
-    source: str  # "digits" | "tfds:NAME" | folder | file.npz | file.npy | film | one picture
+    source: str  # "digits" | "shapes" | "tfds:NAME" | folder | file.npz | file.npy | film | one picture
     height: int = 0  # pixels; 0 = from the data (or, for spatial latents, each picture's own size)
     width: int = 0
     channels: int = 0  # 1 or 3; 0 = 3 when any picture is coloured, else 1 (equal red, green and blue are grey)
@@ -40,7 +40,9 @@ class DataConfig:
         for name in ("max_side", "max_pixels"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         if not self.source:
-            raise UserError("data.source is empty. Accepted: digits, tfds:NAME, a folder, an array file, a film.")
+            raise UserError(
+                "data.source is empty. Accepted: digits, shapes, tfds:NAME, a folder, an array file, a film."
+            )
         if (self.height == 0) != (self.width == 0):
             raise UserError(
                 f"data: height and width are given together or not at all. "

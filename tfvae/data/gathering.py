@@ -31,6 +31,8 @@ class Gathering:
         self.parts: list[int] = []  # index into PARTS, one an image
         self.refused: list[Refusal] = []
         self.label_names: list[str] = []
+        self.factors: list[np.ndarray] = []  # blocks (n, factors) from sources that know them
+        self.factor_names: list[str] = []
         self.description = ""
         self.in_order = False  # neighbours resemble each other, as in a film
 
@@ -45,8 +47,9 @@ class Gathering:
         names: Sequence[str],
         labels: Sequence[int] | np.ndarray | None = None,
         part: str = "train",
+        factors: np.ndarray | None = None,
     ) -> None:
-        """uint8 images of one size, `(n, height, width, 1, 3 or 4)`, not yet prepared."""
+        """uint8 images of one size, `(n, height, width, 1, 3 or 4)`, not yet prepared; with factors for all or none."""
         pixels = with_channels(pixels, self.how.channels)
         if self._is_ready(pixels.shape[1], pixels.shape[2]):
             self.writer.add_block(without_false_colour(pixels), names, labels)
@@ -55,12 +58,17 @@ class Gathering:
                 plain = Image.fromarray(image[..., 0] if image.shape[-1] == 1 else image)
                 self.writer.add(prepare(plain, self.how), names[index], -1 if labels is None else labels[index])
         self.parts += [PARTS.index(part)] * len(pixels)
+        if factors is not None:
+            self.factors.append(factors)
 
     def refuse(self, name: str, reason: str) -> None:
         self.refused.append(Refusal(name, reason))
 
     def finish(self) -> Images:
-        return self.writer.finish(self.config.channels, self.label_names)
+        images = self.writer.finish(self.config.channels, self.label_names)
+        if self.factors:
+            images.factors, images.factor_names = np.concatenate(self.factors), self.factor_names
+        return images
 
     def _is_ready(self, height: int, width: int) -> bool:
         if self.how.denoise or self.how.contrast:

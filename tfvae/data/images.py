@@ -39,6 +39,8 @@ class Images:
         labels: Class of each image, int64 of shape `(n,)`, -1 where there is none; or None.
         label_names: The name of each class.
         channels: Needed only when there is no image to tell.
+        factors: Value number of each generative factor of each image, int64 `(n, factors)`, where they are known.
+        factor_names: The name of each factor.
     """
 
     def __init__(
@@ -50,6 +52,8 @@ class Images:
         labels: np.ndarray | None = None,
         label_names: Sequence[str] = (),
         channels: int = 1,
+        factors: np.ndarray | None = None,
+        factor_names: Sequence[str] = (),
     ):
         self.pixels = pixels
         self.offsets = np.asarray(offsets, np.int64)
@@ -57,6 +61,8 @@ class Images:
         self.names = list(names)
         self.labels = None if labels is None else np.asarray(labels, np.int64)
         self.label_names = list(label_names)
+        self.factors = None if factors is None else np.asarray(factors, np.int64)
+        self.factor_names = list(factor_names)
         self.channels = int(self.shapes[0, 2]) if len(self.shapes) else channels
         self._tensors: dict[str, tf.Tensor] = {}  # shared with every subset
 
@@ -139,7 +145,10 @@ class Images:
         labels = None if self.labels is None else self.labels[indices]
         names = [self.names[index] for index in indices]
         offsets, shapes = self.offsets[indices], self.shapes[indices]
-        subset = Images(self.pixels, offsets, shapes, names, labels, self.label_names, self.channels)
+        factors = None if self.factors is None else self.factors[indices]
+        subset = Images(
+            self.pixels, offsets, shapes, names, labels, self.label_names, self.channels, factors, self.factor_names
+        )
         subset._tensors = self._tensors
         return subset
 

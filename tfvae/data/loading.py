@@ -9,6 +9,7 @@ from tfvae.data import folder, sources
 from tfvae.data.config import DataConfig
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
+from tfvae.data.shapes import WORDS
 from tfvae.errors import UserError
 
 SAMPLE = 64  # images that `look` reads where there are no headers to look at
@@ -90,7 +91,7 @@ def load_images(
 
 def look(config: DataConfig, seed: int = 0) -> Survey:
     """Sizes of the images in a source at little cost: headers of a folder's pictures, else the first few images."""
-    is_word = config.source == "digits" or config.source.startswith("tfds:")
+    is_word = config.source in ("digits", *WORDS) or config.source.startswith("tfds:")
     path = None if is_word else sources.existing_path(config.source)
     if path is not None and path.is_dir():
         shapes = folder.look_at_folder(path, preparation(config), config.limit, seed)

@@ -3,11 +3,11 @@
 import difflib
 from pathlib import Path
 
-from tfvae.data import arrays, film, folder, tfds
+from tfvae.data import arrays, film, folder, shapes, tfds
 from tfvae.data.gathering import Gathering
 from tfvae.errors import UserError, did_you_mean
 
-ACCEPTED = "digits, tfds:NAME, a folder of pictures, an .npz or .npy file, a film, a picture"
+ACCEPTED = "digits, shapes, tfds:NAME, a folder of pictures, an .npz or .npy file, a film, a picture"
 POPULAR = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn_cropped", "omniglot", "celeb_a")
 
 
@@ -15,6 +15,8 @@ def gather(source: str, into: Gathering, *, limit: int = 0, seed: int = 0, manua
     """Fills `into` with the images of `source`. Raises `UserError` when there is no such source or nothing in it."""
     if source == "digits":
         arrays.gather_digits(into, limit, seed)
+    elif source in shapes.WORDS:
+        shapes.gather_shapes(source, into, limit, seed)
     elif source.startswith("tfds:"):
         tfds.gather_tfds(source.removeprefix("tfds:"), into, manual_dir, limit, seed)
     else:
@@ -41,7 +43,7 @@ def existing_path(source: str) -> Path:
     except OSError:  # longer than a file system allows
         pass
     if "/" not in source and "\\" not in source and not path.suffix:
-        words = ["digits", *(f"tfds:{name}" for name in POPULAR)]
+        words = ["digits", *shapes.WORDS, *(f"tfds:{name}" for name in POPULAR)]
         hint = did_you_mean(source, words) or did_you_mean(f"tfds:{source}", words)
         raise UserError(
             f"data.source: '{source}' is no source: neither a known word nor a path that exists."
