@@ -3,10 +3,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -38,15 +36,9 @@ def train(out, *arguments, settings=TINY):
     return run_program("training", lambda: main(["--data", "digits", "--out", str(out), *flags, *arguments]))
 
 
-def arrays_of(path):
-    model = keras.saving.load_model(path / "model.keras")
-    return [keras.ops.convert_to_numpy(v.value) for v in [*model.variables, *model.optimizer.variables]]
-
-
 def assert_same_run(one, two):
-    for a, b in zip(arrays_of(one), arrays_of(two), strict=True):
-        np.testing.assert_array_equal(a, b)
-    assert (one / "metrics.csv").read_text() == (two / "metrics.csv").read_text()
+    for name in ("model.keras", "metrics.csv"):
+        assert (one / name).read_bytes() == (two / name).read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +106,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path,
     path = tmp_path / "checkpoints"
     path.mkdir()
     saved = sorted((whole / "checkpoints").glob("step-*.npz"))
-    assert len(saved) == checkpoint.KEEP
+    assert len(saved) == 2
     for file in saved:
         (path / file.name).write_bytes(file.read_bytes())
     newest = path / saved[-1].name
@@ -122,11 +114,11 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path,
     config = read_config(run.read_toml(whole / "config.toml"), "test")
     model = build_model(config, (8, 8, 1))
     compile_model(model, config.training, 10)
-    assert checkpoint.restore(path, model)["epoch"] == 3
+    assert checkpoint.Checkpoints(path, model).restore()["epoch"] == 3
     assert newest.name in capsys.readouterr().out
     (path / saved[0].name).write_bytes(b"nothing")
     with pytest.raises(UserError, match="no whole checkpoint"):
-        checkpoint.restore(path, model)
+        checkpoint.Checkpoints(path, model).restore()
 
 
 def test_a_checkpoint_of_another_model_is_refused(whole):
@@ -134,7 +126,7 @@ def test_a_checkpoint_of_another_model_is_refused(whole):
     model = build_model(config, (8, 8, 1))
     compile_model(model, config.training, 10)
     with pytest.raises(UserError, match="made by another model"):
-        checkpoint.restore(whole / "checkpoints", model)
+        checkpoint.Checkpoints(whole / "checkpoints", model).restore()
 
 
 def test_a_kill_while_writing_leaves_the_former_file(tmp_path):
@@ -263,22 +255,3 @@ def test_unequal_pictures_and_a_vector_latent_need_a_size(tmp_path, capsys):
     arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--set", "model.latent=vector"]
     assert run_program("training", lambda: main(arguments)) == 2
     assert "data.height" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_a_killed_process_resumes_to_the_same_end(tmp_path):
-    """kill -9 at five moments of one run, then the same file as the run that was left alone."""
-    flags = [word for setting in [*TINY, "data.limit=0"] for word in ("--set", setting)]
-    command = [sys.executable, "-m", "training", "--data", "digits", "--epochs", "40", *flags]
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    subprocess.run([*command, "--out", str(whole)], check=True, capture_output=True, timeout=600)
-    start, moments = command, [9.0, 10.0, 10.5, 11.0, 12.0]
-    for seconds in moments:
-        process = subprocess.Popen([*start, "--out", str(killed)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        time.sleep(seconds)
-        process.kill()
-        process.wait()
-        if (killed / "config.toml").exists():
-            start = [sys.executable, "-m", "training", "--resume"]
-    subprocess.run([*start, "--out", str(killed)], check=True, capture_output=True, timeout=600)
-    assert_same_run(whole, killed)

@@ -93,6 +93,8 @@ def compile_model(model: keras.Model, config: TrainingConfig, total_steps: int) 
 
 def scope(config: TrainingConfig) -> contextlib.AbstractContextManager:
     """Where the model and its optimiser are made: all local devices under `mirrored`, else nothing special."""
+    # Layers are numbered anew, so that equal runs in one process write equal files.
+    keras.utils.clear_session(free_memory=False)
     if config.strategy == "none":
         return contextlib.nullcontext()
     devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")

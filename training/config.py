@@ -45,10 +45,13 @@ class TrainingConfig:
     steps_per_execution: int = 1
     strategy: Literal["none", "mirrored"] = "none"
     checkpoint_minutes: float = 5.0  # at most this much work is lost; there is one at every epoch, too
+    checkpoint_steps: int = 0  # one after so many steps as well; 0 = by time and epoch only
+    keep_checkpoints: int = 2  # the newest, and the one before it in case the newest is damaged
     max_skipped_steps: int = 100  # steps in a row whose gradients are not finite, before the run gives up
 
     def __post_init__(self):
         positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution", "max_skipped_steps")
+        positive += ("keep_checkpoints",)
         for name in (item.name for item in dataclasses.fields(self)):
             value = getattr(self, name)
             if name in positive and value <= 0:
@@ -95,7 +98,7 @@ def read_config(tables: Tables, where: str) -> RunConfig:
             raise UserError(f"{where}: '{name}' must be a section. Received: {tables[name]!r}.")
     if "source" not in tables.get("data", {}):
         raise UserError(
-            f"{where}: no data. Accepted: --data digits, tfds:NAME, a folder of images, .npz, .npy or a film."
+            f"{where}: no data. Accepted: --data digits, shapes, tfds:NAME, a folder of images, .npz, .npy or a film."
         )
     return RunConfig(
         data=read_section(DataConfig, tables["data"], f"{where} [data]"),

@@ -16,7 +16,8 @@ import tensorflow as tf
 
 from tfvae.data import Splits, evaluation_batches, steps_per_epoch, training_batches
 from tfvae.errors import UserError
-from training import checkpoint
+from training import same_run
+from training.checkpoint import Checkpoints, disk_full_is_told, save_model
 from training.config import RunConfig
 from training.journal import Journal, sample_picture
 
@@ -51,76 +52,133 @@ def train(model: keras.Model, splits: Splits, config: RunConfig, path: Path, res
 
     Raises:
         Stopped: After Ctrl-C or SIGTERM; the state was saved.
-        UserError: When too many steps in a row had gradients that are not finite.
+        UserError: When too many steps in a row had gradients that are not finite, the disk is full, or the run to
+            resume had other settings or data.
     """
-    settings, strategy = config.training, tf.distribute.get_strategy()
-    progress = Progress()
-    if resume and (saved := checkpoint.restore(path / "checkpoints", model)):
-        progress = Progress(**saved)
-    batch_size = min(settings.batch_size, len(splits.train))
-    epoch_steps = steps_per_epoch(splits.train, settings.batch_size)
-    total_steps = settings.epochs * epoch_steps
-    batches = training_batches(
-        splits.train, settings.batch_size, seed=settings.seed, config=config.data, start_step=progress.step
-    )
-    validation = validation_batches(splits, config)
-    preview = next(
-        iter(evaluation_batches(splits.measured[1], 8, seed=settings.seed, config=config.data, crop=config.data.crop))
-    ).numpy()
-    journal = Journal(path, total_steps, batch_size, progress.epoch, progress.step)
-    model.make_train_function()
-    iterator = iter(strategy.experimental_distribute_dataset(batches) if settings.strategy != "none" else batches)
-    started, before = time.monotonic(), progress.seconds
-    last_save, executions = started, 0
+    checkpoints = Checkpoints(path / "checkpoints", model, config.training.keep_checkpoints)
+    with disk_full_is_told(path), checkpoints, stop_requests() as asked:
+        return _Training(model, splits, config, path, checkpoints, asked, resume).run()
 
-    def save() -> None:
-        progress.seconds = before + time.monotonic() - started
-        checkpoint.save(path / "checkpoints", model, vars(progress))
 
-    with stop_requests() as asked:
-        while progress.epoch < settings.epochs and not _out_of_patience(progress, settings.patience):
-            name = f"epoch {progress.epoch + 1}/{settings.epochs}"
-            first, end = progress.epoch * epoch_steps, (progress.epoch + 1) * epoch_steps
-            if progress.step - first < settings.steps_per_execution:
-                model.reset_metrics()
-            logs: dict = {}
-            while progress.step < end:
-                logs = model.train_function(iterator)
-                progress.step += settings.steps_per_execution
-                progress.images += settings.steps_per_execution * batch_size
-                executions += 1
-                journal.progress(name, progress.step, logs)
-                if executions % CHECK_EVERY == 0:
-                    _check_skipped(model, settings.max_skipped_steps, path)
-                if asked or time.monotonic() - last_save > 60 * settings.checkpoint_minutes:
-                    save()
-                    last_save = time.monotonic()
-                if asked:
-                    raise Stopped(f"stopped at step {progress.step:,} of {total_steps:,}")
-            _check_skipped(model, settings.max_skipped_steps, path)
-            row = {key: float(value) for key, value in (logs or model.get_metrics_result()).items()}
-            row["skipped"] = int(model.skipped_steps.value.numpy())
-            progress.epoch += 1
-            with averaged(model):
-                if validation is not None:
-                    measured = model.evaluate(validation, verbose=0, return_dict=True)
-                    row.update({f"val_{key}": float(value) for key, value in measured.items()})
+class _Training:
+    """A model on its way through the epochs; everything a step changes besides the model is in `progress`."""
+
+    def __init__(
+        self,
+        model: keras.Model,
+        splits: Splits,
+        config: RunConfig,
+        path: Path,
+        checkpoints: Checkpoints,
+        asked: list[int],
+        resume: bool,
+    ):
+        self.model, self.settings, self.path = model, config.training, path
+        self.checkpoints, self.asked = checkpoints, asked
+        self.identity = same_run.identity(config, splits)
+        self.progress = Progress()
+        if resume and (saved := checkpoints.restore()):
+            same_run.check(saved.pop("identity"), self.identity, path)
+            self.progress = Progress(**saved)
+        settings = self.settings
+        self.batch_size = min(settings.batch_size, len(splits.train))
+        self.epoch_steps = steps_per_epoch(splits.train, settings.batch_size)
+        self.total_steps = settings.epochs * self.epoch_steps
+        batches = training_batches(
+            splits.train, settings.batch_size, seed=settings.seed, config=config.data, start_step=self.progress.step
+        )
+        strategy = tf.distribute.get_strategy()
+        self.iterator = iter(
+            strategy.experimental_distribute_dataset(batches) if settings.strategy != "none" else batches
+        )
+        self.validation = validation_batches(splits, config)
+        some = evaluation_batches(splits.measured[1], 8, seed=settings.seed, config=config.data, crop=config.data.crop)
+        self.preview = next(iter(some)).numpy()
+        self.journal = Journal(path, self.total_steps, self.batch_size, self.progress.epoch, self.progress.step)
+        self.earlier, self.started = self.progress.seconds, time.monotonic()
+        self.saved_step, self.saved_at = self.progress.step, self.started
+        model.make_train_function()
+
+    def run(self) -> Progress:
+        while self.progress.epoch < self.settings.epochs and not self._out_of_patience():
+            logs = self._steps()
+            self._end_epoch(logs)
+        if not (self.path / "model.keras").is_file():
+            raise UserError(f"{self.path}: no epoch ended with a finite validation loss, so there is no model to keep.")
+        return self.progress
+
+    @property
+    def _name(self) -> str:
+        return f"epoch {self.progress.epoch + 1}/{self.settings.epochs}"
+
+    def _steps(self) -> dict:
+        """The steps that are left of this epoch; returns what the last one said."""
+        progress, settings, name = self.progress, self.settings, self._name
+        end = (progress.epoch + 1) * self.epoch_steps
+        if progress.step - (end - self.epoch_steps) < settings.steps_per_execution:
+            self.model.reset_metrics()
+        logs: dict = {}
+        executions = 0
+        while progress.step < end:
+            logs = self.model.train_function(self.iterator)
+            progress.step += settings.steps_per_execution
+            progress.images += settings.steps_per_execution * self.batch_size
+            executions += 1
+            self.journal.progress(name, progress.step, logs)
+            if executions % CHECK_EVERY == 0:
+                self._check_skipped()
+            if self.asked:
+                self._save()
+                raise Stopped(f"stopped at step {progress.step:,} of {self.total_steps:,}")
+            if self._checkpoint_is_due():
+                self._save()
+        self._check_skipped()
+        return logs or self.model.get_metrics_result()
+
+    def _end_epoch(self, logs: dict) -> None:
+        """Measures and pictures the averaged model, keeps it if it is the best, and saves the state."""
+        name, progress = self._name, self.progress
+        row = {key: float(value) for key, value in logs.items()}
+        row["skipped"] = int(self.model.skipped_steps.value.numpy())
+        progress.epoch += 1
+        with averaged(self.model):
+            value = -progress.epoch  # without validation images, the last epoch is kept
+            if self.validation is not None:
+                measured = self.model.evaluate(self.validation, verbose=0, return_dict=True)
+                row.update({f"val_{key}": float(value) for key, value in measured.items()})
                 # Judged at the final beta: during a warm-up the loss itself rises while the model improves.
-                beta = float(model.beta.value.numpy()) if hasattr(model, "beta") else 1.0
-                value = row["val_distortion"] + beta * row["val_rate"] if validation is not None else -progress.epoch
-                note = ""
-                if value < progress.best:
-                    progress.best, progress.best_epoch, note = value, progress.epoch, "  *"
-                    checkpoint.save_model(path / "model.keras", model)
-                journal.picture(
-                    f"epoch-{progress.epoch:04d}", progress.step, sample_picture(model, preview, settings.seed)
-                )
-            journal.epoch(progress.epoch, name, progress.step, row, note)
-            save()
-            last_save = time.monotonic()
-    if not (path / "model.keras").is_file():
-        raise UserError(f"{path}: no epoch ended with a finite validation loss, so there is no model to keep.")
-    return progress
+                beta = float(self.model.beta.value.numpy()) if hasattr(self.model, "beta") else 1.0
+                value = row["val_distortion"] + beta * row["val_rate"]
+            better = value < progress.best
+            if better:
+                progress.best, progress.best_epoch = value, progress.epoch
+                save_model(self.path / "model.keras", self.model)
+            picture = sample_picture(self.model, self.preview, self.settings.seed)
+        self.journal.picture(f"epoch-{progress.epoch:04d}", progress.step, picture)
+        self.journal.epoch(progress.epoch, name, progress.step, row, "  *" if better else "")
+        self._save()
+
+    def _checkpoint_is_due(self) -> bool:
+        settings = self.settings
+        by_step = settings.checkpoint_steps and self.progress.step - self.saved_step >= settings.checkpoint_steps
+        return bool(by_step) or time.monotonic() - self.saved_at > 60 * settings.checkpoint_minutes
+
+    def _save(self) -> None:
+        self.progress.seconds = self.earlier + time.monotonic() - self.started
+        self.checkpoints.save({**vars(self.progress), "identity": self.identity})
+        self.saved_step, self.saved_at = self.progress.step, time.monotonic()
+
+    def _out_of_patience(self) -> bool:
+        patience = self.settings.patience
+        return bool(patience) and self.progress.epoch - self.progress.best_epoch >= patience
+
+    def _check_skipped(self) -> None:
+        skipped = int(self.model.skipped_in_a_row.value.numpy())
+        if skipped >= self.settings.max_skipped_steps:
+            raise UserError(
+                f"{self.path}: the gradients of {skipped} steps in a row were not finite; the last good state is in "
+                "checkpoints/. Try a lower training.learning_rate, or training.clip_norm=100."
+            )
 
 
 def validation_batches(splits: Splits, config: RunConfig) -> tf.data.Dataset | None:
@@ -174,16 +232,3 @@ def stop_requests() -> Iterator[list[int]]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
-
-
-def _out_of_patience(progress: Progress, patience: int) -> bool:
-    return bool(patience) and progress.epoch - progress.best_epoch >= patience
-
-
-def _check_skipped(model: keras.Model, ceiling: int, path: Path) -> None:
-    skipped = int(model.skipped_in_a_row.value.numpy())
-    if skipped >= ceiling:
-        raise UserError(
-            f"{path}: the gradients of {skipped} steps in a row were not finite; the last good state is in "
-            "checkpoints/. Try a lower training.learning_rate, or training.clip_norm=100."
-        )

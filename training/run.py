@@ -13,6 +13,7 @@ from tfvae.config import read_toml
 from tfvae.data import Splits, load, steps_per_epoch
 from tfvae.errors import UserError
 from training import build, choose, report
+from training.checkpoint import disk_full_is_told, write_atomically
 from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe
 from training.journal import duration, reading
 from training.loop import Stopped, train
@@ -72,7 +73,7 @@ def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], 
         model = build.build_model(config, _image_shape(config, splits))
         build.compile_model(model, config.training, total_steps)
         path.mkdir(parents=True, exist_ok=True)
-        (path / CONFIG).write_text(config.toml(), encoding="utf-8")
+        write_atomically(path / CONFIG, lambda file: file.write(config.toml().encode()))
         weights = sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables)
         print(f"model: {config.model.kind}, {config.model.network}, {weights:,} weights; run directory: {path}")
         began = time.monotonic()
@@ -82,7 +83,8 @@ def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], 
             print(f"{stopped}; continue with: python -m training --out {path} --resume")
             raise KeyboardInterrupt from stopped
     print(f"trained in {duration(time.monotonic() - began)}; best epoch {progress.best_epoch}; measuring …", flush=True)
-    figures = report.write(path, config, splits, progress, reasons, weights)
+    with disk_full_is_told(path):
+        figures = report.write(path, config, splits, progress, reasons, weights)
     print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in figures.items() if isinstance(value, float))}")
     print(f"report: {path / 'report.md'}")
 
@@ -136,7 +138,8 @@ def _new_directory(out: Path | None, name: str) -> Path:
         raise UserError(f"--out: {out} is a file. Accepted: a folder that is new or empty.")
     if (out / CONFIG).is_file():
         raise UserError(f"--out: {out} holds a run already. Add --resume to continue it, or name another folder.")
-    if out.is_dir() and any(out.iterdir()):
+    # A run killed in its first moments may have left a torn config.
+    if out.is_dir() and any(entry.suffix != ".part" for entry in out.iterdir()):
         raise UserError(f"--out: {out} is not empty. Accepted: a folder that is new or empty.")
     return out
 

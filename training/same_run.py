@@ -1,0 +1,52 @@
+"""What must be as it was for a resumed run to be the run that was never stopped."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from tfvae.data import Splits
+from tfvae.errors import UserError
+from training.config import RunConfig
+
+# A person may move the data (what is in it is compared by its digest), train longer, and write checkpoints otherwise.
+FREE = {
+    "data": ("source", "manual_dir", "key_file"),
+    "training": (
+        "epochs",
+        "patience",
+        "checkpoint_minutes",
+        "checkpoint_steps",
+        "keep_checkpoints",
+        "max_skipped_steps",
+    ),
+}
+
+
+def identity(config: RunConfig, splits: Splits) -> dict[str, Any]:
+    """Settings and data of a run, JSON-ready; kept in every checkpoint."""
+    images = {part: getattr(splits, part) for part in ("train", "validation")}
+    return {
+        "settings": json.loads(json.dumps(dataclasses.asdict(config))),
+        "images": {part: {"count": len(some), "sha256": some.digest()} for part, some in images.items()},
+    }
+
+
+def check(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+    """Raises `UserError`, naming the first setting or part of the data that differs from the checkpoint's."""
+    for section, former in saved["settings"].items():
+        present = now["settings"][section]
+        # A setting that only one version of tfvae has cannot differ; the objective holds just what was asked for.
+        keys = former.keys() | present.keys() if section == "objective" else former.keys() & present.keys()
+        for key in sorted(keys - set(FREE.get(section, ()))):
+            if former.get(key) != present.get(key):
+                raise UserError(
+                    f"{path / 'config.toml'}: {section}.{key} is {present.get(key)!r}, but the checkpoints were made "
+                    f"with {former.get(key)!r}. Put it back to resume, or start anew: --recipe {path / 'config.toml'}."
+                )
+    for part, facts in saved["images"].items():
+        if now["images"][part] != facts:
+            raise UserError(
+                f"{path}: the data changed since the last checkpoint: {facts['count']:,} {part} images "
+                f"then, {now['images'][part]['count']:,} now, with other pixels. Bring them back, or start anew."
+            )
