@@ -7,6 +7,7 @@ from keras import ops
 from tfvae.distributions import float32
 from tfvae.objectives import elbo
 from tfvae.serving import write_saved_model
+from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak
 
 
 class LatentModel(keras.Model):
@@ -43,6 +44,8 @@ class LatentModel(keras.Model):
         self.encoder = encoder
         self.decoder = decoder
         self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
+        self.gradient_trackers = [GradientNorm(), GradientPeak()]
+        self.first_skip = FirstSkip()
         # Steps whose gradients were not finite: they change nothing but these two counts.
         counter = {"shape": (), "initializer": "zeros", "dtype": "int32", "trainable": False}
         counter["aggregation"] = "only_first_replica"
@@ -71,7 +74,11 @@ class LatentModel(keras.Model):
     @property
     def metrics(self):
         # Keras also owns a tracker named `loss`; left alone, it would report 0.0.
-        return self.trackers
+        return [*self.trackers, *self.gradient_trackers, self.first_skip]
+
+    def get_metrics_result(self):
+        """What `train_step` returns, so that an epoch's figures are the same wherever they are read."""
+        return {tracker.name: tracker.result() for tracker in (*self.trackers, *self.gradient_trackers)}
 
     def encode(self, images):
         """The posterior's parameters (or the code) by name, each `(batch, *latent_shape)`, float32."""
@@ -136,8 +143,9 @@ class LatentModel(keras.Model):
             # Gradients are summed over the replicas: their losses are shares of one mean.
             scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas)
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
-        self.apply_if_finite(gradients)
-        return self.track(loss, distortion, rate, skipping=True)
+        self.apply_if_finite(gradients, distortion, rate)
+        self.track(loss, distortion, rate, skipping=True)
+        return self.get_metrics_result()
 
     def test_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
@@ -151,15 +159,24 @@ class LatentModel(keras.Model):
             tracker.update_state(ops.where(counted, value, 0.0), sample_weight=counted)
         return {tracker.name: tracker.result() for tracker in self.trackers}
 
-    def apply_if_finite(self, gradients):
-        """One optimiser step, unless a gradient is not finite: then weights and moments stay, and it is counted."""
-        finite = tf.math.is_finite(tf.linalg.global_norm(gradients))
+    def apply_if_finite(self, gradients, distortion, rate):
+        """One optimiser step, unless a gradient is not finite: then weights and moments stay, and it is counted.
+
+        The norm that is tracked is of the unscaled gradients, before clipping. Where several replicas share a step it
+        is the mean of the norms of their own batches: the summed gradient exists inside the optimiser only, and its
+        norm is no larger (triangle inequality).
+        """
         replica = tf.distribute.get_replica_context()
-        if replica.num_replicas_in_sync > 1:
+        replicas = replica.num_replicas_in_sync
+        norm = tf.linalg.global_norm(gradients) / self.optimizer.scale_loss(1.0)
+        bad = [~tf.reduce_all(tf.math.is_finite(value)) for value in (norm, distortion, rate)]
+        if replicas > 1:
             # A conditional may not hold a merge call, so all replicas agree, and a bad step is one of zero gradient.
-            finite = tf.equal(replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.cast(~finite, tf.float32)), 0.0)
+            signs = tf.stack([*(tf.cast(sign, tf.float32) for sign in bad), norm])
+            signs = replica.all_reduce(tf.distribute.ReduceOp.SUM, signs)
+            bad, norm = [signs[place] > 0 for place in range(3)], signs[3]
             self.optimizer.apply(
-                [tf.where(finite, gradient, tf.zeros_like(gradient)) for gradient in gradients],
+                [tf.where(bad[0], tf.zeros_like(gradient), gradient) for gradient in gradients],
                 self.trainable_variables,
             )
         elif isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
@@ -169,8 +186,11 @@ class LatentModel(keras.Model):
             if not self.optimizer.built:
                 with tf.init_scope():
                     self.optimizer.build(self.trainable_variables)
-            tf.cond(finite, lambda: self._apply(gradients), lambda: None)
-        skipped = tf.cast(~finite, tf.int32)
+            tf.cond(bad[0], lambda: None, lambda: self._apply(gradients))
+        for tracker in self.gradient_trackers:
+            tracker.update_state(norm, ~bad[0])
+        self.first_skip.update_state(*bad)
+        skipped = tf.cast(bad[0], tf.int32)
         self.skipped_steps.assign_add(skipped)
         self.skipped_in_a_row.assign((self.skipped_in_a_row + 1) * skipped)
 
