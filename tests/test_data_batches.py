@@ -154,6 +154,22 @@ def test_augmentation_depends_on_the_image_and_the_epoch_only():
     assert all((np.abs(next_epoch - one).max(axis=(1, 2, 3)) > 0).all() for one in ones)
 
 
+def test_the_shares_of_all_workers_together_are_the_stream_of_one():
+    images = Images.from_array(np.random.default_rng(0).integers(0, 256, (14, 9, 9, 1), np.uint8))
+    config = DataConfig("x", crop=8, augment=AUGMENTATIONS, binarize=True)
+    training = {"seed": 4, "config": config, "start_step": 1}
+    whole = first(training_batches(images, 6, **training), 4)
+    parts = [first(training_batches(images, 6, **training, share=(i, 3)), 4) for i in range(3)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts, axis=1))
+    evaluation = {"config": config, "crop": 8}
+    whole = list(evaluation_batches(images, 6, **evaluation))  # of 6, 6 and 2
+    parts = [evaluation_batches(images, 6, **evaluation, share=(i, 2)) for i in range(2)]
+    for batch, one, other in zip(whole, *parts, strict=True):
+        np.testing.assert_array_equal(batch, tf.concat([one, other], axis=0))
+    with pytest.raises(ValueError, match="`share`"):
+        training_batches(images, 6, **training, share=(0, 4))
+
+
 @pytest.mark.parametrize(("name", "mirror"), [("flip", np.s_[:, ::-1]), ("flip_vertical", np.s_[::-1])])
 def test_a_flip_is_the_mirror_image_half_of_the_time(name, mirror):
     image = np.random.default_rng(0).integers(0, 256, (4, 6, 3), np.uint8)

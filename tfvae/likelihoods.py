@@ -7,6 +7,7 @@ Images are in [0, 1]. Log-probabilities are nats per example, summed over the pi
 import keras
 from keras import ops
 
+from tfvae import replicas
 from tfvae.distributions import (
     LEVELS,
     bernoulli_log_prob,
@@ -135,7 +136,7 @@ class OptimalGaussian(_GaussianFamily):
         if not 0 <= momentum < 1:
             raise ValueError(f"`momentum` must be in [0, 1). Received: momentum={momentum}")
         self.momentum = momentum
-        options = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "mean"}
+        options = {"shape": (), "initializer": "zeros", "trainable": False, "aggregation": "only_first_replica"}
         self.average = self.add_weight(name="average_variance", **options)
         self.weight = self.add_weight(name="average_weight", **options)
 
@@ -149,7 +150,8 @@ class OptimalGaussian(_GaussianFamily):
             return super().log_prob(x, parameters)
         location = 0.5 + float32(parameters)
         # At its optimum the derivative of the loss in std is zero, so the gradient may be stopped without changing it.
-        variance = ops.stop_gradient(ops.mean(ops.square(float32(x) - location)))
+        # The batch is the global one: replicas that each took their own optimum would learn with several.
+        variance = replicas.mean(ops.mean(ops.square(float32(x) - location)))
         # A batch with a broken image would make the average infinite for ever.
         share = ops.where(ops.isfinite(variance), 1 - self.momentum, 0.0)
         self.average.assign((1 - share) * self.average + share * ops.where(share > 0, variance, 0.0))

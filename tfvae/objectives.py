@@ -7,12 +7,16 @@
 | KL(q \\|\\| p) | rate | `rate` |
 | -log p(x\\|z) | distortion | `distortion` |
 | beta | weight of the rate in the loss | `beta` |
+| w = p(x\\|z) p(z) / q(z\\|x) | importance weight of a draw z from q | `log_weights` |
+| log 1/k sum w | importance-weighted bound of k draws | `importance_bound` |
 """
 
 import math
+from typing import Any, NamedTuple
 
 from keras import ops
 
+from tfvae import replicas
 from tfvae.distributions import float32
 
 
@@ -72,7 +76,10 @@ def free_bits_rate(kl_per_unit, free_bits):
         raise ValueError(f"`free_bits` must be non-negative. Received: free_bits={free_bits}")
     kl = float32(kl_per_unit)
     per_channel = ops.mean(ops.sum(kl, axis=tuple(range(1, len(kl.shape) - 1))), axis=0)
-    return ops.sum(ops.maximum(per_channel, free_bits))
+    if not free_bits:
+        return ops.sum(ops.maximum(per_channel, 0.0))
+    # The batch is the global one of all replicas. A NaN is below no floor, so it is not hidden.
+    return ops.sum(ops.where(replicas.mean(per_channel) < free_bits, free_bits, per_channel))
 
 
 def elbo(distortion, rate):
@@ -92,3 +99,76 @@ def bits_per_dim(distortion, rate, num_dims):
         Bits per dimension, same shape, float32.
     """
     return -elbo(distortion, rate) / (num_dims * math.log(2))
+
+
+class WeightSums(NamedTuple):
+    """Sums of importance weights that never leave the range of floats: what a stream of draws is reduced to.
+
+    Attributes:
+        log_max: The largest log-weight so far, nats.
+        total: Sum of `w / max(w)`, so between 1 and the number of draws.
+        squares: Sum of `(w / max(w))**2`.
+    """
+
+    log_max: Any
+    total: Any
+    squares: Any
+
+
+def weight_sums(log_weights, axis=-1):
+    """The `WeightSums` of the log-weights along `axis`, each with that axis taken out, float32.
+
+    A weight of zero (log-weight -inf) counts as the draw it is, also where all weights are zero.
+    """
+    log_weights = float32(log_weights)
+    log_max = ops.max(log_weights, axis=axis)
+    scaled = ops.exp(log_weights - ops.expand_dims(_finite(log_max), axis))
+    return WeightSums(log_max, ops.sum(scaled, axis=axis), ops.sum(ops.square(scaled), axis=axis))
+
+
+def merged_sums(first, second):
+    """The `WeightSums` of two sets of draws together; associative, so a stream may be cut anywhere."""
+    log_max = ops.maximum(first.log_max, second.log_max)
+    a, b = (ops.exp(sums.log_max - _finite(log_max)) for sums in (first, second))
+    return WeightSums(
+        log_max,
+        first.total * a + second.total * b,
+        first.squares * ops.square(a) + second.squares * ops.square(b),
+    )
+
+
+def _finite(log_max):
+    """Zero in place of -inf, whose difference from itself is not a number."""
+    return ops.where(log_max == -math.inf, ops.zeros_like(log_max), log_max)
+
+
+def bound_from_sums(sums, k):
+    """`log(1/k * sum w)` of `k` draws, nats, float32."""
+    return sums.log_max + ops.log(sums.total) - math.log(k)
+
+
+def effective_samples(sums):
+    """`(sum w)**2 / sum w**2`, between 1 and k: how many draws of equal weight the bound is worth.
+
+    Near 1 the bound hangs on one lucky draw and is far from tight.
+    """
+    return ops.square(sums.total) / sums.squares
+
+
+def importance_bound(log_weights, axis=-1):
+    """Importance-weighted bound `L_k = log(1/k * sum_i w_i)` of k draws from the posterior.
+
+    `E[L_1]` is the ELBO, `E[L_k] <= E[L_k+1] <= log p(x)`, and the bound is tight as k grows, or at once where the
+    posterior is exact, because then all weights are `p(x)`.
+
+    Args:
+        log_weights: `log p(x|z_i) + log p(z_i) - log q(z_i|x)`, nats, with k along `axis`.
+        axis: Of the draws.
+
+    Returns:
+        Nats, the shape without `axis`, float32; -inf where all weights are zero.
+
+    Reference:
+        Burda, Grosse and Salakhutdinov (2016), equation 8 and theorem 1, https://arxiv.org/abs/1509.00519
+    """
+    return bound_from_sums(weight_sums(log_weights, axis), log_weights.shape[axis])

@@ -22,7 +22,13 @@ def steps_per_epoch(images: Images, batch_size: int) -> int:
 
 
 def training_batches(
-    images: Images, batch_size: int, *, seed: int, config: DataConfig, start_step: int = 0
+    images: Images,
+    batch_size: int,
+    *,
+    seed: int,
+    config: DataConfig,
+    start_step: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Training images without end: float32 `(batch, height, width, channels)` in [0, 1].
 
@@ -36,8 +42,10 @@ def training_batches(
         seed: Of everything random.
         config: Crop, augmentation and binarisation.
         start_step: Batches that were already consumed.
+        share: `(i, n)` gives part i of n equal parts of every batch, so that n workers together make the one stream.
 
     Raises:
+        ValueError: the batch does not divide into the shares.
         UserError: no images, or images of unequal sizes and no crop that makes them equal.
     """
     if not len(images):
@@ -48,6 +56,7 @@ def training_batches(
             "Accepted: data.crop (random crops), or data.height and data.width."
         )
     count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
+    own = _share_of(batch, share)
     read = _reader(images, config.crop)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -57,17 +66,20 @@ def training_batches(
         # A row for each image, by its index: where it lands in the order must not matter.
         draws = tf.random.stateless_uniform((count, COLUMNS), seed=_key(seed, DRAWS, epoch), alg="philox")
         order = order[: steps * batch]
-        rows = tf.data.Dataset.from_tensor_slices((tf.range(steps, dtype=tf.int64), tf.reshape(order, (steps, batch))))
+        order = tf.reshape(order, (steps, batch))[:, own]
+        rows = tf.data.Dataset.from_tensor_slices((tf.range(steps, dtype=tf.int64), order))
         if not (config.crop or config.augment):
-            return rows.map(lambda position, index: (epoch, position, index, tf.zeros((batch, COLUMNS))))
+            return rows.map(lambda position, index: (epoch, position, index, tf.zeros((order.shape[1], COLUMNS))))
         return rows.map(lambda position, index: (epoch, position, index, tf.gather(draws, index)))
 
     def make(epoch: tf.Tensor, position: tf.Tensor, index: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
         x = tf.cast(read(index, tf.stack([draws[:, CROP_Y], draws[:, CROP_X]], axis=1)), tf.float32) / 255.0
         x = augment(x, draws, config.augment)
         if config.binarize:
-            noise = tf.random.stateless_uniform(tf.shape(x), seed=_key(seed, PIXELS, epoch, position), alg="philox")
-            x = tf.cast(noise < x, tf.float32)
+            # Drawn for the whole batch: a pixel's draw must not depend on how many share it.
+            shape = tf.concat([[batch], tf.shape(x)[1:]], axis=0)
+            noise = tf.random.stateless_uniform(shape, seed=_key(seed, PIXELS, epoch, position), alg="philox")
+            x = tf.cast(noise[own] < x, tf.float32)
         return x
 
     epochs = tf.data.Dataset.range(start_step // steps, FOREVER)
@@ -78,7 +90,13 @@ def training_batches(
 
 
 def evaluation_batches(
-    images: Images, batch_size: int, *, config: DataConfig, seed: int = 0, crop: int = 0
+    images: Images,
+    batch_size: int,
+    *,
+    config: DataConfig,
+    seed: int = 0,
+    crop: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Every image once, in order: float32 `(batch, height, width, channels)` in [0, 1]; the last batch may be smaller.
 
@@ -91,8 +109,15 @@ def evaluation_batches(
         config: Its `binarize` is used.
         seed: Of the binarisation.
         crop: Side of centre crops in pixels, 0 for whole images.
+        share: `(i, n)` gives part i of n equal parts of every batch.
+
+    Raises:
+        ValueError: a batch does not divide into the shares.
     """
     bounds = _runs(images, batch_size, equal=bool(crop) or images.uniform)
+    parts = [_share_of(int(size), share) for size in np.diff(bounds)]
+    starts = bounds[:-1] + np.array([part.start for part in parts], np.int64)
+    stops = bounds[:-1] + np.array([part.stop for part in parts], np.int64)
     read = _reader(images, crop)
     height, width = (crop, crop) if crop else images.common_size or (None, None)
 
@@ -112,9 +137,17 @@ def evaluation_batches(
             x = tf.cast(noise(index, tf.shape(x)) < x, tf.float32)
         return tf.ensure_shape(x, (None, height, width, images.channels))
 
-    dataset = tf.data.Dataset.from_tensor_slices((bounds[:-1], bounds[1:]))
+    dataset = tf.data.Dataset.from_tensor_slices((starts, stops))
     dataset = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.with_options(_options()).prefetch(tf.data.AUTOTUNE)
+
+
+def _share_of(batch: int, share: tuple[int, int]) -> slice:
+    """Rows of part i of n equal parts of a batch."""
+    index, count = share
+    if not 0 <= index < count or batch % count:
+        raise ValueError(f"`share` must be (i, n) with i < n and n dividing the batch of {batch}. Received: {share}")
+    return slice(index * batch // count, (index + 1) * batch // count)
 
 
 def _reader(images: Images, crop: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:

@@ -6,13 +6,15 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.layers.seeded import SavesSeedState
+from tfvae.replicas import own_rows
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class GaussianSampler(SavesSeedState):
     """`z = mean + exp(0.5 * log_var) * noise`, with `noise` standard normal.
 
-    The state of the generator is saved with the weights. Replicas of a distributed step draw different noise.
+    The state of the generator is saved with the weights. A replica of a distributed step draws the noise that its
+    examples would get on one device.
 
     Args:
         seed: Integer that starts the generator, or None for an arbitrary one.
@@ -38,12 +40,8 @@ class GaussianSampler(SavesSeedState):
 
     def call(self, mean, log_var):
         mean, log_var = float32(mean), float32(log_var)
-        seed = self.seed_generator.next()
-        replica = tf.distribute.get_replica_context()
-        if replica is not None and replica.num_replicas_in_sync > 1:
-            # Every replica holds the same generator; its own number keeps their noise apart.
-            seed = seed + tf.stack([tf.cast(replica.replica_id_in_sync_group, seed.dtype) * 1_000_003, 0])
-        noise = tf.random.stateless_normal(ops.shape(mean), tf.cast(seed, "int32"))
+        seed = tf.cast(self.seed_generator.next(), "int32")
+        noise = own_rows(lambda shape: tf.random.stateless_normal(shape, seed), ops.shape(mean))
         return mean + ops.exp(0.5 * log_var) * noise
 
     def compute_output_shape(self, mean_shape, log_var_shape=None):

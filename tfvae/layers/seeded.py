@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from tfvae.replicas import own_rows, several
+
 
 class SavesSeedState(keras.layers.Layer):
     """Mixin: the state of `self.seed_generator` is saved and loaded with the layer's weights.
@@ -25,4 +27,10 @@ class SavesSeedState(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class Dropout(SavesSeedState, keras.layers.Dropout):
-    """`keras.layers.Dropout` whose noise continues after a resume."""
+    """`keras.layers.Dropout` whose noise continues after a resume, and whose replicas drop what one device would."""
+
+    def call(self, inputs, training=False):
+        if not training or several() is None:
+            return super().call(inputs, training=training)
+        kept = own_rows(lambda shape: super(Dropout, self).call(ops.ones(shape, inputs.dtype), True), ops.shape(inputs))
+        return inputs * kept
