@@ -122,7 +122,7 @@ def test_a_density_has_no_bits_per_dim():
 
 def test_an_autoencoder_has_no_bound():
     figures = evaluate(autoencoder(), grey_images(5), data_config=CONFIG)
-    assert set(figures) == {"distortion", "psnr", "ssim", "protocol"}
+    assert set(figures) == {"distortion", "psnr", "ssim", "intervals", "protocol"}
     assert figures["protocol"]["samples_per_image"] == 0
 
 

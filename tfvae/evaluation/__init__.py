@@ -1,6 +1,32 @@
 """How good a trained model is: figures on held-out images, each with the protocol it was measured by."""
 
 from tfvae.evaluation.bound import evaluate
+from tfvae.evaluation.figures import Figure
 from tfvae.evaluation.image_quality import PSNR_CAP, psnr, ssim, ssim_window
+from tfvae.evaluation.marginal import Marginal, marginal_likelihood
+from tfvae.evaluation.measures import MEASURES, Evaluation, assess, usual_measures
+from tfvae.evaluation.protocol import comparison, read_evaluation, unlike, write_evaluation
+from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.evaluation.units import active_units
 
-__all__ = ["PSNR_CAP", "evaluate", "psnr", "ssim", "ssim_window"]
+__all__ = [
+    "MEASURES",
+    "PSNR_CAP",
+    "Evaluation",
+    "Figure",
+    "Marginal",
+    "Subject",
+    "UnmeasurableError",
+    "active_units",
+    "assess",
+    "comparison",
+    "evaluate",
+    "marginal_likelihood",
+    "psnr",
+    "read_evaluation",
+    "ssim",
+    "ssim_window",
+    "unlike",
+    "usual_measures",
+    "write_evaluation",
+]

@@ -2,15 +2,77 @@
 
 import contextlib
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import largest_batch
-from tfvae.data import DataConfig, Images, evaluation_batches
+from tfvae.data import DataConfig, Images
+from tfvae.evaluation.figures import Figure, mean_figure
 from tfvae.evaluation.image_quality import psnr, ssim, ssim_window
+from tfvae.evaluation.subject import Subject
+
+BINARY, GREY = "mass of binary pixels", "cross-entropy of grey levels"
+LEVELS, DENSITY = "mass of 256 levels", "density"
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Terms of the bound, a value an image, float64 `(n,)`.
+
+    Attributes:
+        distortion: -log p(x|z) for one z of the posterior, nats (or the autoencoder's own measure).
+        rate: KL(q(z|x) || p(z)), nats.
+        dims: Values in the image.
+        kind: What the distortion measures; only like kinds can be compared.
+    """
+
+    distortion: np.ndarray
+    rate: np.ndarray
+    dims: np.ndarray
+    kind: str
+
+    @property
+    def elbo(self) -> np.ndarray:
+        return -(self.distortion + self.rate)
+
+    @property
+    def is_code_length(self) -> bool:
+        """Whether the pixels have a probability rather than a density, so that bits per dim mean something."""
+        return self.kind in (BINARY, LEVELS)
+
+
+def measure(subject: Subject) -> dict[str, Figure]:
+    """ELBO and its terms (one posterior sample an image), PSNR and SSIM of the reconstruction from the posterior mean.
+
+    Figures `elbo`, `rate`, `bits_per_dim` where they exist, `distortion`, `psnr`, `ssim`: means over images of each
+    image's own value, so that sizes may differ. PSNR and SSIM compare with the images the model saw, so with their
+    binarised pixels where those are binarised.
+    """
+    terms, quality, windows = _pass(subject, subject.images, with_quality=True)
+    subject.known["bounds"] = terms
+    has_prior = subject.model.has_prior
+    protocol = {"samples_per_image": 1 if has_prior else 0, "distortion": terms.kind}
+    nats, figures = "nats per image", {}
+    if has_prior:
+        figures["elbo"] = mean_figure(terms.elbo, f"{nats}, higher is better", protocol)
+        figures["rate"] = mean_figure(terms.rate, nats, {"samples_per_image": 0})
+    figures["distortion"] = mean_figure(terms.distortion, nats if has_prior else f"{terms.kind} per image", protocol)
+    if has_prior and terms.is_code_length:
+        # Each image by its own number of dimensions, then the mean.
+        bits = -terms.elbo / (terms.dims * np.log(2.0))
+        figures["bits_per_dim"] = mean_figure(bits, "bits per dimension", protocol)
+    figures["psnr"] = mean_figure(quality[0], "dB, reconstructions, higher is better")
+    window = windows[0] if len(windows) == 1 else windows
+    figures["ssim"] = mean_figure(quality[1], "reconstructions, 1 is equal", {"ssim_window": window})
+    return figures
+
+
+def bounds(subject: Subject, images: Images) -> Bounds:
+    """The terms for `images` (the subject's own or others), with the subject's seed and preparation."""
+    return _pass(subject, images, with_quality=False)[0]
 
 
 def evaluate(
@@ -22,11 +84,9 @@ def evaluate(
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
-    """Figures of `model` on `images`: means over images of each image's own value.
+    """The figures of `measure` as plain numbers: what a training program writes into its report.
 
-    `elbo = -(rate + distortion)`, estimated with one posterior sample an image. PSNR and SSIM compare the
-    reconstruction from the posterior mean with the images the model saw, so with their binarised pixels where
-    `data_config.binarize`. The noise of the model and of the binarisation is drawn from `seed`; the model's own
+    `elbo = -(rate + distortion)`. The noise of the model and of the binarisation is drawn from `seed`; the model's own
     random state is left as it was, so that evaluating in the middle of a training changes nothing in it.
 
     Args:
@@ -41,72 +101,81 @@ def evaluate(
     Returns:
         `distortion` (nats per example), `psnr` (dB), `ssim`; with a prior also `rate` and `elbo` (nats per example;
         higher is better); `bits_per_dim` where the likelihood gives the pixels a probability rather than a density
-        (a `Bernoulli` does so only for pixels that are all 0 or 1); and `protocol`, how they were measured.
+        (a `Bernoulli` does so only for pixels that are all 0 or 1); `intervals`, the 95 % confidence interval of each
+        over images; and `protocol`, how they were measured.
 
     Raises:
         ValueError: When there are no images.
     """
-    if len(images) == 0:
-        raise ValueError("`images` must hold at least one image. Received: 0 images.")
-    height, width = images.shapes[:, :2].max(axis=0)
-    batch_size = largest_batch(batch_size, int(height), int(width))
-    step = tf.function(_measure, reduce_retracing=True)
+    subject = Subject(model, images, data_config, batch_size=batch_size, seed=seed)
+    if progress:
+        subject.progress = lambda what, done, total: progress(done, total)
+    figures = measure(subject)
+    shared: dict[str, Any] = {
+        "images": len(images),
+        "seed": seed,
+        "batch_size": batch_size,
+        "binarised": data_config.binarize,
+    }
+    shared["reconstruction"] = "from the posterior mean" if model.has_prior else "from the code"
+    return {
+        **{name: figure.value for name, figure in figures.items()},
+        "intervals": {name: figure.interval for name, figure in figures.items()},
+        "protocol": shared | figures["ssim"].protocol | figures["distortion"].protocol,
+    }
+
+
+def _pass(subject: Subject, images: Images, with_quality: bool) -> tuple[Bounds, np.ndarray, list[int]]:
+    """The terms; PSNR and SSIM `(2, n)` when asked for; and the sizes of the SSIM windows."""
+    step = tf.function(_step, reduce_retracing=True)
     columns: list[np.ndarray] = []
     windows: set[int] = set()
-    binary = True
-    done = 0
-    with _seeded(model, seed):
-        for x in evaluation_batches(images, batch_size, seed=seed, config=data_config):
-            window = ssim_window(x.shape[1], x.shape[2])
-            values, batch_is_binary = step(model, x, window)
+    binary, done = True, 0
+    with seeded(subject.model, subject.seed):
+        for x in subject.batches(images):
+            window = ssim_window(x.shape[1], x.shape[2]) if with_quality else 0
+            values, batch_is_binary = step(subject.model, x, window)
             columns.append(np.asarray(values, "float64"))
             windows.add(window)
             binary = binary and bool(batch_is_binary)
             done += x.shape[0]
-            if progress:
-                progress(done, len(images))
-    distortion, rate, dims, psnr_values, ssim_values = np.concatenate(columns, axis=1)
-    figures: dict[str, Any] = {}
-    if model.has_prior:
-        figures["elbo"] = float(-np.mean(distortion + rate))
-        figures["rate"] = float(np.mean(rate))
-    figures["distortion"] = float(np.mean(distortion))
-    figures["psnr"] = float(np.mean(psnr_values))
-    figures["ssim"] = float(np.mean(ssim_values))
-    if model.has_prior and _gives_probabilities(model.likelihood, binary):
-        # Each image by its own number of dimensions, then the mean: sizes may differ.
-        figures["bits_per_dim"] = float(np.mean((distortion + rate) / (dims * np.log(2.0))))
-    figures["protocol"] = {
-        "images": done,
-        "seed": seed,
-        "batch_size": batch_size,
-        "binarised": data_config.binarize,
-        "samples_per_image": 1 if model.has_prior else 0,
-        "ssim_window": sorted(windows)[0] if len(windows) == 1 else sorted(windows),
-        # An autoencoder's distortion is its own: squared error or cross-entropy, summed over the picture.
-        "distortion": getattr(model, "distortion", "nats"),
-        "reconstruction": "from the posterior mean" if model.has_prior else "from the code",
-    }
-    return figures
+            subject.progress("ELBO", done, len(images))
+    distortion, rate, dims, *quality = np.concatenate(columns, axis=1)
+    terms = Bounds(distortion, rate, dims, distortion_kind(subject.model, binary))
+    return terms, np.array(quality), sorted(windows)
 
 
-def _measure(model, x, window):
-    """Rows distortion, rate, dims, psnr, ssim for one batch, shape `(5, batch)`; and whether all pixels are 0 or 1."""
+def _step(model, x, window):
+    """Rows distortion, rate, dims and, with a window, psnr and ssim, `(3 or 5, batch)`; are all pixels 0 or 1?"""
     distortion, rate = model.elbo_terms(x, training=False)
-    reconstruction = model.reconstruct(x)["image"]
     shape = tf.shape(x)
     dims = tf.fill(shape[:1], tf.cast(tf.reduce_prod(shape[1:]), tf.float32))
-    values = [distortion, rate, dims, psnr(x, reconstruction), ssim(x, reconstruction, window)]
-    return tf.stack(values), tf.reduce_all((x == 0.0) | (x == 1.0))
+    values = [distortion, rate, dims]
+    if window:
+        reconstruction = model.reconstruct(x)["image"]
+        values += [psnr(x, reconstruction), ssim(x, reconstruction, window)]
+    return tf.stack(values), all_binary(x)
 
 
-def _gives_probabilities(likelihood: Any, binary: bool) -> bool:
+def all_binary(x: tf.Tensor) -> tf.Tensor:
+    """Whether every pixel is 0 or 1, a boolean scalar."""
+    return tf.reduce_all((x == 0.0) | (x == 1.0))
+
+
+def distortion_kind(model: Any, binary: bool) -> str:
+    """What a distortion of this model is; `binary` says whether all pixels were 0 or 1."""
+    if not model.has_prior:
+        return model.distortion  # an autoencoder's own: squared error or cross-entropy, summed over the picture
+    if not model.likelihood.discrete:
+        return DENSITY
+    if not model.likelihood.binary:
+        return LEVELS
     # On grey pixels the Bernoulli terms are a cross-entropy, the probability of nothing.
-    return bool(likelihood.discrete) and (binary or not likelihood.binary)
+    return BINARY if binary else GREY
 
 
 @contextlib.contextmanager
-def _seeded(model: keras.Model, seed: int) -> Iterator[None]:
+def seeded(model: keras.Model, seed: int) -> Iterator[None]:
     """The model draws its noise from `seed` within, and goes on afterwards as if nothing had happened."""
     states = [variable for variable in model.variables if variable.name == "seed_generator_state"]
     before = [np.array(state.value) for state in states]

@@ -4,6 +4,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
+from tfvae.evaluation.figures import Figure, bootstrap_figure
+from tfvae.evaluation.subject import Subject, UnmeasurableError
+
 ACTIVE = 0.01  # Burda's threshold: above it, a unit's posterior mean moves with the image
 
 
@@ -40,3 +43,29 @@ def active_units(means: np.ndarray | Iterable[np.ndarray], threshold: float = AC
         ValueError: As `unit_variances`.
     """
     return unit_variances(means) > threshold
+
+
+def measure(subject: Subject) -> dict[str, Figure]:
+    """`active_units`: how many units are active over the images measured.
+
+    Raises:
+        UnmeasurableError: For a model without a posterior, or for a single image.
+    """
+    if not subject.model.stochastic:
+        raise UnmeasurableError(f"the units of a {type(subject.model).__name__} have no posterior")
+    if len(subject.images) < 2:
+        raise UnmeasurableError("a single image tells of no variance")
+    moments = np.array([_moments(image) for batch in subject.means() for image in batch])  # (images, 3, units)
+
+    def count(chosen: np.ndarray) -> float:
+        places, sums, squares = moments[chosen].sum(axis=0)
+        return float((squares / places - (sums / places) ** 2 > ACTIVE).sum())
+
+    protocol = {"threshold": ACTIVE}
+    return {"active_units": bootstrap_figure(count, len(moments), subject.seed, f"of {moments.shape[2]}", protocol)}
+
+
+def _moments(means: np.ndarray) -> np.ndarray:
+    """Places, sum and sum of squares of each unit of one image, float64 `(3, units)`."""
+    rows = np.asarray(means, np.float64).reshape(-1, means.shape[-1])
+    return np.stack([np.full(rows.shape[1], len(rows)), rows.sum(axis=0), np.square(rows).sum(axis=0)])

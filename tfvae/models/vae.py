@@ -1,8 +1,10 @@
 """The variational autoencoder."""
 
 import keras
+import tensorflow as tf
 from keras import ops
 
+from tfvae.distributions import float32
 from tfvae.layers.sampling import GaussianSampler
 from tfvae.models.base import LatentModel
 from tfvae.objectives import free_bits_rate, gaussian_kl_per_unit, sum_per_example
@@ -89,6 +91,35 @@ class VAE(LatentModel):
     def elbo_terms(self, images, training=False):
         distortion, kl = self.distortion_and_kl(images, training=training)
         return distortion, sum_per_example(kl)
+
+    def posterior_noise(self, encoded, samples, seed):
+        """Standard normal noise for `samples` draws from a posterior of `encode`, `(samples, *latent)`, float32.
+
+        Args:
+            encoded: What `encode` returned; only its shape is used.
+            samples: How many draws, for each image alike.
+            seed: Two int32, as of TensorFlow's stateless operations: equal seeds, equal noise.
+        """
+        shape = (samples, *ops.shape(encoded["mean"])[1:])
+        return tf.random.stateless_normal(shape, seed, alg="philox")
+
+    def log_weights(self, images, encoded, noise):
+        """Log importance weights `log p(x|z) + log p(z) - log q(z|x)` at `z = mean + exp(0.5 * log_var) * noise`.
+
+        `log p(z) - log q(z|x) = 0.5 * sum(noise**2 + log_var - z**2)`: the constants cancel.
+
+        Args:
+            images: Shape `(batch, height, width, channels)`, or one image for all of the noise.
+            encoded: What `encode(images)` returned.
+            noise: Shape `(batch, *latent)`, or, for one image, any number of draws.
+
+        Returns:
+            Nats, a weight for each row of `noise`, float32.
+        """
+        mean, log_var, noise = encoded["mean"], encoded["log_var"], float32(noise)
+        z = mean + ops.exp(0.5 * log_var) * noise
+        log_ratio = 0.5 * sum_per_example(ops.square(noise) + log_var - ops.square(z))
+        return self.likelihood.log_prob(images, self.crop(self.decoder(z), images)) + log_ratio
 
     def current_beta(self):
         """The schedule's value at the optimiser's step, or `beta`."""

@@ -1,0 +1,35 @@
+"""The train–test gap of the ELBO: how much better a model knows the images it was trained on."""
+
+import numpy as np
+
+from tfvae.evaluation.bound import bounds
+from tfvae.evaluation.figures import Figure, difference_figure
+from tfvae.evaluation.subject import Subject, UnmeasurableError
+
+
+def measure(subject: Subject) -> dict[str, Figure]:
+    """`elbo_gap = mean elbo(training images) - mean elbo(held-out images)`, nats per image.
+
+    Of a model that has learnt what its images have in common, the two agree. A gap above its interval says that it
+    also remembers its training images themselves, by so many nats each. The training images are at most as many as
+    the held-out ones, drawn with the seed. Both sides have one posterior sample an image.
+
+    Raises:
+        UnmeasurableError: For a model without an ELBO, or where the training images are not at hand.
+    """
+    if not subject.model.has_prior:
+        raise UnmeasurableError(f"a {type(subject.model).__name__} has no ELBO")
+    if subject.training is None or len(subject.training) == 0:
+        raise UnmeasurableError("it needs the held-out images of the run, beside those it was trained on")
+    training = subject.training
+    if len(training) > len(subject.images):
+        drawn = np.random.default_rng((subject.seed, 13)).choice(len(training), len(subject.images), replace=False)
+        training = training.take(np.sort(drawn))
+    seen, held_out = bounds(subject, training), subject.remembered("bounds", lambda: bounds(subject, subject.images))
+    protocol = {
+        "training_images": len(training),
+        "training_sha256": training.digest(),
+        "distortion": held_out.kind,
+        "samples_per_image": 1,
+    }
+    return {"elbo_gap": difference_figure(seen.elbo, held_out.elbo, "nats per image, 0 is best", protocol)}

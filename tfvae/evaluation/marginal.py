@@ -1,0 +1,152 @@
+"""-log p(x) by importance sampling: many draws from the posterior, decoded in portions, summed as they come."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfvae.applications.batches import MOST_PIXELS
+from tfvae.data import DataConfig, Images
+from tfvae.evaluation.bound import BINARY, LEVELS, all_binary, distortion_kind
+from tfvae.evaluation.figures import Figure, bootstrap_figure, mean_figure
+from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.objectives import bound_from_sums, effective_samples, merged_sums, weight_sums
+
+MOST_SAMPLES = 1000  # draws decoded at once: a thousand digits of 28×28 are 3 MB, which a processor's cache holds
+NOISE = 29  # keeps this noise apart from the other uses of a seed
+
+
+@dataclass(frozen=True)
+class Marginal:
+    """Estimates for each image, in order, float64 `(n,)`.
+
+    Attributes:
+        nll: `-log(1/k sum w)`, nats: above the true `-log p(x)` in expectation, and the nearer the larger k is.
+        effective_samples: `(sum w)**2 / sum w**2` of the k draws, from 1 to k.
+        dims: Values in the image.
+        kind: What `p(x|z)` measures, as of `distortion_kind`.
+    """
+
+    nll: np.ndarray
+    effective_samples: np.ndarray
+    dims: np.ndarray
+    kind: str
+
+
+def marginal_likelihood(
+    model: Any,
+    images: Images,
+    *,
+    data_config: DataConfig,
+    k: int = 1000,
+    seed: int = 0,
+    batch_size: int = 64,
+    progress: Callable[[int, int], None] | None = None,
+) -> Marginal:
+    """Importance-sampled negative log-likelihood of each image, `-log(1/k sum_i p(x|z_i) p(z_i) / q(z_i|x))`.
+
+    Each image is encoded once; its k draws are decoded in portions of at most `samples_at_once`, and only sums of
+    weights are kept: memory does not grow with k. The noise of a portion depends on (seed, index of the image, index
+    of the portion) alone, so that the value of an image does not depend on the batch it is in.
+
+    Args:
+        model: A model with `encode`, `posterior_noise` and `log_weights`, such as `VAE`.
+        images: What to measure on; sizes may differ from image to image where the model takes any size.
+        data_config: The `[data]` section the model was trained with; its `binarize` is used.
+        k: Draws an image.
+        seed: Of the noise and of the binarisation.
+        batch_size: Images in a step; of no influence on the values, beyond the last digits.
+        progress: Called with (images done, images in all) after each step.
+
+    Raises:
+        ValueError: When `k` is not positive, there are no images, or the model has no posterior.
+
+    Reference:
+        Burda, Grosse and Salakhutdinov (2016), section 5.1, https://arxiv.org/abs/1509.00519
+    """
+    subject = Subject(model, images, data_config, batch_size=batch_size, seed=seed, k=k)
+    if progress:
+        subject.progress = lambda what, done, total: progress(done, total)
+    return _estimate(subject)
+
+
+def measure(subject: Subject) -> dict[str, Figure]:
+    """`nll`, its `nll_bits_per_dim` where pixels have a probability, and the median of the effective samples.
+
+    Raises:
+        UnmeasurableError: For a model without a posterior and a prior.
+    """
+    if not hasattr(subject.model, "log_weights"):
+        raise UnmeasurableError(f"a {type(subject.model).__name__} has no p(x): it has no prior or no posterior")
+    result = subject.remembered("marginal", lambda: _estimate(subject))
+    protocol = {"k": subject.k, "distortion": result.kind}
+    figures = {"nll": mean_figure(result.nll, "nats per image, lower is better", protocol)}
+    if result.kind in (BINARY, LEVELS):
+        bits = result.nll / (result.dims * np.log(2.0))
+        figures["nll_bits_per_dim"] = mean_figure(bits, "bits per dimension", protocol)
+    effective = result.effective_samples
+    figures["effective_samples"] = bootstrap_figure(
+        lambda chosen: float(np.median(effective[chosen])),
+        len(effective),
+        subject.seed,
+        f"of {subject.k} draws, median over images",
+        protocol,
+    )
+    return figures
+
+
+def samples_at_once(k: int, height: int, width: int) -> int:
+    """Draws of one image that are decoded together: all k, or as many as pixels allow; part of what the noise is."""
+    return max(1, min(k, MOST_SAMPLES, MOST_PIXELS // (height * width)))
+
+
+def _estimate(subject: Subject) -> Marginal:
+    if subject.k < 1:
+        raise ValueError(f"`k` must be positive. Received: k={subject.k}")
+    if not hasattr(subject.model, "log_weights"):
+        raise ValueError(f"`model` must have a posterior and a prior. Received: {type(subject.model).__name__}")
+    step = tf.function(_batch_values, reduce_retracing=True)
+    key = tf.constant([subject.seed & 0x7FFFFFFF, (subject.seed >> 31) & 0x7FFFFFFF], tf.int32)
+    key = tf.random.fold_in(key, NOISE, alg="philox")
+    columns: list[np.ndarray] = []
+    dims: list[int] = []
+    binary, done = True, 0
+    for x in subject.batches():
+        at_once = samples_at_once(subject.k, x.shape[1], x.shape[2])
+        values, batch_is_binary = step(subject.model, x, key, tf.constant(done), subject.k, at_once)
+        columns.append(np.asarray(values, "float64"))
+        dims += [int(np.prod(x.shape[1:]))] * x.shape[0]
+        binary = binary and bool(batch_is_binary)
+        done += x.shape[0]
+        subject.progress("NLL", done, len(subject.images))
+    bound, effective = np.concatenate(columns, axis=1)
+    return Marginal(-bound, effective, np.array(dims), distortion_kind(subject.model, binary))
+
+
+def _batch_values(model, x, key, first, k, at_once):
+    """Rows bound and effective samples, shape `(2, batch)`, of the images whose first has this index; are all pixels
+    0 or 1?"""
+    encoded = model.encode(x)
+
+    def of_image(row):
+        # One image at a time: its k draws fill the processor, and the memory of a step is that of one portion.
+        image = x[row : row + 1]
+        posterior = {name: value[row : row + 1] for name, value in encoded.items()}
+        image_key = tf.random.fold_in(key, first + row, alg="philox")
+
+        def portion(number, samples):
+            noise = model.posterior_noise(posterior, samples, tf.random.fold_in(image_key, number, alg="philox"))
+            return weight_sums(model.log_weights(image, posterior, noise))
+
+        sums = portion(0, at_once)
+        for number in tf.range(1, k // at_once):
+            sums = merged_sums(sums, portion(number, at_once))
+        if k % at_once:
+            sums = merged_sums(sums, portion(k // at_once, k % at_once))
+        return tf.stack([bound_from_sums(sums, k), effective_samples(sums)])
+
+    rows = tf.range(tf.shape(x)[0])
+    values = tf.map_fn(of_image, rows, fn_output_signature=tf.TensorSpec((2,), tf.float32))
+    return tf.transpose(values), all_binary(x)

@@ -1,0 +1,76 @@
+"""What is measured: a model, the images it is measured on, and everything that a measure may ask for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import tensorflow as tf
+
+from tfvae.applications.batches import largest_batch
+from tfvae.data import DataConfig, Images, evaluation_batches
+
+T = TypeVar("T")
+
+
+class UnmeasurableError(ValueError):
+    """A measure that means nothing for this model or these images; the message says why."""
+
+
+@dataclass
+class Subject:
+    """A model and images, and the settings of the measures.
+
+    Attributes:
+        model: Any latent model of this library.
+        images: What to measure on; sizes may differ from image to image where the model takes any size.
+        data_config: The `[data]` section the model was trained with; its `binarize` is used.
+        batch_size: Most images in a step; fewer where they are large.
+        seed: Of the posterior samples, the binarisation, draws from the prior and the bootstrap.
+        k: Importance samples an image.
+        features: Name of what distances between sets of images are taken in.
+        training: The images the model was trained on, or None where they are not at hand.
+        progress: Called with (what, done, in all).
+        known: What measures computed and others may use; see `remembered`.
+    """
+
+    model: Any
+    images: Images
+    data_config: DataConfig
+    batch_size: int = 64
+    seed: int = 0
+    k: int = 1000
+    features: str = "encoder"
+    training: Images | None = None
+    progress: Callable[[str, int, int], None] = lambda what, done, total: None
+    known: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if len(self.images) == 0:
+            raise ValueError("`images` must hold at least one image. Received: 0 images.")
+
+    def batches(self, images: Images | None = None) -> tf.data.Dataset:
+        """Every image once, in order, as the model sees it: `(batch, height, width, channels)` in [0, 1]."""
+        images = self.images if images is None else images
+        height, width = images.shapes[:, :2].max(axis=0)
+        most = largest_batch(self.batch_size, int(height), int(width))
+        return evaluation_batches(images, most, seed=self.seed, config=self.data_config)
+
+    def remembered(self, key: str, make: Callable[[], T]) -> T:
+        """`make()`, computed once for all measures that ask for `key`."""
+        if key not in self.known:
+            self.known[key] = make()
+        return self.known[key]
+
+    def means(self) -> list[np.ndarray]:
+        """The codes of `images` batch by batch (posterior means, where there is a posterior), float32."""
+        return self.remembered("means", self._means)
+
+    def _means(self) -> list[np.ndarray]:
+        encode = tf.function(self.model.codes, reduce_retracing=True)
+        codes, done = [], 0
+        for x in self.batches():
+            codes.append(np.asarray(encode(x)))
+            done += len(codes[-1])
+            self.progress("codes", done, len(self.images))
+        return codes
