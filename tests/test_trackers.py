@@ -32,7 +32,7 @@ def test_a_loss_scale_does_not_show_in_the_gradient_norm():
 
 
 def test_a_skipped_step_is_remembered_with_its_term_and_left_out_of_the_norm():
-    model = vector_vae()
+    model = autoencoder()
     model.compile(keras.optimizers.SGD(0.0))
     bad = X[:4].copy()
     bad[2] = np.nan
@@ -42,9 +42,8 @@ def test_a_skipped_step_is_remembered_with_its_term_and_left_out_of_the_norm():
     logs = model.fit(stream, batch_size=4, epochs=2, shuffle=False, verbose=0).history
     assert int(model.first_skip.result()) == 5  # of the whole training, counted from 0; not the later one
     assert int(model.first_skip.distortion) == 1
-    # The noise differs from step to step, the size of the norm does not.
-    np.testing.assert_allclose(logs["gradient_norm"], first.history["gradient_norm"], rtol=0.2)
-    assert np.all(np.isfinite(logs["gradient_peak"]))
+    np.testing.assert_allclose(logs["gradient_norm"], first.history["gradient_norm"], rtol=1e-5)
+    np.testing.assert_allclose(logs["gradient_peak"], first.history["gradient_peak"], rtol=1e-5)
 
 
 def test_trackers_are_in_no_model_file(tmp_path):
@@ -61,10 +60,10 @@ def test_replicas_agree_on_the_norm_and_on_the_first_bad_step(position):
     with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
         model = autoencoder()
         model.compile(keras.optimizers.SGD(0.0))
-    halves = [gradient_norm(model, half) for half in (X[:4], X[4:])]
+    expected = gradient_norm(model, X)
     logs = model.fit(X, batch_size=8, shuffle=False, verbose=0).history
-    np.testing.assert_allclose(logs["gradient_norm"], [np.mean(halves)], rtol=1e-5)
-    np.testing.assert_allclose(logs["gradient_peak"], [np.mean(halves)], rtol=1e-5)
+    np.testing.assert_allclose(logs["gradient_norm"], [expected], rtol=1e-5)
+    np.testing.assert_allclose(logs["gradient_peak"], [expected], rtol=1e-5)
     bad = X.copy()
     bad[position] = np.nan
     model.fit(bad, batch_size=8, shuffle=False, verbose=0)
