@@ -129,12 +129,19 @@ def test_embed_writes_the_same_codes_as_csv(runs, tmp_path, capsys):
 
 def test_evaluate_prints_a_table_and_writes_the_same_figures(runs, tmp_path, capsys):
     out = done(capsys, "evaluate", runs / "digits", "-o", tmp_path / "figures.json")
-    figures = json.loads((tmp_path / "figures.json").read_text())
-    assert f"{figures['elbo']:.4f}" in out
+    record = json.loads((tmp_path / "figures.json").read_text())
+    figures = {name: figure["value"] for name, figure in record["figures"].items()}
+    assert f"{figures['elbo']:.4f} ± " in out
     assert figures["elbo"] == pytest.approx(-figures["rate"] - figures["distortion"])
-    assert figures["protocol"]["images"] == 6  # a tenth of 60
+    assert {"active_units", "elbo_gap", "psnr", "ssim"} < set(figures)
+    run = open_run(runs / "digits")
+    held_out = load(run.data_config, seed=run.seed).test
+    assert record["protocol"]["sha256"] == held_out.digest()
+    assert record["protocol"] | {"split": "test", "images": 6, "seed": 0, "binarised": False} == record["protocol"]
     done(capsys, "evaluate", runs / "photos", "--data", runs / "pictures", "-o", tmp_path / "photos.json")
-    assert json.loads((tmp_path / "photos.json").read_text())["protocol"]["images"] == 8
+    record = json.loads((tmp_path / "photos.json").read_text())
+    assert record["protocol"]["images"] == 8 and record["protocol"]["split"] == "whole source"
+    assert "elbo_gap" not in record["figures"], "these are not held out of the run's data"
 
 
 def test_evaluate_measures_by_default_with_the_seed_and_batch_size_of_the_run(tmp_path, capsys):
@@ -144,7 +151,49 @@ def test_evaluate_measures_by_default_with_the_seed_and_batch_size_of_the_run(tm
     done(capsys, "evaluate", run, "--seed", 5, "-o", tmp_path / "c.json")
     a, b, c = (json.loads((tmp_path / f"{name}.json").read_text()) for name in "abc")
     assert a == b
-    assert a["elbo"] != c["elbo"]
+    assert a["figures"]["elbo"]["value"] != c["figures"]["elbo"]["value"]
+
+
+def test_evaluate_takes_the_part_the_number_and_the_figures_that_are_asked_for(runs, tmp_path, capsys):
+    out = tmp_path / "a.json"
+    done(
+        capsys,
+        "evaluate",
+        runs / "digits",
+        "--split",
+        "train",
+        "-n",
+        5,
+        "--figures",
+        "nll,units",
+        "--nll",
+        9,
+        "-o",
+        out,
+    )
+    record = json.loads(out.read_text())
+    assert set(record["figures"]) == {"nll", "effective_samples", "active_units"}
+    assert record["figures"]["nll"]["protocol"]["k"] == 9
+    assert record["protocol"]["split"] == "5 of train"
+    shown = done(capsys, "evaluate", runs / "auto", "--all")
+    assert "left out: nll: a Autoencoder" in shown and "psnr" in shown
+
+
+def test_compare_sets_like_evaluations_side_by_side_and_refuses_unlike_ones(runs, tmp_path, capsys):
+    a, b, c = (tmp_path / f"{name}.json" for name in "abc")
+    done(capsys, "evaluate", runs / "digits", "--nll", 3, "-o", a)
+    done(capsys, "evaluate", runs / "digits", "--nll", 3, "--batch-size", 3, "-o", b)
+    done(capsys, "evaluate", runs / "digits", "--nll", 4, "-o", c)
+    out = done(capsys, "compare", a, b)
+    assert "overlap" in out and "+0.0000" in out
+    line = refusal(capsys, "compare", a, c)
+    assert "nll: k 3 and 4" in line
+    assert "nll" not in done(capsys, "compare", a, c, "--figures", "elbo,psnr")
+    assert "Did you mean 'psnr'?" in refusal(capsys, "compare", a, c, "--figures", "psrn")
+    assert "two files" in refusal(capsys, "compare", a)
+    assert "no such file" in refusal(capsys, "compare", a, tmp_path / "none.json")
+    (tmp_path / "other.json").write_text('{"elbo": 1}')
+    assert "no evaluation" in refusal(capsys, "compare", a, tmp_path / "other.json")
 
 
 def test_an_autoencoder_is_evaluated_and_not_drawn_from(runs, capsys):
@@ -152,6 +201,7 @@ def test_an_autoencoder_is_evaluated_and_not_drawn_from(runs, capsys):
     assert "elbo" not in out
     assert "mse per image" in out
     assert "Autoencoder" in refusal(capsys, "generate", runs / "auto")
+    assert "Autoencoder" in refusal(capsys, "evaluate", runs / "auto", "--figures", "nll")
 
 
 @pytest.mark.parametrize(
@@ -176,6 +226,10 @@ def test_an_autoencoder_is_evaluated_and_not_drawn_from(runs, capsys):
         (["reconstruct", "RUN", "no/such/folder"], "no/such/folder"),
         (["embed", "RUN", "-o", "codes.txt"], ".npz or .csv"),
         (["evaluate", "RUN", "-o", "figures.png"], ".json"),
+        (["evaluate", "RUN", "--figures", "nil"], "Did you mean 'nll'?"),
+        (["evaluate", "RUN", "--nll", "0"], "Received: 0"),
+        (["evaluate", "RUN", "--split", "tset"], "Did you mean 'test'?"),
+        (["evaluate", "RUN", "--data", "digits", "--split", "train", "--figures", "gap"], "held-out images"),
     ],
 )
 def test_a_bad_request_is_one_line_that_says_what_is_wrong(runs, capsys, argv, said):

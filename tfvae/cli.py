@@ -1,9 +1,11 @@
-"""The `tfvae` command: what a person types, checked; `commands.py` does it.
+"""The `tfvae` command: what a person types, checked; `commands.py` and `commands_evaluate.py` do it.
 
-`tfvae generate | reconstruct | interpolate | embed | evaluate RUN …`, also as `python -m tfvae …`.
+`tfvae generate | reconstruct | interpolate | embed | evaluate RUN …`, `tfvae compare A.json B.json …`, also as
+`python -m tfvae …`.
 """
 
 import argparse
+import importlib
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -20,9 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     def program() -> None:
         arguments = parse(sys.argv[1:] if argv is None else list(argv))
         # Only now: a mistyped option must not wait for the data readers.
-        from tfvae import commands
-
-        getattr(commands, arguments.command)(arguments)
+        module = importlib.import_module(f"tfvae.{arguments.module}")
+        getattr(module, arguments.command)(arguments)
 
     return run_program("tfvae", program)
 
@@ -43,9 +44,11 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     actions = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands: dict[str, OneLineParser] = {}
 
-    def command(name: str, summary: str) -> OneLineParser:
+    def command(name: str, summary: str, module: str = "commands", run: bool = True) -> OneLineParser:
         added = actions.add_parser(name, help=summary, description=summary)
-        added.add_argument("run", metavar="RUN", type=Path, help="run directory")
+        added.set_defaults(module=module)
+        if run:
+            added.add_argument("run", metavar="RUN", type=Path, help="run directory")
         commands[name] = added
         return added
 
@@ -74,11 +77,37 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     embed.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
     _out(embed, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
 
-    evaluate = command("evaluate", "ELBO, rate, distortion, PSNR, SSIM and bits per dim.")
-    evaluate.add_argument("--data", metavar="SOURCE", dest="source", help=f"{SOURCE}; default: the held-out images")
+    evaluate = command("evaluate", "Figures with their confidence intervals and protocol.", "commands_evaluate")
+    evaluate.add_argument(
+        "--data", metavar="SOURCE", dest="source", help=f"{SOURCE}; default: the run's held-out images"
+    )
+    evaluate.add_argument(
+        "--split",
+        choices=("test", "validation", "train"),
+        help="part of the data (default: test of a run, all of SOURCE)",
+    )
+    evaluate.add_argument("-n", type=_integer(1), dest="count", metavar="N", help="at most so many images, drawn")
+    evaluate.add_argument(
+        "--nll",
+        type=_integer(1),
+        nargs="?",
+        const=1000,
+        dest="k",
+        metavar="K",
+        help="-log p(x), K draws (default: 1000)",
+    )
+    evaluate.add_argument("--figures", type=_names, metavar="A,B", help="elbo, units, gap, nll, …: these only")
+    evaluate.add_argument("--all", action="store_true", help="every figure that means something here")
+    evaluate.add_argument(
+        "--features", metavar="NAME", help="what distances between sets are taken in (default: encoder)"
+    )
     evaluate.add_argument("--batch-size", type=_integer(1), metavar="N", help="images in a step (default: the run's)")
     _seed(evaluate, "of the posterior samples and the binarisation", None)
-    _out(evaluate, "OUT.json: the same figures with their protocol", "printed only")
+    _out(evaluate, "OUT.json: the same figures with their protocol, for `tfvae compare`", "printed only")
+
+    compare = command("compare", "Evaluations side by side, if measured alike.", "commands_evaluate", run=False)
+    compare.add_argument("files", metavar="OUT.json", nargs="+", type=Path, help="of `tfvae evaluate RUN -o OUT.json`")
+    compare.add_argument("--figures", type=_names, metavar="A,B", help="these only; default: all in the files")
     return parser, commands
 
 
@@ -102,6 +131,13 @@ def _integer(lowest: int) -> Callable[[str], int]:
         return value
 
     return parsed
+
+
+def _names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"must be names with commas between them. Received: {text!r}")
+    return names
 
 
 def _number(lowest: float) -> Callable[[str], float]:

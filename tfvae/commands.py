@@ -2,7 +2,6 @@
 
 import argparse
 import csv
-import json
 import os
 import re
 import sys
@@ -14,9 +13,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfvae import applications, pictures
-from tfvae.data import Images, Refusal, load, load_images
+from tfvae.data import Images, Refusal, Splits, load, load_images
 from tfvae.errors import UserError
-from tfvae.evaluation import evaluate as measure
 from tfvae.runs import Run, open_run
 
 COMPARED = 16  # images in a comparison picture
@@ -25,7 +23,7 @@ COMPARED = 16  # images in a comparison picture
 def generate(arguments: argparse.Namespace) -> None:
     """`tfvae generate`: images drawn from the prior."""
     run = open_run(arguments.run)
-    out, folder = _place(arguments.out, run.path / "generated.png", (".png", ""))
+    out, folder = place(arguments.out, run.path / "generated.png", (".png", ""))
     model = run.load_model()
     if not model.has_prior:
         raise UserError(
@@ -39,36 +37,36 @@ def generate(arguments: argparse.Namespace) -> None:
         )
     images = applications.generate(model, arguments.count, arguments.seed, arguments.temperature, arguments.size)
     if not folder:
-        _say(pictures.save_png(out, pictures.grid(images)))
+        say(pictures.save_png(out, pictures.grid(images)))
         return
     for index, image in enumerate(images):
         pictures.save_png(out / f"{index:05d}.png", image)
-    _say(pictures.save_png(out / "grid.png", pictures.grid(images)), f"and {len(images)} single pictures beside it")
+    say(pictures.save_png(out / "grid.png", pictures.grid(images)), f"and {len(images)} single pictures beside it")
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """`tfvae reconstruct`: originals, reconstructions and their difference."""
     run = open_run(arguments.run)
-    out, folder = _place(arguments.out, run.path / "reconstruction.png", (".png", ""))
+    out, folder = place(arguments.out, run.path / "reconstruction.png", (".png", ""))
     model = run.load_model()
-    images = _images(run, model, arguments.source)
+    images = images_of(run, model, arguments.source)
     count = arguments.count or (len(images) if folder else COMPARED)
     images = images.take(np.arange(min(count, len(images))))
     rebuilt = applications.reconstruct(model, images)
     shown = [images[index] for index in range(min(len(images), arguments.count or COMPARED))]
     comparison = pictures.reconstruction_picture(shown, rebuilt[: len(shown)])
     if not folder:
-        _say(pictures.save_png(out, comparison))
+        say(pictures.save_png(out, comparison))
         return
     for name, image in zip(_file_names(images.names), rebuilt, strict=True):
         pictures.save_png(out / name, image)
-    _say(pictures.save_png(out / "comparison.png", comparison), f"and {len(images)} reconstructions beside it")
+    say(pictures.save_png(out / "comparison.png", comparison), f"and {len(images)} reconstructions beside it")
 
 
 def interpolate(arguments: argparse.Namespace) -> None:
     """`tfvae interpolate`: the way from one image to another."""
     run = open_run(arguments.run)
-    out, folder = _place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
+    out, folder = place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
     model = run.load_model()
     held_out = None
     ends = []
@@ -79,30 +77,30 @@ def interpolate(arguments: argparse.Namespace) -> None:
                 raise UserError(f"interpolate: index {text}: there are {len(held_out)} held-out images, from 0.")
             ends.append(held_out[int(text)])
         else:
-            ends.append(_images(run, model, text)[0])
+            ends.append(images_of(run, model, text)[0])
     start, end = ends
     if end.shape != start.shape:
         end = _fitted(end, start.shape)
     images = applications.interpolate(model, start, end, arguments.steps, arguments.method)
     if not folder and out.suffix.lower() == ".gif":
         _save_gif(out, images)
-        _say(out)
+        say(out)
         return
     strip = pictures.grid(images, columns=min(len(images), 10))
     if not folder:
-        _say(pictures.save_png(out, strip))
+        say(pictures.save_png(out, strip))
         return
     for index, image in enumerate(images):
         pictures.save_png(out / f"{index:05d}.png", image)
-    _say(pictures.save_png(out / "strip.png", strip), f"and {len(images)} single pictures beside it")
+    say(pictures.save_png(out / "strip.png", strip), f"and {len(images)} single pictures beside it")
 
 
 def embed(arguments: argparse.Namespace) -> None:
     """`tfvae embed`: codes with file names and labels, and a map of them."""
     run = open_run(arguments.run)
-    out, _ = _place(arguments.out, run.path / "codes.npz", (".npz", ".csv"))
+    out, _ = place(arguments.out, run.path / "codes.npz", (".npz", ".csv"))
     model = run.load_model()
-    images = _images(run, model, arguments.source)
+    images = images_of(run, model, arguments.source)
     codes = applications.embed(model, images)
     labels = images.labels
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -118,53 +116,10 @@ def embed(arguments: argparse.Namespace) -> None:
     alike = labels is None or len(np.unique(labels)) == 1
     shown = [images[index] for index in range(len(images))] if alike else None
     picture = pictures.latent_map(codes, labels, images.label_names, title=title, images=shown)
-    _say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
+    say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
 
 
-def evaluate(arguments: argparse.Namespace) -> None:
-    """`tfvae evaluate`: figures with their protocol."""
-    run = open_run(arguments.run)
-    if arguments.out:
-        _place(arguments.out, arguments.out, (".json",))
-    model = run.load_model()
-    images = _images(run, model, arguments.source)
-    config = run.prepared_like(model)
-    figures = measure(
-        model,
-        images,
-        data_config=config,
-        # By default as in the run's own report, so that its figures come out again.
-        batch_size=arguments.batch_size or int(run.config.get("training", {}).get("batch_size", 64)),
-        seed=run.seed if arguments.seed is None else arguments.seed,
-        progress=_progress if sys.stderr.isatty() else None,
-    )
-    source = arguments.source or "held-out images of the run"
-    print(f"{run.path} on {source}: {figures['protocol']['images']} images")
-    protocol = figures["protocol"]
-    for name, unit in UNITS.items():
-        if name in figures:
-            unit = f"{protocol['distortion']} per image" if name == "distortion" else unit
-            print(f"  {name:<13}{figures[name]:>12.4f}  {unit}".rstrip())
-    told = {key.replace("_", " "): value for key, value in protocol.items() if key not in ("images", "distortion")}
-    print("  measured with " + ", ".join(f"{key}: {value}" for key, value in told.items()))
-    if arguments.out:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        facts = {"run": str(run.path), "source": source, **figures}
-        arguments.out.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        _say(arguments.out)
-
-
-UNITS = {
-    "elbo": "nats per image, higher is better",
-    "rate": "nats per image",
-    "distortion": "",
-    "bits_per_dim": "bits per dimension",
-    "psnr": "dB",
-    "ssim": "",
-}
-
-
-def _images(run: Run, model: Any, source: str | None) -> Images:
+def images_of(run: Run, model: Any, source: str | None) -> Images:
     """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
     if source is None:
         return _held_out(run, model)
@@ -176,8 +131,11 @@ def _images(run: Run, model: Any, source: str | None) -> Images:
 
 
 def _held_out(run: Run, model: Any) -> Images:
+    return held_out_images(run, load(run.prepared_like(model), seed=run.seed))
+
+
+def held_out_images(run: Run, splits: Splits) -> Images:
     """The images the run was not trained on: its test split, or the validation split where there is none."""
-    splits = load(run.prepared_like(model), seed=run.seed)
     images = splits.test if len(splits.test) else splits.validation
     if len(images) == 0:
         raise UserError(f"{run.path}: the run holds out no images. Name a SOURCE.")
@@ -189,7 +147,7 @@ def _name(refused: Sequence[Refusal]) -> None:
         print(f"tfvae: refused {refusal.name}: {refusal.reason}", file=sys.stderr)
 
 
-def _place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[Path, bool]:
+def place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[Path, bool]:
     """Where results go, and whether that is a folder: a path that is one, or has no suffix. Refused before any work."""
     out = out or default
     folder = out.is_dir() or not out.suffix
@@ -249,9 +207,5 @@ def _write_csv(path: Path, codes: np.ndarray, images: Images) -> None:
             writer.writerow([name, *label, *(f"{value:.8g}" for value in code)])
 
 
-def _progress(done: int, count: int) -> None:
-    print(f"\r{done} of {count} images", end="\n" if done >= count else "", file=sys.stderr, flush=True)
-
-
-def _say(path: Path, more: str = "") -> None:
+def say(path: Path, more: str = "") -> None:
     print(f"wrote {path} {more}".rstrip())

@@ -58,7 +58,7 @@ def measure(subject: Subject) -> dict[str, Figure]:
     nats, figures = "nats per image", {}
     if has_prior:
         figures["elbo"] = mean_figure(terms.elbo, f"{nats}, higher is better", protocol)
-        figures["rate"] = mean_figure(terms.rate, nats, {"samples_per_image": 0})
+        figures["rate"] = mean_figure(terms.rate, nats)
     figures["distortion"] = mean_figure(terms.distortion, nats if has_prior else f"{terms.kind} per image", protocol)
     if has_prior and terms.is_code_length:
         # Each image by its own number of dimensions, then the mean.

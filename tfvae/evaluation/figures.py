@@ -22,12 +22,14 @@ class Figure:
         interval: Ends of the 95 % confidence interval over images, or None where one image tells of no spread.
         protocol: What two figures of this name must have in common to be compared, JSON-ready: k, features, windows.
             What all figures of a report share (data, split, hash, seed) stands once, in the report.
+        note: What the value says, in plain words, where that is not plain.
     """
 
     value: float
     unit: str = ""
     interval: tuple[float, float] | None = None
     protocol: dict[str, Any] = field(default_factory=dict)
+    note: str = ""
 
 
 def mean_figure(values: np.ndarray, unit: str = "", protocol: dict[str, Any] | None = None) -> Figure:

@@ -1,5 +1,7 @@
 """The train–test gap of the ELBO: how much better a model knows the images it was trained on."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from tfvae.evaluation.bound import bounds
@@ -32,4 +34,17 @@ def measure(subject: Subject) -> dict[str, Figure]:
         "distortion": held_out.kind,
         "samples_per_image": 1,
     }
-    return {"elbo_gap": difference_figure(seen.elbo, held_out.elbo, "nats per image, 0 is best", protocol)}
+    figure = difference_figure(seen.elbo, held_out.elbo, "nats per image, training less held-out, 0 is best", protocol)
+    return {"elbo_gap": replace(figure, note=in_words(figure))}
+
+
+def in_words(gap: Figure) -> str:
+    """What a gap says about memorisation."""
+    if gap.interval is None:
+        return "too few images to tell anything"
+    low, high = gap.interval
+    if low > 0:
+        return "the training images are known better than others of their kind: the model remembers something of them"
+    if high < 0:
+        return "the held-out images are easier than the training images, so this tells nothing of memorisation"
+    return "no memorisation to be seen: 0 lies within the interval"

@@ -3,6 +3,7 @@
 import json
 import platform
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -35,10 +36,7 @@ def protocol(subject: Subject, source: str, split: str) -> dict[str, Any]:
 def write_evaluation(path: Path, evaluation: Any, **facts: Any) -> None:
     """Writes an `Evaluation` as JSON: `format`, `facts`, `protocol`, and `figures` by name, each with its own part of
     the protocol."""
-    figures = {
-        name: {"value": figure.value, "interval": figure.interval, "unit": figure.unit, "protocol": figure.protocol}
-        for name, figure in evaluation.figures.items()
-    }
+    figures = {name: asdict(figure) for name, figure in evaluation.figures.items()}
     record = {"format": FORMAT, **facts, "protocol": evaluation.protocol, "figures": figures}
     record["left_out"] = evaluation.left_out
     path.parent.mkdir(parents=True, exist_ok=True)
