@@ -1,0 +1,107 @@
+"""How the images a model draws compare with real ones: the measures in named features."""
+
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from tfvae import applications
+from tfvae.data import Images
+from tfvae.evaluation.features import features
+from tfvae.evaluation.figures import RESAMPLES, Figure, bootstrap_figure, mean_figure
+from tfvae.evaluation.frechet import frechet_distance
+from tfvae.evaluation.neighbours import NEIGHBOURS, neighbour_values
+from tfvae.evaluation.subject import Subject, UnmeasurableError
+
+MOST_IMAGES = 10_000  # on each side
+MOST_BYTES = 2**30  # of the drawn images, float32
+RESAMPLED_FEATURES = 256  # above, two hundred resamples take too long: 2,048 features need seconds each
+
+
+def measure_frechet(subject: Subject) -> dict[str, Figure]:
+    """`frechet`, between held-out and drawn images, and its floor: between held-out and training images.
+
+    All three sets have the same number of images, for the distance depends on it. The interval resamples pairs of a
+    real and a drawn image, which are independent of each other.
+
+    Raises:
+        UnmeasurableError: For a model without a prior, images of unequal sizes, or fewer than two of them.
+        UserError: Features that are unknown or whose weights are missing.
+    """
+    real, drawn = _sides(subject)
+    figures = {"frechet": _frechet(subject, real, drawn)}
+    if subject.training is not None and len(subject.training) >= len(real):
+        rows = np.random.default_rng((subject.seed, 23)).choice(len(subject.training), len(real), replace=False)
+        training = features(subject).of(subject.training.take(np.sort(rows)))
+        figures["frechet_floor"] = _frechet(subject, real, training, "training images against held-out ones")
+    return figures
+
+
+def measure_neighbours(subject: Subject) -> dict[str, Figure]:
+    """`precision`, `recall`, `density` and `coverage` of as many drawn images as there are held-out ones.
+
+    The intervals are over images with the balls held fixed: a resample repeats images, whose nearest neighbour is
+    then themselves.
+
+    Raises:
+        UnmeasurableError, UserError: As `measure_frechet`.
+    """
+    real, drawn = _sides(subject)
+    if len(real) <= NEIGHBOURS:
+        raise UnmeasurableError(f"it needs more than {NEIGHBOURS} images, and these are {len(real)}")
+    protocol = {**_protocol(subject, len(real)), "neighbours": NEIGHBOURS, "balls": "held fixed in the intervals"}
+    values = neighbour_values(real, drawn, NEIGHBOURS)
+    return {name: mean_figure(column, UNITS[name], protocol) for name, column in values.items()}
+
+
+UNITS = {
+    "precision": "share of drawn images, higher is better",
+    "recall": "share of held-out images, higher is better",
+    "density": "1 for equal distributions",
+    "coverage": f"share of held-out images; {1 - 0.5**NEIGHBOURS:.2f} for equal distributions",
+}
+
+
+def _frechet(subject: Subject, x: np.ndarray, y: np.ndarray, what: str = "") -> Figure:
+    protocol = _protocol(subject, len(x)) | ({"floor": what} if what else {})
+    unit = f"squared distance in {x.shape[1]} features, lower is better"
+    if x.shape[1] > RESAMPLED_FEATURES:
+        return Figure(frechet_distance(x, y), unit, None, protocol)
+    # Threads of BLAS that wait for each other make small matrices a hundred times slower on a busy machine.
+    with threadpool_limits(1):
+        return bootstrap_figure(
+            lambda rows: frechet_distance(x[rows], y[rows]), len(x), subject.seed, unit, protocol, RESAMPLES
+        )
+
+
+def _protocol(subject: Subject, count: int) -> dict[str, Any]:
+    return {**features(subject).protocol, "drawn": "E[x|z], z from the prior, 8 bits", "images_each": count}
+
+
+def _sides(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    """Features of held-out and of as many drawn images, float64 `(n, features)` each."""
+    return subject.remembered(f"sides in {subject.features}", lambda: _both(subject))
+
+
+def _both(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+    if not subject.model.has_prior:
+        raise UnmeasurableError(f"a {type(subject.model).__name__} has no prior to draw images from")
+    size = subject.images.common_size
+    if size is None:
+        raise UnmeasurableError("it needs images of one size (data.height, data.width)")
+    real = _at_most(subject.images, MOST_BYTES // (4 * size[0] * size[1] * subject.images.channels), subject.seed)
+    if len(real) < 2:
+        raise UnmeasurableError("it needs two images or more")
+    named = features(subject)
+    fixed = subject.model.image_shape[0] is not None
+    drawn = applications.generate(subject.model, len(real), subject.seed, size=None if fixed else size)
+    # Real pixels are bytes; a decoder's finer steps would be a difference that nobody sees.
+    eight_bits = np.rint(255 * np.clip(drawn, 0, 1)).astype(np.uint8)
+    return named.of(real), named.of(eight_bits)
+
+
+def _at_most(images: Images, count: int, seed: int) -> Images:
+    count = min(MOST_IMAGES, max(2, count))
+    if len(images) <= count:
+        return images
+    return images.take(np.sort(np.random.default_rng((seed, 29)).choice(len(images), count, replace=False)))
