@@ -1,7 +1,8 @@
-"""`python -m export RUN [--out DIR] [--size HEIGHTxWIDTH]`: a run directory in, checked artefacts out."""
+"""`python -m export RUN [--out DIR] [--size HEIGHTxWIDTH] [--explorer]`: a run directory in, checked artefacts out."""
 
 import argparse
 import functools
+import importlib
 import os
 import re
 import sys
@@ -13,6 +14,8 @@ if __name__ == "__main__":  # both are read while TensorFlow is imported, so the
 
 from export.bundle import export_run
 from tfvae.errors import OneLineParser, UserError, run_program
+
+PROGRAMS = ("verify",)  # python -m export NAME …
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -28,6 +31,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         metavar="HEIGHTxWIDTH",
         help="pixels that the .tflite files take, for models with spatial latents (default: the run's crop)",
     )
+    parser.add_argument(
+        "--explorer",
+        action="store_true",
+        help="add a page that runs the model in a browser (LiteRT.js is fetched from the npm registry, once)",
+    )
     options = parser.parse_args(arguments)
     options.size = options.size and _size(options.size)
     return options
@@ -42,6 +50,9 @@ def _size(text: str) -> tuple[int, int]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code: 0; 1 when an artefact missed its bound; 2 for a request that cannot be met; 130 for Ctrl-C."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments and arguments[0] in PROGRAMS:
+        return importlib.import_module(f"export.{arguments[0]}").main(arguments[1:])
     withheld: list[str] = []
     code = run_program("export", lambda: _export(parse(arguments), withheld))
     if withheld and not code:
@@ -52,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace, withheld: list[str]) -> None:
     say = functools.partial(print, "export:", flush=True)
-    artefacts = export_run(options.run, options.out, size=options.size, say=say)
+    artefacts = export_run(options.run, options.out, size=options.size, say=say, explorer=options.explorer)
     withheld += [artefact.name for artefact in artefacts if not artefact.written]
 
 

@@ -49,6 +49,7 @@ class Export:
     run: Run
     model: Any
     policy: str
+    splits: Any  # all images of the run, as `tfvae.data.load` gives them
     samples: Samples
     size: tuple[int, int]
     reference: Reference

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export import card, report
+from export import card, evidence, report, sums
+from export import explorer as browser
 from export.artefacts import Artefact, Export
+from export.explorer import litert_js
 from export.parity import BOUNDS, INT8_SIZE_TARGET, Bound, judge
 from export.placing import check_place, placed
 from export.reference import Reference
@@ -31,6 +33,7 @@ def export_run(
     size: tuple[int, int] | None = None,
     bounds: Mapping[str, Bound] = BOUNDS,
     say: Say = print,
+    explorer: bool = False,
 ) -> list[Artefact]:
     """Write the bundle of the run at `path` to `out`, by default the folder `export` in it.
 
@@ -40,23 +43,33 @@ def export_run(
         size: `(height, width)` of the `.tflite` files of a model with spatial latents.
         bounds: By `saved_model` and variant; what misses its own is not written.
         say: Is given one line about each step.
+        explorer: Whether the bundle gets a page that runs the model in a browser.
 
     Returns:
         The artefacts, those withheld included.
 
     Raises:
-        UserError: When `path` is no run, or `out` cannot be written or holds something else.
+        UserError: When `path` is no run, `out` cannot be written or holds something else, or the page's runtime cannot
+            be had.
     """
     run = open_run(path)
     out = Path(out) if out is not None else run.path / "export"
     check_place(out)
+    if explorer:
+        litert_js.files()  # what cannot be had is better said before the work than after it
     work = _prepare(run, size, bounds, say)
     with placed(out) as partial:
         artefacts = [_saved_model(work, partial, say), *_tflite_files(work, partial, say)]
         card.write(work, artefacts, partial)
+        if explorer:
+            say(browser.write(work, artefacts, partial))
+        evidence.write(work, artefacts, partial)
         report.write(work, artefacts, partial)
+        sums.write(partial)  # the last, over everything that is there
         count = sum(1 for file in partial.rglob("*") if file.is_file())
     say(f"wrote {out}: {count} files; start with {out / card.CARD}")
+    if (out / browser.FOLDER).is_dir():
+        say(f"explore it: python -m http.server --directory {out / browser.FOLDER}, then http://localhost:8000")
     return artefacts
 
 
@@ -68,7 +81,8 @@ def _prepare(run: Run, size, bounds, say: Say) -> Export:
     say(f"{run.path}: {type(model).__name__} of {shape} images")
     config = run.prepared_like(model)
     size = static_size(model.image_shape, config, size)
-    samples = draw_samples(data.load(config, seed=run.seed), config, size, run.seed)
+    splits = data.load(config, seed=run.seed)
+    samples = draw_samples(splits, config, size, run.seed)
     say(
         f"{len(samples.calibration)} training images to calibrate int8, "
         f"{len(samples.held_out)} {samples.split} images to check every artefact, {size[0]}×{size[1]} pixels"
@@ -76,7 +90,7 @@ def _prepare(run: Run, size, bounds, say: Say) -> Export:
     if samples.split != "test":
         say(f"note: the run kept no test images, so the {samples.split} images are used")
     reference = Reference(model, samples.held_out, run.seed)
-    return Export(run, model, trained.dtype_policy.name, samples, size, reference, bounds)
+    return Export(run, model, trained.dtype_policy.name, splits, samples, size, reference, bounds)
 
 
 def _saved_model(work: Export, folder: Path, say: Say) -> Artefact:
@@ -91,11 +105,9 @@ def _saved_model(work: Export, folder: Path, say: Say) -> Artefact:
         answers += work.reference.answers[signature]
     requests.append(Request("serving_default", work.reference.requests[DEFAULT_SIGNATURE][0]))
     answers += work.reference.answers[DEFAULT_SIGNATURE]
-    if work.model.image_shape[0] is None:
-        # Height and width are open, too: an odd size, which the model has to pad and crop.
-        odd = np.ascontiguousarray(work.samples.held_out[:2, : work.size[0] - 3, : work.size[1] - 5])
-        requests.append(Request(DEFAULT_SIGNATURE, {"image": odd}))
-        answers.append(work.reference.call(DEFAULT_SIGNATURE, odd))
+    if odd := work.reference.odd_size():  # height and width are open, too
+        requests.append(Request(DEFAULT_SIGNATURE, odd[0]))
+        answers.append(odd[1])
     outputs, facts = run_in_fresh_process(path, requests)
     verdicts = {}
     for signature in dict.fromkeys(request.signature for request in requests):

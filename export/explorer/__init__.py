@@ -1,0 +1,53 @@
+"""`explorer/`: a page that runs the decoder and the encoder in a browser, written into a bundle.
+
+The folder is complete: page, models, pictures, runtime and licence. It can be copied to any static server, under any
+path, and needs no network beyond it. Models are copies of the bundle's float32 files, so that the folder can leave the
+bundle; the runtime is LiteRT.js, whose files are no part of this repository (`litert_js.py`).
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from export.artefacts import Artefact, Export
+from export.explorer import contents, litert_js
+from export.tflite import file_name
+from tfvae.pictures import save_png
+
+FOLDER = "explorer"
+PAGE = Path(__file__).with_name("page")
+LICENCE = Path(__file__).resolve().parents[2] / "LICENSE"  # Apache-2.0, which is LiteRT.js's licence, too
+MODELS = tuple(file_name(part, "float32") for part in ("encoder", "decoder"))
+
+
+def write(work: Export, artefacts: list[Artefact], folder: Path) -> str:
+    """Write `explorer/` into the bundle at `folder`, which holds the `.tflite` files; returns one line about it.
+
+    Where a model that the page needs was withheld there is nothing to explore, and nothing is written.
+
+    Raises:
+        UserError: When LiteRT.js cannot be had.
+    """
+    written = {artefact.name for artefact in artefacts if artefact.written}
+    if missing := [name for name in MODELS if name not in written]:
+        return f"{FOLDER}: not written, since {' and '.join(missing)} was withheld"
+    target = folder / FOLDER
+    shutil.copytree(PAGE, target)
+    for name in MODELS:
+        shutil.copyfile(folder / name, target / name)
+    for name, content in litert_js.files().items():
+        place = target / "litert" / name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_bytes(content)
+    shutil.copyfile(LICENCE, target / "litert" / "LICENSE")
+    pictures = contents.choose(work)
+    save_png(target / contents.SHEET, contents.sheet(pictures.pixels))
+    table = contents.describe(work, pictures)
+    text = json.dumps(table, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    (target / "data.json").write_text(text, encoding="utf-8")
+    size = sum(file.stat().st_size for file in target.rglob("*") if file.is_file())
+    active = sum(unit["active"] for unit in table["units"])
+    return (
+        f"{FOLDER}: {size / 1e6:.0f} MB, {len(pictures.pixels)} {pictures.split} images on its map, "
+        f"{active} of {len(table['units'])} units active, LiteRT.js {litert_js.VERSION}"
+    )
