@@ -1,5 +1,6 @@
 """`python -m training --data SOURCE …`: images in, run directory out."""
 
+import importlib
 import os
 import sys
 from pathlib import Path
@@ -7,6 +8,8 @@ from pathlib import Path
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfvae.errors import OneLineParser, UserError, run_program
+
+PROGRAMS = ("benchmark", "tune", "encrypt")  # python -m training NAME …
 
 
 def parser() -> OneLineParser:
@@ -29,10 +32,8 @@ def parser() -> OneLineParser:
 
 
 def main(arguments: list[str]) -> None:
-    if arguments[:1] == ["benchmark"]:
-        from training import benchmark
-
-        return benchmark.main(arguments[1:])
+    if arguments and arguments[0] in PROGRAMS:
+        return importlib.import_module(f"training.{arguments[0]}").main(arguments[1:])
     options = parser().parse_args(arguments)
     if options.epochs is not None and options.epochs < 1:
         raise UserError(f"--epochs must be 1 or more. Received: {options.epochs}.")

@@ -17,7 +17,7 @@ class DataConfig:
         UserError: a value that means nothing (a negative size, an even median window, an unknown augmentation, …).
     """
 
-    source: str  # "digits" | "shapes" | "tfds:NAME" | folder | file.npz | file.npy | film | one picture
+    source: str  # "digits" | "shapes" | "tfds:NAME" | folder, sealed or not | file.npz | file.npy | film | one picture
     height: int = 0  # pixels; 0 = from the data (or, for spatial latents, each picture's own size)
     width: int = 0
     channels: int = 0  # 1 or 3; 0 = 3 when any picture is coloured, else 1 (equal red, green and blue are grey)
@@ -32,6 +32,7 @@ class DataConfig:
     validation: float = 0.1  # below 1 a fraction, from 1 on a number of images
     test: float = 0.1  # likewise; ignored when the source has an official test split
     manual_dir: str = ""  # tfds: raw files under their original names, no network
+    key_file: str = ""  # of a sealed data set; the key itself, or TFVAE_DATA_KEY, is never a setting
     limit: int = 0  # at most so many images; 0 = all
 
     def __post_init__(self) -> None:

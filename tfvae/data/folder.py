@@ -63,10 +63,7 @@ def gather_folder(folder: Path, into: Gathering, limit: int, seed: int) -> None:
         raise UserError(
             f"data.source: no picture could be read in '{folder}' ({len(into.refused):,} files refused{first})."
         )
-    tops = [name.split("/")[0] if "/" in name else "" for name in read]
-    into.label_names = sorted(set(tops) - {""})
-    if into.label_names:
-        into.writer.labels = [into.label_names.index(top) if top else -1 for top in tops]
+    into.label_by_folder(read)
     into.description = f"{len(read):,} pictures of folder '{folder.name or folder}'"
 
 

@@ -64,6 +64,13 @@ class Gathering:
     def refuse(self, name: str, reason: str) -> None:
         self.refused.append(Refusal(name, reason))
 
+    def label_by_folder(self, names: Sequence[str]) -> None:
+        """First-level folders of the names of all images become their labels, when there are any."""
+        tops = [name.split("/")[0] if "/" in name else "" for name in names]
+        self.label_names = sorted(set(tops) - {""})
+        if self.label_names:
+            self.writer.labels = [self.label_names.index(top) if top else -1 for top in tops]
+
     def finish(self) -> Images:
         images = self.writer.finish(self.config.channels, self.label_names)
         if self.factors:

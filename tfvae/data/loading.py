@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data import folder, sources
+from tfvae.data import folder, sealed, sources
 from tfvae.data.config import DataConfig
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
@@ -94,7 +94,11 @@ def look(config: DataConfig, seed: int = 0) -> Survey:
     is_word = config.source in ("digits", *WORDS) or config.source.startswith("tfds:")
     path = None if is_word else sources.existing_path(config.source)
     if path is not None and path.is_dir():
-        shapes = folder.look_at_folder(path, preparation(config), config.limit, seed)
+        how = preparation(config)
+        if sealed.is_sealed(path):
+            shapes = sealed.look_at_sealed(path, how, config.limit, seed, config.key_file)
+        else:
+            shapes = folder.look_at_folder(path, how, config.limit, seed)
         if not len(shapes):
             _gather(config, SAMPLE, seed, None, None)  # explains why nothing is readable
             raise UserError(f"data.source: no picture could be read in '{path}'.")
@@ -143,7 +147,9 @@ def _count(share: float, total: int) -> int:
 def _gather(config: DataConfig, limit: int, seed: int, cache_dir: Path | None, progress: Progress | None) -> Gathering:
     gathering = Gathering(config, cache_dir, progress)
     try:
-        sources.gather(config.source, gathering, limit=limit, seed=seed, manual_dir=config.manual_dir)
+        sources.gather(
+            config.source, gathering, limit=limit, seed=seed, manual_dir=config.manual_dir, key_file=config.key_file
+        )
     except BaseException:
         gathering.writer.close()
         raise

@@ -6,6 +6,7 @@ and carries no TensorFlow. A file that hangs or crashes a decoder then costs its
 
 import contextlib
 import dataclasses
+import io
 import json
 import math
 import os
@@ -14,6 +15,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Iterator
+from typing import IO
 
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
@@ -48,8 +50,11 @@ class Preparation:
     contrast: float = 0.0
 
 
-def read_picture(path: str, how: Preparation) -> np.ndarray:
-    """Pixels of a picture file, uint8 of shape `(height, width, 1 or 3)`. Raises `UnreadableError` with the reason."""
+def read_picture(path: str | bytes, how: Preparation) -> np.ndarray:
+    """Pixels of a picture file, by its path or its content, uint8 of shape `(height, width, 1 or 3)`.
+
+    Raises `UnreadableError` with the reason.
+    """
     with _open(path, how) as image:
         try:
             turn = _orientation(image)
@@ -70,7 +75,7 @@ def read_picture(path: str, how: Preparation) -> np.ndarray:
             raise UnreadableError(_damage(error)) from None
 
 
-def look_at_picture(path: str, how: Preparation) -> tuple[int, int, int]:
+def look_at_picture(path: str | bytes, how: Preparation) -> tuple[int, int, int]:
     """Height, width after rotation, and channels (1 or 3) that the header promises."""
     with _open(path, how) as image:
         width, height = image.size
@@ -179,16 +184,17 @@ def is_grey(pixels: np.ndarray) -> bool:
 
 
 @contextlib.contextmanager
-def _open(path: str, how: Preparation) -> Iterator[Image.Image]:
+def _open(path: str | bytes, how: Preparation) -> Iterator[Image.Image]:
     """The picture's header, checked for size before anything is decoded."""
     warnings.simplefilter("ignore")  # Pillow warns of damage that it survives
     Image.MAX_IMAGE_PIXELS = None  # our own limit follows, with a better message
     # An open file instead of its name: by name Pillow 13 maps raw TIFFs, and scrambles those that are to be turned.
     with contextlib.ExitStack() as stack:
         try:
-            file = stack.enter_context(open(path, "rb"))
-            if os.fstat(file.fileno()).st_size == 0:
+            file: IO[bytes] = io.BytesIO(path) if isinstance(path, bytes) else stack.enter_context(open(path, "rb"))
+            if not file.seek(0, os.SEEK_END):
                 raise UnreadableError("empty file")
+            file.seek(0)
             image = stack.enter_context(Image.open(file, formats=FORMATS))
             width, height = image.size
         except UnreadableError:
@@ -196,7 +202,7 @@ def _open(path: str, how: Preparation) -> Iterator[Image.Image]:
         except MemoryError:
             raise UnreadableError("takes too much memory to decode") from None
         except Image.UnidentifiedImageError:
-            raise UnreadableError(_unidentified(path)) from None
+            raise UnreadableError(_unidentified(file)) from None
         except Exception as error:
             raise UnreadableError(_damage(error)) from None
         if width * height > how.max_pixels:
@@ -229,9 +235,9 @@ def _centre_box(size: tuple[int, int], target: tuple[int, int]) -> tuple[float, 
     return (max(left, 0.0), max(upper, 0.0), min(left + width, size[0]), min(upper + height, size[1]))
 
 
-def _unidentified(path: str) -> str:
-    with open(path, "rb") as file:
-        beginning = file.read(16)
+def _unidentified(file: IO[bytes]) -> str:
+    file.seek(0)
+    beginning = file.read(16)
     for signature, kind in BEGINNINGS.items():
         if beginning.startswith(signature):
             return f"damaged, or of an unusual kind: it begins like {kind}, but its header makes no sense"
@@ -251,7 +257,10 @@ def _damage(error: Exception) -> str:
 
 
 def main() -> None:
-    """Answers each path on stdin (JSON, one a line) with one reply on stdout, until stdin ends."""
+    """Answers each request on stdin with one reply on stdout, until stdin ends.
+
+    A request is a line of JSON: the path of a picture file, or the number of bytes of one that follow.
+    """
     options = json.loads(sys.argv[1])
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a C library that prints must not end up among the replies
@@ -260,13 +269,16 @@ def main() -> None:
     how = Preparation(**options["how"])
     replies.write(REPLY.pack(READY, 0, 0, 0, 0))
     replies.flush()
-    for line in sys.stdin:
+    requests = sys.stdin.buffer
+    for line in iter(requests.readline, b""):
         body: bytes | memoryview = b""
+        asked = json.loads(line)
+        source = requests.read(asked) if isinstance(asked, int) else asked
         try:
             if options["look"]:
-                header = (PIXELS, *look_at_picture(json.loads(line), how))
+                header = (PIXELS, *look_at_picture(source, how))
             else:
-                pixels = np.ascontiguousarray(read_picture(json.loads(line), how))
+                pixels = np.ascontiguousarray(read_picture(source, how))
                 header, body = (PIXELS, *pixels.shape), pixels.data.cast("B")
         except UnreadableError as reason:
             header, body = (REFUSED, 0, 0, 0), str(reason).encode("utf-8", "replace")

@@ -3,15 +3,17 @@
 import difflib
 from pathlib import Path
 
-from tfvae.data import arrays, film, folder, shapes, tfds
+from tfvae.data import arrays, film, folder, sealed, shapes, tfds
 from tfvae.data.gathering import Gathering
 from tfvae.errors import UserError, did_you_mean
 
-ACCEPTED = "digits, shapes, tfds:NAME, a folder of pictures, an .npz or .npy file, a film, a picture"
+ACCEPTED = "digits, shapes, tfds:NAME, a folder of pictures, sealed or not, an .npz or .npy file, a film, a picture"
 POPULAR = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn_cropped", "omniglot", "celeb_a")
 
 
-def gather(source: str, into: Gathering, *, limit: int = 0, seed: int = 0, manual_dir: str = "") -> None:
+def gather(
+    source: str, into: Gathering, *, limit: int = 0, seed: int = 0, manual_dir: str = "", key_file: str = ""
+) -> None:
     """Fills `into` with the images of `source`. Raises `UserError` when there is no such source or nothing in it."""
     if source == "digits":
         arrays.gather_digits(into, limit, seed)
@@ -22,7 +24,9 @@ def gather(source: str, into: Gathering, *, limit: int = 0, seed: int = 0, manua
     else:
         path = existing_path(source)
         suffix = path.suffix.lower()
-        if path.is_dir():
+        if sealed.is_sealed(path):
+            sealed.gather_sealed(path, into, limit, seed, key_file)
+        elif path.is_dir():
             folder.gather_folder(path, into, limit, seed)
         elif suffix in (".npz", ".npy"):
             arrays.gather_array_file(path, into, limit, seed)

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -24,18 +25,29 @@ START_LIMIT = 120.0  # seconds for a worker to import NumPy and Pillow on a busy
 IN_FLIGHT = 256 * 2**20  # bytes of decoded pixels that may wait for their turn
 
 
+@dataclasses.dataclass(frozen=True)
+class Content:
+    """A picture file that is in memory only."""
+
+    name: str
+    data: bytes = dataclasses.field(repr=False)
+
+
+Picture = TypeVar("Picture", Path, Content)
+
+
 def read_pictures(
-    paths: Iterable[Path],
+    paths: Iterable[Picture],
     how: Preparation,
     *,
     look: bool = False,
     time_limit: float = TIME_LIMIT,
     script: str = reading.__file__,
-) -> Iterator[tuple[Path, np.ndarray | str]]:
+) -> Iterator[tuple[Picture, np.ndarray | str]]:
     """Each path, in order, with its pixels or with the reason why it has none.
 
     Args:
-        paths: Picture files.
+        paths: Picture files, by path or as what is in them.
         how: Sizes and filters.
         look: Read headers only; instead of pixels come `[height, width, channels]`.
         time_limit: Seconds after which a file is given up.
@@ -49,13 +61,13 @@ def read_pictures(
     workers: list[_Worker] = []
     local = threading.local()
 
-    def read(path: Path) -> np.ndarray | str:
+    def read(path: Picture) -> np.ndarray | str:
         if not hasattr(local, "worker"):
             local.worker = _Worker(how, look, time_limit, script)
             workers.append(local.worker)
         return local.worker.read(path)
 
-    waiting: deque[tuple[Path, Future[np.ndarray | str]]] = deque()
+    waiting: deque[tuple[Picture, Future[np.ndarray | str]]] = deque()
     pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="pictures")
     try:
         for path in paths:
@@ -88,15 +100,19 @@ class _Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False
 
-    def read(self, path: Path) -> np.ndarray | str:
+    def read(self, path: Path | Content) -> np.ndarray | str:
         if self.closed:
             return "stopped"
         if self.process is None:
             self._start()
         assert self.process is not None and self.process.stdin is not None
         try:
-            # ASCII JSON carries any file name: surrogates stand for bytes that are no UTF-8.
-            self.process.stdin.write(json.dumps(os.path.abspath(path)).encode("ascii") + b"\n")
+            if isinstance(path, Content):
+                self.process.stdin.write(b"%d\n" % len(path.data))
+                self.process.stdin.write(path.data)
+            else:
+                # ASCII JSON carries any file name: surrogates stand for bytes that are no UTF-8.
+                self.process.stdin.write(json.dumps(os.path.abspath(path)).encode("ascii") + b"\n")
             self.process.stdin.flush()
         except OSError:
             return self._died()
@@ -118,6 +134,7 @@ class _Worker:
     def _start(self) -> None:
         # One thread a process: BLAS would reserve address space for every core.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+        environment.pop("TFVAE_DATA_KEY", None)  # A decoder that a picture takes over must not find the key.
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )
