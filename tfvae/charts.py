@@ -1,6 +1,6 @@
-"""Learning curves and maps of the latent space, drawn without a display."""
+"""Learning curves, maps of the latent space and plots of a search, drawn without a display."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,71 @@ def learning_curves(rows: Iterable[Mapping[str, Any]], title: str = "") -> np.nd
         handles = [Line2D([], [], color=TRAINING), Line2D([], [], color=VALIDATION)]
         figure.legend(handles, ["training", "validation"], loc="outside lower center", ncols=2, frameon=False)
     return _pixels(figure)
+
+
+def search_panels(
+    points: Sequence[Mapping[str, Any]], score: str, best: int, logarithmic: Collection[str] = (), title: str = ""
+) -> np.ndarray:
+    """One panel for each searched setting: the score of every trial against the trial's value of it.
+
+    Args:
+        points: Trials: setting name to value (a number, or a text where the setting is a choice), and `"score"`.
+        score: What the score is, with its unit.
+        best: Index of the best trial, drawn as a star.
+        logarithmic: Settings whose axis is logarithmic.
+        title: Heading of the picture.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`.
+
+    Raises:
+        ValueError: When there are no points.
+    """
+    if not points:
+        raise ValueError("`points` must hold at least one trial. Received: none.")
+    names = [name for name in points[0] if name != "score"]
+    scores = [point["score"] for point in points]
+    columns = min(2 if len(names) == 4 else 3, len(names))
+    lines = -(-len(names) // columns)
+    figure = _figure(4.4 * columns, 3.3 * lines + (0.4 if title else 0.0))
+    first = None
+    for index, name in enumerate(names):
+        axes = figure.add_subplot(lines, columns, index + 1, sharey=first)
+        first = first or axes
+        values = [point[name] for point in points]
+        if name not in logarithmic:
+            # A few values, far apart or no numbers at all: each has its place, in the order of their sizes.
+            numbers = all(isinstance(value, (int, float)) for value in values)
+            kinds = sorted(set(values)) if numbers else sorted(set(map(str, values)))
+            values = [kinds.index(value if numbers else str(value)) for value in values]
+            axes.set_xticks(range(len(kinds)), [str(kind) for kind in kinds])
+            axes.set_xlim(-0.5, len(kinds) - 0.5)
+        else:
+            axes.set_xscale("log")
+            _plain_ticks(axes, values)
+        axes.scatter(values, scores, s=30, color=TRAINING, alpha=0.8, linewidths=0)
+        axes.scatter(values[best], scores[best], s=160, marker="*", color=VALIDATION, zorder=3, label="best")
+        axes.set_xlabel(name)
+        if index % columns == 0:
+            axes.set_ylabel(score)
+        else:
+            axes.tick_params(labelleft=False)
+        axes.grid(alpha=0.25)
+        axes.spines[["top", "right"]].set_visible(False)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", frameon=False)
+    if title:
+        figure.suptitle(title)
+    return _pixels(figure)
+
+
+def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
+    """Four ticks from the least to the greatest value, in plain numbers, on a logarithmic axis."""
+    from matplotlib.ticker import NullLocator
+
+    ticks = np.geomspace(min(values), max(values), 4) if min(values) < max(values) else np.array(values[:1])
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(ticks, [f"{tick:.2g}" if tick < 100 else f"{tick:.0f}" for tick in ticks])
 
 
 def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:

@@ -8,9 +8,9 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfvae.charts import latent_map, learning_curves
+from tfvae.charts import latent_map, learning_curves, search_panels
 
-__all__ = ["grid", "latent_map", "learning_curves", "reconstruction_picture", "save_png", "to_uint8"]
+__all__ = ["grid", "latent_map", "learning_curves", "reconstruction_picture", "save_png", "search_panels", "to_uint8"]
 
 # A cell of a grid is enlarged by whole factors until it is about this many pixels wide, so that digits of 8×8 or
 # 28×28 pixels can be seen; larger pictures are reduced to at most MAX_CELL.

@@ -50,7 +50,13 @@ class TrainingConfig:
     max_skipped_steps: int = 100  # steps in a row whose gradients are not finite, before the run gives up
 
     def __post_init__(self):
-        positive = ("epochs", "batch_size", "learning_rate", "steps_per_execution", "max_skipped_steps")
+        positive: tuple[str, ...] = (
+            "epochs",
+            "batch_size",
+            "learning_rate",
+            "steps_per_execution",
+            "max_skipped_steps",
+        )
         positive += ("keep_checkpoints",)
         for name in (item.name for item in dataclasses.fields(self)):
             value = getattr(self, name)
@@ -81,7 +87,7 @@ class RunConfig:
 
     def toml(self) -> str:
         text = write_toml({"data": self.data, "model": self.model, "training": self.training})
-        return text + "\n" + _table("objective", self.objective)
+        return text + "\n" + write_tables({"objective": self.objective})
 
 
 Tables = dict[str, dict[str, Any]]
@@ -146,6 +152,10 @@ def merge(*layers: Tables) -> Tables:
     return merged
 
 
-def _table(name: str, table: dict[str, Any]) -> str:
-    fields = dataclasses.make_dataclass(name, [(key, Any) for key in table])
-    return write_toml({name: fields(**table)})
+def write_tables(tables: Tables) -> str:
+    """TOML text of sections."""
+    sections = {}
+    for name, table in tables.items():
+        fields = dataclasses.make_dataclass(name, [(key, Any) for key in table])
+        sections[name] = fields(**table)
+    return write_toml(sections)

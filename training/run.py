@@ -3,6 +3,8 @@
 import dataclasses
 import re
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +18,50 @@ from training import build, choose, report
 from training.checkpoint import disk_full_is_told, write_atomically
 from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe
 from training.journal import duration, reading
-from training.loop import Stopped, train
+from training.loop import Progress, Stopped, train
 
-CONFIG = "config.toml"
+CONFIG, MODEL = "config.toml", "model.keras"
 
 
 # TensorFlow's own advice about its own deprecations is not for the person who trains.
 tf.get_logger().setLevel("ERROR")
 
 
+@dataclass(frozen=True)
+class Settled:
+    """What is known before the first step."""
+
+    config: RunConfig
+    splits: Splits
+    path: Path
+    reasons: list[str]  # of what was chosen by looking at the data
+
+
 def start(
     data: str | None, recipe: str | None, settings: list[str], training: dict[str, Any], out: Path | None
 ) -> None:
     """A new run: settings from the recipe (or chosen from the data), then `--data`, `--set` and the flags."""
+    settled = settle(
+        data, recipe, settings, training, lambda config: _new_directory(out, recipe or _name_of(config.data.source))
+    )
+    _execute(settled.config, settled.splits, settled.path, settled.reasons, resume=False)
+
+
+def settle(
+    data: str | None,
+    recipe: str | None,
+    settings: list[str],
+    training: dict[str, Any],
+    place: Callable[[RunConfig], Path],
+) -> Settled:
+    """The complete config and its images; `place` names the directory, or refuses it before anything is read."""
     asked: Tables = merge(*({section: {key: value}} for section, key, value in map(parse_setting, settings)))
     asked = merge({"data": {"source": data}} if data else {}, asked, {"training": training} if training else {})
     where = f"recipe {recipe}" if recipe else "command line"
     tables = merge(read_recipe(recipe) if recipe else {}, asked)
     config = read_config(tables, where)  # Everything a person wrote is checked before anything is read.
     build.check_model(config.model, config.objective)
-    path = _new_directory(out, recipe or _name_of(config.data.source))
+    path = place(config)
     reasons: list[str] = []
     if not recipe:
         chosen, reasons = choose.choose_shape(config.data, config.training.seed)
@@ -53,8 +79,7 @@ def start(
         print("no recipe, so these were chosen (--set overrides):")
         for reason in reasons:
             print(f"  - {reason}")
-    config = _complete(config, splits)
-    _execute(config, splits, path, reasons, resume=False)
+    return Settled(_complete(config, splits), splits, path, reasons)
 
 
 def resume(path: Path, epochs: int | None) -> None:
@@ -63,12 +88,26 @@ def resume(path: Path, epochs: int | None) -> None:
         raise UserError(f"{path}: no run directory (no {CONFIG} in it), so nothing to resume.")
     config = read_config(read_toml(path / CONFIG), str(path / CONFIG))
     if epochs is not None:
-        config = dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+        config = with_epochs(config, epochs)
     _execute(config, _load(config, path), path, [], resume=True)
 
 
-def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], resume: bool) -> None:
-    total_steps = config.training.epochs * steps_per_epoch(splits.train, config.training.batch_size)
+def fit(
+    config: RunConfig, splits: Splits, path: Path, resume: bool, total_steps: int | None = None
+) -> tuple[Progress, int]:
+    """Builds the model and trains it in `path`; returns how far it came and the number of its weights.
+
+    Args:
+        config: The run.
+        splits: Its images.
+        path: The run directory; it is made.
+        resume: Continue from the newest checkpoint in it, if there is one.
+        total_steps: Length of the learning rate's schedule, where it is not that of this training.
+
+    Raises:
+        Stopped: After Ctrl-C or SIGTERM; the state was saved.
+    """
+    total_steps = total_steps or config.training.epochs * steps_per_epoch(splits.train, config.training.batch_size)
     with build.scope(config.training):
         model = build.build_model(config, _image_shape(config, splits))
         build.compile_model(model, config.training, total_steps)
@@ -76,12 +115,21 @@ def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], 
         write_atomically(path / CONFIG, lambda file: file.write(config.toml().encode()))
         weights = sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables)
         print(f"model: {config.model.kind}, {config.model.network}, {weights:,} weights; run directory: {path}")
-        began = time.monotonic()
-        try:
-            progress = train(model, splits, config, path, resume)
-        except Stopped as stopped:
-            print(f"{stopped}; continue with: python -m training --out {path} --resume")
-            raise KeyboardInterrupt from stopped
+        return train(model, splits, config, path, resume), weights
+
+
+def with_epochs(config: RunConfig, epochs: int) -> RunConfig:
+    """`config` that trains so many epochs."""
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+
+
+def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], resume: bool) -> None:
+    began = time.monotonic()
+    try:
+        progress, weights = fit(config, splits, path, resume)
+    except Stopped as stopped:
+        print(f"{stopped}; continue with: python -m training --out {path} --resume")
+        raise KeyboardInterrupt from stopped
     print(f"trained in {duration(time.monotonic() - began)}; best epoch {progress.best_epoch}; measuring …", flush=True)
     with disk_full_is_told(path):
         figures = report.write(path, config, splits, progress, reasons, weights)
@@ -116,7 +164,8 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
             size = (data.crop, data.crop)
         data = dataclasses.replace(data, height=size[0], width=size[1]) if not data.crop else data
     # A run is opened from other folders, too.
-    data = dataclasses.replace(data, source=_absolute(data.source), manual_dir=_absolute(data.manual_dir))
+    source, manual_dir, key_file = map(_absolute, (data.source, data.manual_dir, data.key_file))
+    data = dataclasses.replace(data, source=source, manual_dir=manual_dir, key_file=key_file)
     return dataclasses.replace(config, data=data)
 
 

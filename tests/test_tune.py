@@ -1,0 +1,250 @@
+"""`python -m training tune`: real searches of tiny models."""
+
+import csv
+import json
+import sys
+import tomllib
+
+import numpy as np
+import pytest
+
+from tfvae.data import load
+from tfvae.errors import UserError, run_program
+from tfvae.evaluation import evaluate
+from tfvae.pictures import search_panels
+from tfvae.runs import open_run
+from training.__main__ import main
+from training.config import RunConfig, read_config
+from training.tune import search as searching
+from training.tune.space import Searched, apply, parse_range, shortened, space
+
+TINY = ["data.limit=120", "model.network=mlp", "training.batch_size=16", "training.epochs=4", "data.binarize=true"]
+CONFIG = read_config({"data": {"source": "digits"}, "model": {"kind": "vae", "network": "mlp"}}, "test")
+
+
+def tune(out, *arguments, settings=TINY):
+    flags = [word for setting in settings for word in ("--set", setting)]
+    return run_program("training", lambda: main(["tune", "--data", "digits", *flags, "--out", str(out), *arguments]))
+
+
+def trials(out):
+    with open(out / "trials.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def found(tmp_path_factory):
+    """A random search of two trials."""
+    path = tmp_path_factory.mktemp("searches") / "random"
+    assert tune(path, "--trials", "2", "--epochs", "2", "--range", "width=0.25,0.5") == 0
+    return path
+
+
+def test_a_search_leaves_a_table_a_plot_and_the_best_as_a_recipe(found):
+    rows = trials(found)
+    assert [row["status"] for row in rows] == ["completed"] * 2
+    best = max(rows, key=lambda row: float(row["elbo"]))
+    assert {"tune.md", "tune.png", "best.toml"} <= {path.name for path in found.iterdir()}
+    recipe = tomllib.loads((found / "best.toml").read_text())
+    assert recipe["model"]["latent_dim"] == int(best["model.latent_dim"])
+    assert recipe["training"]["learning_rate"] == float(best["training.learning_rate"])
+    assert recipe["objective"]["beta"]["end"] == float(best["objective.beta"])
+    assert recipe["model"]["widths"] == [round(32 * float(best["width"]))]
+    assert recipe["training"]["epochs"] == 4  # the recipe's own, not the trials'
+    table = (found / "tune.md").read_text()
+    assert table.index(f"| **{int(best['trial']) + 1}** |") < min(
+        table.index(f"| {int(row['trial']) + 1} |") for row in rows if row is not best
+    )
+
+
+def test_the_score_is_the_elbo_of_the_kept_weights_on_the_validation_images(found):
+    for row in trials(found):
+        run = open_run(found / "trials" / row["trial"])
+        images = load(run.data_config, seed=run.seed).validation
+        figures = evaluate(run.load_model(), images, data_config=run.data_config, batch_size=16, seed=run.seed)
+        np.testing.assert_allclose(float(row["elbo"]), figures["elbo"], rtol=1e-6)
+        np.testing.assert_allclose(float(row["psnr"]), figures["psnr"], rtol=1e-6)
+
+
+def test_the_best_recipe_trains(found, tmp_path):
+    arguments = ["--recipe", str(found / "best.toml"), "--out", str(tmp_path / "run"), "--epochs", "1"]
+    assert run_program("training", lambda: main(arguments)) == 0
+    best = tomllib.loads((found / "best.toml").read_text())
+    assert open_run(tmp_path / "run").config["model"]["latent_dim"] == best["model"]["latent_dim"]
+
+
+def test_a_search_goes_on_where_it_was_stopped_and_finds_the_same(found, tmp_path, monkeypatch):
+    """Stopped in the middle of the second trial, and killed before its last state was written."""
+    real, calls = searching.run.fit, []
+
+    def stops(config, splits, path, **how):
+        calls.append(path.name)
+        if len(calls) == 2:
+            real(searching.run.with_epochs(config, 1), splits, path, **how)  # half of the trial
+            raise KeyboardInterrupt
+        return real(config, splits, path, **how)
+
+    arguments = ("--epochs", "2", "--range", "width=0.25,0.5")
+    monkeypatch.setattr(searching.run, "fit", stops)
+    assert tune(tmp_path / "again", "--trials", "2", *arguments) == 130
+    monkeypatch.undo()
+    assert tune(tmp_path / "again", "--trials", "2", *arguments) == 0
+    kept = ("trial", "status", "model.latent_dim", "objective.beta", "training.learning_rate", "elbo", "psnr")
+    assert [[row[key] for key in kept] for row in trials(tmp_path / "again")] == [
+        [row[key] for key in kept] for row in trials(found)
+    ]
+    # More trials than before: those that are done stay.
+    assert tune(tmp_path / "again", "--trials", "3", *arguments) == 0
+    assert [row["elbo"] for row in trials(tmp_path / "again")][:2] == [row["elbo"] for row in trials(found)]
+
+
+def test_hyperband_continues_its_best_trials(tmp_path):
+    assert tune(tmp_path / "s", "--search", "hyperband", "--epochs", "3", "--trials", "4", "--range", "width=0.25") == 0
+    rows = trials(tmp_path / "s")
+    further = [row for row in rows if row["continues"]]
+    assert further
+    for row in further:
+        earlier = rows[int(row["continues"])]
+        assert all(row[key] == earlier[key] for key in ("model.latent_dim", "objective.beta", "training.learning_rate"))
+        assert int(row["epochs"]) == 3 > int(earlier["epochs"])
+        first = [other for other in rows if other["epochs"] == earlier["epochs"] and not other["continues"]]
+        ahead = sorted((float(other["elbo"]) for other in first), reverse=True)
+        assert float(earlier["elbo"]) in ahead[: len(further)]
+        # One run directory, its epochs counted through.
+        metrics = (tmp_path / "s" / "trials" / row["continues"] / "metrics.csv").read_text()
+        assert [line.split(",")[0] for line in metrics.splitlines()[1:]] == ["1", "2", "3"]
+
+
+def test_a_shorter_trial_is_the_beginning_of_a_longer_one(tmp_path):
+    """The learning rate's schedule is that of the longest trial, or Hyperband would compare ends with beginnings."""
+    settings = [*TINY, "training.decay=cosine"]
+    arguments = ("--range", "width=0.25", "--range", "model.latent_dim=3", "--range", "objective.beta=1")
+    arguments += ("--range", "training.learning_rate=0.002,0.003", "--search", "hyperband", "--epochs", "3")
+    assert tune(tmp_path / "s", *arguments, "--trials", "2", settings=settings) == 0
+    plan = json.loads((tmp_path / "s" / "search.json").read_text())
+    assert plan["search"] == "hyperband"
+    short = tmp_path / "s" / "trials" / "0"
+    rows = (short / "metrics.csv").read_text().splitlines()
+    one = ["--set", "training.learning_rate=" + trials(tmp_path / "s")[0]["training.learning_rate"].strip('"')]
+    more = ("model.latent_dim=3", "model.widths=[8]", "model.hidden=64")
+    one += [word for setting in (*settings, *more) for word in ("--set", setting)]
+    one += ["--set", 'objective.beta={schedule="linear", steps=4, end=1}']
+    assert (
+        run_program("t", lambda: main(["--data", "digits", *one, "--out", str(tmp_path / "l"), "--epochs", "3"])) == 0
+    )
+    assert (tmp_path / "l" / "metrics.csv").read_text().splitlines()[: len(rows)] == rows
+
+
+def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
+    real, calls = searching.run.fit, []
+
+    def diverges(config, splits, path, **how):
+        calls.append(path)
+        if len(calls) == 1:
+            raise UserError(f"{path}: the gradients of 100 steps in a row were not finite")
+        return real(config, splits, path, **how)
+
+    monkeypatch.setattr(searching.run, "fit", diverges)
+    assert tune(tmp_path / "s", "--trials", "2", "--epochs", "1", "--range", "width=0.25") == 0
+    first, second = trials(tmp_path / "s")
+    assert (first["status"], second["status"]) == ("failed", "completed")
+    assert first["message"] == "the gradients of 100 steps in a row were not finite"
+    assert "failed: the gradients" in (tmp_path / "s" / "tune.md").read_text()
+
+
+def test_settings_that_cannot_go_together_fail_their_trial_only(tmp_path):
+    settings = [*TINY, "model.latent_dim=2", "objective.beta=1", "training.learning_rate=1e-3"]
+    options = ("--range", "model.widths=[8],[0]", "--epochs", "1")
+    assert tune(tmp_path / "s", *options, settings=settings) == 0
+    status = {row["model.widths"]: row["status"] for row in trials(tmp_path / "s")}
+    assert status == {"[8]": "completed", "[0]": "failed"}
+
+
+def test_a_bug_keeps_its_traceback(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(searching.run, "fit", broken)
+    with pytest.raises(ZeroDivisionError):
+        tune(tmp_path / "s", "--trials", "1")
+
+
+def test_nothing_is_judged_by_the_test_images(found):
+    facts = json.loads((found / "search.json").read_text())
+    assert facts["objective"] == "elbo"
+    config = tomllib.loads(facts["recipe"])
+    splits = load(CONFIG.data.__class__(**{**config["data"], "augment": ()}), seed=0)
+    assert f"{len(splits.validation)} validation images" in (found / "tune.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (["--range", "model.latent_dims=2:4"], "Did you mean 'model.latent_dim'?"),
+        (["--range", "model.latent_dim=4:2"], "0 < LOW < HIGH"),
+        (["--range", "model.latent_dim=2.5:4"], "expected two whole numbers"),
+        (["--range", "model.network=2:4"], "not a number"),
+        (["--range", "model.latent_dim"], "KEY=LOW:HIGH"),
+        (["--range", "data.crop=2:4"], "other pixels cannot be compared"),
+        (["--range", "training.epochs=2:4"], "--epochs"),
+        (["--range", "model.likelihood=bernoulli,logistic"], "--objective psnr"),
+        (["--range", "training.batch_size=2:4"], "--set gives it one value already"),
+        (["--trials", "0"], "1 or more"),
+        (["--search", "gridsearch"], "random, hyperband"),
+        (["--set", "data.validation=0"], "no validation images"),
+    ],
+)
+def test_requests_that_cannot_be_met_are_one_line(tmp_path, capsys, arguments, part):
+    assert tune(tmp_path / "s", *arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("training: error: ") and error.count("\n") == 1
+    assert part in error
+    assert not (tmp_path / "s").exists()
+
+
+def test_another_search_does_not_mix_with_the_one_in_the_folder(found, tmp_path, capsys):
+    assert tune(found, "--trials", "2", "--epochs", "3", "--range", "width=0.25,0.5") == 2
+    assert "another epochs (2, now 3)" in capsys.readouterr().err
+    (tmp_path / "note.txt").write_text("mine")
+    assert tune(tmp_path) == 2
+    assert "something else" in capsys.readouterr().err
+
+
+def test_without_keras_tuner_one_line_says_what_to_install(tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "keras_tuner", None)
+    assert tune(tmp_path / "s") == 2
+    assert "pip install 'tfvae[tune]'" in capsys.readouterr().err
+
+
+def test_what_is_set_is_not_searched():
+    keys = [searched.key for searched in space(CONFIG, [], ["model.latent_dim", "model.widths"], "elbo")]
+    assert keys == ["objective.beta", "training.learning_rate"]
+
+
+def test_ranges_say_numbers_words_and_lists():
+    assert parse_range("training.learning_rate=1e-4:1", CONFIG) == Searched("training.learning_rate", 1e-4, 1.0)
+    assert parse_range("model.latent_dim=2:64", CONFIG) == Searched("model.latent_dim", 2, 64, whole=True)
+    assert parse_range("model.network=mlp,conv", CONFIG).values == ("mlp", "conv")
+    assert parse_range("model.widths=[8, 16], [32]", CONFIG).values == ([8, 16], [32])
+
+
+def test_a_beta_becomes_the_end_of_the_warm_up():
+    config = RunConfig(CONFIG.data, objective={"beta": {"schedule": "linear", "steps": 500}})
+    assert apply(config, {"objective.beta": 0.5}).objective == {
+        "beta": {"schedule": "linear", "steps": 500, "end": 0.5}
+    }
+    assert apply(CONFIG, {"objective.beta": 0.5}).objective == {"beta": 0.5}
+    assert shortened(config, 400).objective["beta"]["steps"] == 100
+    assert shortened(config, 4000) == config
+
+
+def test_each_panel_of_the_plot_is_as_wide_as_its_setting_needs():
+    points = [{"a": 1e-4, "b": "x", "score": 1.0}, {"a": 1e-1, "b": "y", "score": 2.0}]
+    picture = search_panels(points, "score", 1, {"a"})
+    assert picture.dtype == np.uint8 and picture.shape[2] == 3
+    # The star of the best, in its colour, once a panel.
+    red = (np.abs(picture.astype(int) - [228, 87, 46]).sum(-1) < 12).any(axis=0)
+    half = picture.shape[1] // 2
+    assert red[:half].any() and red[half:].any()
+    with pytest.raises(ValueError, match="Received: none"):
+        search_panels([], "score", 0)

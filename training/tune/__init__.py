@@ -1,0 +1,140 @@
+"""`python -m training tune`: many short trainings, and the best settings as a recipe.
+
+Random search or Hyperband by `keras-tuner`; the trainings are the project's own, so a search that is stopped or killed
+goes on when the same command is given again. `DIR/` then holds `tune.md` (a table), `tune.png`, `trials.csv`,
+`best.toml`, and a run directory for every trial.
+"""
+
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tfvae.errors import OneLineParser, UserError
+
+if TYPE_CHECKING:
+    from training.tune.search import Search
+
+FACTS = "search.json"
+TRIALS = 12
+
+
+def main(arguments: list[str]) -> None:
+    """Searches, or goes on searching, and writes what was found."""
+    parser = OneLineParser(prog="training tune", description="Searches the settings of a recipe.")
+    parser.add_argument("--data", metavar="SOURCE", help="as in training")
+    parser.add_argument("--recipe", metavar="NAME|FILE", help="what to search around; else chosen from the data")
+    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="not searched, then")
+    parser.add_argument("--search", choices=("random", "hyperband"), default="random")
+    parser.add_argument("--objective", choices=("elbo", "psnr"), default="elbo", help="of the validation images")
+    parser.add_argument(
+        "--trials", type=int, metavar="N", help=f"random: how many ({TRIALS}); hyperband: at most, else its brackets"
+    )
+    parser.add_argument(
+        "--epochs", type=int, metavar="N", help="most of one trial (default: a quarter of the recipe's)"
+    )
+    parser.add_argument(
+        "--range", action="append", default=[], metavar="KEY=LOW:HIGH", help="search this, too; or KEY=A,B,C"
+    )
+    parser.add_argument("--minutes", type=float, default=0, metavar="N", help="no trial begins later than this")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where it goes, and goes on (default: runs/tune-NAME)")
+    options = parser.parse_args(arguments)
+    for name in ("trials", "epochs"):
+        if getattr(options, name) is not None and getattr(options, name) < 1:
+            raise UserError(f"--{name} must be 1 or more. Received: {getattr(options, name)}.")
+    if options.minutes < 0:
+        raise UserError(f"--minutes must not be negative. Received: {options.minutes:g}.")
+    try:
+        import keras_tuner  # noqa: F401
+    except ImportError as error:
+        raise UserError("tune needs keras-tuner: pip install 'tfvae[tune]'.") from error
+    from training import run  # TensorFlow loads here, after the command line was read.
+    from training.config import parse_setting
+    from training.tune import results
+    from training.tune.search import Search, described, search
+    from training.tune.space import space
+
+    command = shlex.join(["python", "-m", "training", "tune", *arguments])
+    settled = run.settle(
+        options.data,
+        options.recipe,
+        options.set,
+        {},
+        lambda config: _directory(options.out, Path(options.recipe or config.data.source.rstrip("/")).stem),
+    )
+    config, splits, path = settled.config, settled.splits, settled.path
+    if not len(splits.validation):
+        raise UserError("tune: there are no validation images to judge by. Accepted: --set data.validation=0.1.")
+    pinned = [f"{section}.{key}" for section, key, _ in map(parse_setting, options.set)]
+    plan = Search(
+        kind=options.search,
+        objective=options.objective,
+        trials=options.trials or (TRIALS if options.search == "random" else 0),
+        epochs=options.epochs or max(1, config.training.epochs // 4),
+        minutes=options.minutes,
+        config=config,
+        space=space(config, options.range, pinned, options.objective),
+    )
+    _continue_or_begin(plan, path)
+    print(f"{plan.kind} search of the {plan.objective} on {len(splits.validation):,} validation images; into {path}")
+    for searched in plan.space:
+        print(f"  {searched.key}: {searched}")
+    try:
+        rows = search(plan, splits, path)
+    except KeyboardInterrupt:
+        print(f"stopped; what is done lies in {path}, and the same command goes on from there")
+        raise
+    if all(row["status"] != "completed" for row in rows):
+        first = f"; the first: {rows[0]['message']}" if rows else ""
+        raise UserError(f"{path}: none of {len(rows)} trials came to an end{first}")
+    best = results.write(plan, rows, splits, path, command)
+    print(f"best: trial {best['trial'] + 1}, {described(best, plan)}")
+    print(f"table: {path / 'tune.md'}; train it: python -m training --recipe {path / 'best.toml'}")
+
+
+def _directory(out: Path | None, name: str) -> Path:
+    """`out`, which is new, empty, or holds a search."""
+    path = out or Path("runs") / f"tune-{re.sub(r'[^A-Za-z0-9_-]+', '-', name.split(':')[-1]).strip('-') or 'search'}"
+    if path.is_file():
+        raise UserError(f"--out: {path} is a file. Accepted: a folder that is new, empty, or holds a search.")
+    if path.is_dir() and any(path.iterdir()) and not (path / FACTS).is_file():
+        raise UserError(
+            f"--out: {path} holds something else. Accepted: a folder that is new, empty, or holds a search."
+        )
+    return path
+
+
+def _continue_or_begin(plan: "Search", path: Path) -> None:
+    """Writes what is searched, or compares it with what the folder's search was."""
+    from training.checkpoint import write_atomically
+
+    facts: dict[str, Any] = {
+        "search": plan.kind,
+        "objective": plan.objective,
+        "epochs": plan.epochs,
+        "space": {searched.key: str(searched) for searched in plan.space},
+        "recipe": plan.config.toml(),
+    }
+    if (path / FACTS).is_file():
+        former = json.loads((path / FACTS).read_text(encoding="utf-8"))
+        for name, value in facts.items():
+            if former.get(name) != value:
+                raise UserError(
+                    f"--out: {path} holds a search with another {_difference(name, former.get(name), value)}. "
+                    "Accepted: the same command as before (--trials and --minutes may differ), or another folder."
+                )
+        return
+    path.mkdir(parents=True, exist_ok=True)
+    write_atomically(path / FACTS, lambda file: file.write(json.dumps(facts, indent=2).encode()))
+
+
+def _difference(name: str, former: Any, now: Any) -> str:
+    """What differs, and how, as far as it fits into a line."""
+    if name == "recipe":
+        pairs = zip(str(former).splitlines(), str(now).splitlines(), strict=False)
+        old, new = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+        return f"recipe ({old!r}, now {new!r})"
+    if name == "space":
+        return f"range ({', '.join(sorted(set(map(str, former.items())) ^ set(map(str, now.items()))))})"
+    return f"{name} ({former}, now {now})"
