@@ -37,6 +37,17 @@ class Reference:
             for name, requests in self.requests.items()
         }
 
+    def odd_size(self) -> tuple[Tensors, Tensors] | None:
+        """`reconstruct` of two images whose sides are odd, which the model has to pad and crop; its inputs and outputs.
+
+        `None` for a model that takes images of one size.
+        """
+        if self.model.image_shape[0] is not None:
+            return None
+        height, width = self.images.shape[1:3]
+        image = np.ascontiguousarray(self.images[:2, : height - 3, : width - 5])
+        return {"image": image}, self.call("reconstruct", image)
+
     def call(self, method: str, value: np.ndarray) -> Tensors:
         """Outputs by name of a method of the model, run in small batches; `codes` has one output of that name."""
         parts = []

@@ -50,7 +50,7 @@ def refused(tmp_path_factory):
 def test_a_bundle_holds_what_was_promised(exported):
     folder, _ = exported
     assert {path.name for path in folder.iterdir()} == {
-        "saved_model", *NAMES, placing.REPORT, "MODEL_CARD.md", "reconstructions.png", "generated.png",
+        "saved_model", *NAMES, placing.REPORT, "SHA256SUMS", "parity", "MODEL_CARD.md", "reconstructions.png", "generated.png",
     }  # fmt: skip
     assert (folder / "saved_model" / "1" / "saved_model.pb").is_file()
 
@@ -69,7 +69,7 @@ def test_every_artefact_is_within_the_bounds_of_the_targets(exported):
 def test_the_report_knows_every_file_by_its_hash(exported):
     folder, report = exported
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert set(report["files"]) == found - {placing.REPORT}
+    assert set(report["files"]) == found - {placing.REPORT, "SHA256SUMS"}
     for name, facts in report["files"].items():
         content = (folder / name).read_bytes()
         assert (facts["bytes"], facts["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())

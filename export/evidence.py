@@ -1,0 +1,152 @@
+"""The folder `parity/` of a bundle: held-out inputs, Keras's answers, and the bound that each file is held to.
+
+`reference.npz` holds float32 arrays; `parity.json` says which of them each signature is given and has to answer. With
+these, `python -m export verify` repeats the comparison where there is no run, no Keras model and no training data.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from export.artefacts import Artefact, Export
+from export.parity import Bound, Tensors, mean_psnr
+from export.samples import spread
+from tfvae.serving import DEFAULT_SIGNATURE
+
+FOLDER = "parity"
+ARRAYS, INDEX = "reference.npz", "parity.json"
+
+VALUES = 50_000  # pixels times channels of the images that are kept: a few hundred kB; small images are all kept
+FEWEST = 2  # an open batch is proved by more than one image
+ODD_SIZE = "odd size"  # a case that only files with an open height and width are given
+
+# PSNR is a mean over images, and fewer are kept than were measured: a file within its bound on all of them may be above
+# it on these. It is then held to what it lost on these when it was exported. The margin, in dB, is for the integer and
+# half-precision kernels of other processors, which round differently.
+MARGIN_DB = 0.1
+
+
+class Case(NamedTuple):
+    """One call: its inputs and the outputs Keras gave, by name."""
+
+    name: str
+    inputs: Tensors
+    outputs: Tensors
+
+
+class HeldTo(NamedTuple):
+    """The signatures a file answers, and its bound."""
+
+    signatures: list[str]
+    bound: Bound
+
+
+class Evidence(NamedTuple):
+    """What `parity/` holds.
+
+    Attributes:
+        images: The kept held-out images, `(n, height, width, channels)`.
+        cases: The calls of each signature.
+        artefacts: What each model file is held to, by its name.
+    """
+
+    images: np.ndarray
+    cases: dict[str, list[Case]]
+    artefacts: dict[str, HeldTo]
+
+
+def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
+    """Write the evidence for the artefacts in the bundle at `folder`."""
+    images = work.samples.held_out
+    count = min(len(images), max(FEWEST, VALUES // images[0].size))
+    kept = spread(len(images), count)
+    reference = work.reference
+    cases = {
+        signature: [
+            Case(str(i), _rows(inputs, kept), _rows(outputs, kept))
+            for i, (inputs, outputs) in enumerate(zip(requests, reference.answers[signature], strict=True))
+        ]
+        for signature, requests in reference.requests.items()
+    }
+    if odd := reference.odd_size():
+        cases[DEFAULT_SIGNATURE].append(Case(ODD_SIZE, *odd))
+    held_to = {
+        artefact.name: {"signatures": list(artefact.verdicts), **asdict(_bound(work, artefact, kept))}
+        for artefact in artefacts
+        if artefact.written
+    }
+    arrays: dict[str, np.ndarray] = {}
+    index = {
+        "images": _store(arrays, images[kept]),
+        "cases": {
+            signature: [
+                {
+                    "case": case.name,
+                    "inputs": {name: _store(arrays, value) for name, value in case.inputs.items()},
+                    "outputs": {name: _store(arrays, value) for name, value in case.outputs.items()},
+                }
+                for case in calls
+            ]
+            for signature, calls in cases.items()
+        },
+        "artefacts": held_to,
+    }
+    (folder / FOLDER).mkdir()
+    np.savez_compressed(folder / FOLDER / ARRAYS, **arrays)  # type: ignore[arg-type]
+    (folder / FOLDER / INDEX).write_text(json.dumps(index, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def read(folder: Path) -> Evidence:
+    """The evidence in the bundle at `folder`."""
+    index = json.loads((folder / FOLDER / INDEX).read_text(encoding="utf-8"))
+    with np.load(folder / FOLDER / ARRAYS) as stored:
+        arrays = {name: stored[name] for name in stored.files}
+    cases = {
+        signature: [
+            Case(
+                call["case"],
+                {name: arrays[key] for name, key in call["inputs"].items()},
+                {name: arrays[key] for name, key in call["outputs"].items()},
+            )
+            for call in calls
+        ]
+        for signature, calls in index["cases"].items()
+    }
+    artefacts = {
+        name: HeldTo(entry["signatures"], Bound(entry["measure"], entry["limit"]))
+        for name, entry in index["artefacts"].items()
+    }
+    return Evidence(arrays[index["images"]], cases, artefacts)
+
+
+def _rows(tensors: Tensors, kept: list[int]) -> Tensors:
+    return {name: value[kept] for name, value in tensors.items()}
+
+
+def _store(arrays: dict[str, np.ndarray], value: np.ndarray) -> str:
+    """Keep `value` under a name of its content: what several signatures are given or answer is stored once."""
+    value = np.ascontiguousarray(value, np.float32)
+    key = hashlib.sha256(repr(value.shape).encode() + value.tobytes()).hexdigest()[:16]
+    arrays[key] = value
+    return key
+
+
+def _bound(work: Export, artefact: Artefact, kept: list[int]) -> Bound:
+    """The artefact's bound, on the images that are kept."""
+    worst = artefact.worst
+    if worst.measure != "psnr_drop_db":
+        return Bound(worst.measure, worst.bound)
+    keras = {"image": work.reference.answers[DEFAULT_SIGNATURE][0]["image"]}
+    drop = _psnr(work, keras, kept) - _psnr(work, artefact.outputs, kept)
+    return Bound(worst.measure, worst.bound if drop <= worst.bound else round(drop + MARGIN_DB, 3))
+
+
+def _psnr(work: Export, outputs: dict[str, Any], kept: list[int]) -> float:
+    rows = _rows(outputs, kept)
+    if "image" not in rows:
+        rows = work.reference.call("decode", rows["mean" if "mean" in rows else "code"])
+    return mean_psnr(work.samples.held_out[kept], rows["image"])

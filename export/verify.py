@@ -1,0 +1,199 @@
+"""`python -m export verify BUNDLE`: every file is what was exported, and every model still answers like Keras.
+
+First the sums (`export/sums.py`), then parity: each `.tflite` file in the LiteRT runtime, the SavedModel in a process
+that has TensorFlow alone, each `.onnx` file in ONNX Runtime, on the inputs and against the answers and bounds that the
+bundle carries. Nothing else is read: no run directory, no Keras model, no training data.
+
+A SavedModel is a program. The sums say that a bundle is unchanged, not that whoever made it meant well: verify what
+you would run anyway.
+"""
+
+import functools
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from export import evidence, sums
+from export.evidence import ODD_SIZE, Case, Evidence, HeldTo
+from export.parity import Bound, Tensors, Verdict, judge, mean_psnr
+from export.runtime import TFLiteFile
+from export.saved_model import Request, run_in_fresh_process
+from tfvae.errors import OneLineParser, UserError, run_program
+from tfvae.serving import DEFAULT_SIGNATURE
+
+Say = Callable[[str], None]
+OK, MISSED, NOT_RUN = "ok", "MISSED", "not run"
+
+
+class Row(NamedTuple):
+    """One line of the table: a model file, `OK`, `MISSED` or `NOT_RUN`, and the figure or the reason."""
+
+    name: str
+    outcome: str
+    note: str
+
+
+def main(arguments: list[str]) -> int:
+    """Exit code: 0; 1 when a file misses its bound; 2 for what is tampered with, incomplete or no bundle."""
+    missed: list[str] = []
+    code = run_program("export", lambda: missed.extend(_main(arguments)))
+    if missed and not code:
+        print(f"export: verify: out of bound: {', '.join(missed)}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _main(arguments: list[str]) -> list[str]:
+    parser = OneLineParser(
+        prog="export verify",
+        description="Refuse a bundle in which any byte was changed, and repeat the comparison of every model file "
+        "with Keras's answers, from the bundle alone. The sums prove integrity, not who made the bundle.",
+    )
+    parser.add_argument("bundle", metavar="BUNDLE", help="folder that `python -m export` wrote")
+    return verify(parser.parse_args(arguments).bundle, functools.partial(print, flush=True))
+
+
+def verify(bundle: str | Path, say: Say = print) -> list[str]:
+    """Check the sums of the bundle at `bundle`, then parity of every model file in it.
+
+    Args:
+        bundle: Folder of a bundle.
+        say: Is given the lines of a table.
+
+    Returns:
+        The files that missed their bound.
+
+    Raises:
+        UserError: When a file was changed, is missing or does not belong to the bundle.
+    """
+    folder = Path(bundle)
+    if not folder.is_dir():
+        raise UserError(f"{folder}: there is no such folder.")
+    count = sums.check(folder)
+    kept = _evidence(folder)
+    say(f"{folder}: {count} files, each what {sums.SUMS} says; now on {len(kept.images)} held-out images")
+    wide = max(map(len, kept.artefacts), default=0)
+    rows = []
+    for row in _rows(folder, kept):
+        rows.append(row)
+        say(f"{row.outcome:8}{row.name:{wide}}  {row.note}")
+    missed, skipped = ([row.name for row in rows if row.outcome == outcome] for outcome in (MISSED, NOT_RUN))
+    run = len(rows) - len(skipped)
+    outcome = f"{len(missed)} of {run} model files are out of bound" if missed else f"{run} model files are in bound"
+    say(f"{outcome}{'; not run: ' + ', '.join(skipped) if skipped else ''}")
+    return missed
+
+
+def _evidence(folder: Path) -> Evidence:
+    try:
+        kept = evidence.read(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{folder}: incomplete: {evidence.FOLDER}/ cannot be read ({error}).") from None
+    present = {path.name for path in folder.iterdir() if path.suffix in (".tflite", ".onnx")}
+    present |= {path.relative_to(folder).as_posix() for path in folder.glob("saved_model/*")}
+    if present != set(kept.artefacts):
+        names = ", ".join(sorted(present ^ set(kept.artefacts)))
+        raise UserError(f"{folder}: incomplete: {evidence.FOLDER}/{evidence.INDEX} and the folder differ in {names}.")
+    return kept
+
+
+def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
+    """What came of each model file."""
+    saved_model = next((name for name in kept.artefacts if name.startswith("saved_model/")), None)
+    outputs: dict[str, list[Tensors] | Exception] = {}
+    for name in kept.artefacts:
+        if name.endswith(".tflite"):
+            outputs[name] = _attempt(_answers, TFLiteFile, folder / name, kept.cases, kept.artefacts[name], True)
+    # Integer codes are judged by the images decoded from them; the SavedModel does that, which is within 1e-5 of Keras.
+    codes = {
+        name: next(answers[0][key] for key in ("mean", "code") if key in answers[0])
+        for name, answers in outputs.items()
+        if not isinstance(answers, Exception)
+        and (kept.artefacts[name].signatures, kept.artefacts[name].bound.measure) == (["encode"], "psnr_drop_db")
+    }
+    decoded: dict[str, np.ndarray] = {}
+    if saved_model:
+        signatures = kept.artefacts[saved_model].signatures
+        calls = [(signature, case) for signature in signatures for case in _cases(kept.cases, signature)]
+        requests = [Request(signature, case.inputs) for signature, case in calls]
+        requests += [Request("decode", {"z": code}) for code in codes.values()]
+        answered = _attempt(lambda: run_in_fresh_process(folder / saved_model, requests)[0])
+        if isinstance(answered, Exception):
+            yield Row(saved_model, MISSED, _reason(answered))
+        else:
+            decoded = {name: answer["image"] for name, answer in zip(codes, answered[len(calls) :], strict=True)}
+            table: dict[str, list[Tensors]] = {signature: [] for signature in signatures}
+            for (signature, _), answer in zip(calls, answered, strict=False):
+                table[signature].append(answer)
+            yield _row(kept, saved_model, table)
+    if not decoded and isinstance(outputs.get("decoder.tflite"), list):  # the SavedModel was withheld, or has failed
+        decoder = TFLiteFile((folder / "decoder.tflite").read_bytes())
+        decoded = {name: decoder.run({"z": code})["image"] for name, code in codes.items()}
+    for name, answers in outputs.items():
+        yield _file_row(kept, name, answers, decoded.get(name))
+    names = [name for name in kept.artefacts if name.endswith(".onnx")]
+    if names and importlib.util.find_spec("onnxruntime") is None:
+        yield from (Row(name, NOT_RUN, "onnxruntime is not installed") for name in names)
+        return
+    for name in names:
+        from export.onnx import ONNXFile
+
+        yield _file_row(
+            kept, name, _attempt(_answers, ONNXFile, folder / name, kept.cases, kept.artefacts[name], False)
+        )
+
+
+def _attempt(function, *arguments):
+    """The result, or the exception of a runtime that refuses a file: a verdict on the file, no bug of this program."""
+    try:
+        return function(*arguments)
+    except (RuntimeError, ValueError, KeyError) as error:
+        return error
+
+
+def _answers(kind, path: Path, cases, held_to: HeldTo, fixed_size: bool) -> list[Tensors]:
+    file = kind(path.read_bytes())
+    (signature,) = held_to.signatures
+    if file.signature != signature:
+        raise ValueError(f"its signature is {file.signature}, not {signature}")
+    return [file.run(case.inputs) for case in _cases(cases, signature, fixed_size)]
+
+
+def _file_row(kept: Evidence, name: str, answers, decoded: np.ndarray | None = None) -> Row:
+    if isinstance(answers, Exception):
+        return Row(name, MISSED, _reason(answers))
+    return _row(kept, name, {kept.artefacts[name].signatures[0]: answers}, decoded)
+
+
+def _row(kept: Evidence, name: str, table: dict[str, list[Tensors]], decoded: np.ndarray | None = None) -> Row:
+    bound = kept.artefacts[name].bound
+    try:
+        verdicts = [_judged(kept, bound, signature, found, decoded) for signature, found in table.items()]
+    except ValueError as error:
+        return Row(name, MISSED, _reason(error))  # other names or shapes than Keras's
+    worst = max(verdicts, key=lambda verdict: (not verdict.passed, verdict.value))
+    return Row(name, OK if worst.passed else MISSED, f"{worst}; {', '.join(table)}")
+
+
+def _reason(error: Exception) -> str:
+    return f"cannot be compared: {(str(error).strip() or repr(error)).splitlines()[-1]}"
+
+
+def _cases(cases: dict[str, list[Case]], signature: str, fixed_size: bool = False) -> list[Case]:
+    found = cases[DEFAULT_SIGNATURE if signature == "serving_default" else signature]
+    return [case for case in found if not (fixed_size and case.name == ODD_SIZE)]
+
+
+def _judged(kept: Evidence, bound: Bound, signature: str, found: list[Tensors], decoded: np.ndarray | None) -> Verdict:
+    """The verdict on the answers to the first `len(found)` cases of a signature; the odd size is the last case."""
+    pair = (float("nan"), float("nan"))
+    if bound.measure == "psnr_drop_db":
+        image = found[0].get("image", decoded)
+        keras = mean_psnr(kept.images, kept.cases[DEFAULT_SIGNATURE][0].outputs["image"])
+        pair = (keras, float("nan") if image is None else mean_psnr(kept.images, image))
+    references = [case.outputs for case in _cases(kept.cases, signature)[: len(found)]]
+    return judge(bound, references, found, pair)
