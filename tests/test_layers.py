@@ -154,3 +154,11 @@ def test_padding_repeats_the_edge_and_keeps_the_rest(size):
     padded = ops.convert_to_numpy(pad_to_multiple(image, 8))
     assert padded.shape[1] % 8 == padded.shape[2] % 8 == 0
     np.testing.assert_array_equal(padded, np.pad(image, [(0, 0), *((0, -s % 8) for s in size), (0, 0)], mode="edge"))
+
+
+def test_resize_up_sampling_repeats_each_pixel_before_the_convolution():
+    inputs = np.random.default_rng(0).random((2, 3, 5, 4)).astype("float32")
+    layer = ResizeUpsample(6, activation=None)
+    repeated = keras.layers.UpSampling2D(2, interpolation="nearest")(inputs)
+    outputs = layer(inputs)
+    np.testing.assert_array_equal(outputs, layer.convolution(repeated))
