@@ -4,11 +4,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import autoencoder, spatial_vae, vector_vae
+from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
+from tfvae.cli import main
 from tfvae.data import DataConfig, Images, load
 from tfvae.errors import UserError
-from tfvae.evaluation import Subject, UnmeasurableError, assess
+from tfvae.evaluation import Subject, UnmeasurableError, assess, read_evaluation, unlike
 from tfvae.evaluation.classifier import train_classifier
 from tfvae.evaluation.disentanglement import dci, mig
 from tfvae.evaluation.features import FEATURES, features
@@ -224,3 +225,27 @@ def test_ms_ssim_is_the_mean_over_images_of_the_reconstructions(digits):
     figure = assess(subject(model, digits.test, batch_size=30), ["ms_ssim"]).figures["ms_ssim"]
     assert figure.value == pytest.approx(np.mean(ms_ssim(x, model.reconstruct(x)["image"])), rel=1e-4)
     assert figure.protocol == {"scales": [1], "window": [7]}
+
+
+def test_the_command_measures_shapes_and_names_what_is_missing_elsewhere(tmp_path, capsys):
+    shapes = write_run(tmp_path / "shapes", vector_vae(), source="shapes", height=8, width=8, test=30)
+    out = tmp_path / "figures.json"
+    names = "ms_ssim,frechet,prdc,mig,dci"
+    assert main(["evaluate", str(shapes), "--figures", names, "--features", "raw", "-o", str(out)]) == 0
+    assert "mig" in capsys.readouterr().out
+    figures = read_evaluation(out)["figures"]
+    assert {"ms_ssim", "frechet", "density", "mig", "completeness"} <= set(figures)
+    digits = write_run(tmp_path / "digits", vector_vae())
+    assert main(["evaluate", str(digits), "--figures", "mig"]) == 2
+    line = capsys.readouterr().err
+    assert "factors of these images are not known" in line and line.count("\n") == 1
+    assert main(["evaluate", str(digits), "--figures", "frechet", "--features", "inceptions"]) == 2
+    assert "Did you mean 'inception'?" in capsys.readouterr().err
+
+
+def test_two_models_do_not_compare_in_their_own_encoders(digits):
+    one, other = vector_vae(), vector_vae()
+    other.encoder.set_weights([2 * weights for weights in other.encoder.get_weights()])
+    protocols = [assess(subject(model, digits.test), ["frechet"]).figures["frechet"].protocol for model in (one, other)]
+    records = [{"protocol": {}, "figures": {"frechet": {"protocol": protocol}}} for protocol in protocols]
+    assert [field for field, _, _ in unlike(*records)] == ["frechet: features_sha256"]

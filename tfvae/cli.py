@@ -99,7 +99,10 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     evaluate.add_argument("--figures", type=_names, metavar="A,B", help="elbo, units, gap, nll, …: these only")
     evaluate.add_argument("--all", action="store_true", help="every figure that means something here")
     evaluate.add_argument(
-        "--features", metavar="NAME", help="what distances between sets are taken in (default: encoder)"
+        "--features",
+        metavar="NAME",
+        help="what frechet and prdc are taken in: encoder, classifier (on the labels), inception[:FILE], raw "
+        "(default: encoder)",
     )
     evaluate.add_argument("--batch-size", type=_integer(1), metavar="N", help="images in a step (default: the run's)")
     _seed(evaluate, "of the posterior samples and the binarisation", None)
