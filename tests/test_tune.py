@@ -2,7 +2,9 @@
 
 import csv
 import json
+import subprocess
 import sys
+import time
 import tomllib
 
 import numpy as np
@@ -96,6 +98,29 @@ def test_a_search_goes_on_where_it_was_stopped_and_finds_the_same(found, tmp_pat
     # More trials than before: those that are done stay.
     assert tune(tmp_path / "again", "--trials", "3", *arguments) == 0
     assert [row["elbo"] for row in trials(tmp_path / "again")][:2] == [row["elbo"] for row in trials(found)]
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_and_finds_the_same(found, tmp_path):
+    """`kill -9` in the middle of the second trial, in processes of their own."""
+    flags = [word for setting in TINY for word in ("--set", setting)]
+    command = [sys.executable, "-m", "training", "tune", "--data", "digits", *flags, "--out", str(tmp_path / "s")]
+    command += ["--trials", "2", "--epochs", "2", "--range", "width=0.25,0.5"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while not (tmp_path / "s" / "trials" / "1" / "metrics.csv").is_file():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert not (tmp_path / "s" / "best.toml").exists()
+    assert subprocess.run(command, stdout=subprocess.DEVNULL).returncode == 0
+    kept = ("trial", "status", "model.latent_dim", "elbo", "psnr")
+    assert [[row[key] for key in kept] for row in trials(tmp_path / "s")] == [
+        [row[key] for key in kept] for row in trials(found)
+    ]
+    assert (tmp_path / "s" / "trials" / "1" / "metrics.csv").read_text() == (
+        found / "trials" / "1" / "metrics.csv"
+    ).read_text()
 
 
 def test_hyperband_continues_its_best_trials(tmp_path):
