@@ -1,4 +1,4 @@
-"""`python -m export RUN [--out DIR] [--size HEIGHTxWIDTH] [--explorer]`: a run directory in, checked artefacts out."""
+"""`python -m export RUN [--out DIR] … [--explorer] [--onnx]`: a run directory in, checked artefacts out."""
 
 import argparse
 import functools
@@ -36,6 +36,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         action="store_true",
         help="add a page that runs the model in a browser (LiteRT.js is fetched from the npm registry, once)",
     )
+    parser.add_argument(
+        "--onnx", action="store_true", help="add .onnx files, checked in ONNX Runtime (needs the extra `onnx`)"
+    )
     options = parser.parse_args(arguments)
     options.size = options.size and _size(options.size)
     return options
@@ -63,7 +66,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace, withheld: list[str]) -> None:
     say = functools.partial(print, "export:", flush=True)
-    artefacts = export_run(options.run, options.out, size=options.size, say=say, explorer=options.explorer)
+    artefacts = export_run(
+        options.run, options.out, size=options.size, say=say, explorer=options.explorer, onnx=options.onnx
+    )
     withheld += [artefact.name for artefact in artefacts if not artefact.written]
 
 

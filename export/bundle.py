@@ -9,6 +9,7 @@ import numpy as np
 
 from export import card, evidence, report, sums
 from export import explorer as browser
+from export import onnx as onnx_files
 from export.artefacts import Artefact, Export
 from export.explorer import litert_js
 from export.parity import BOUNDS, INT8_SIZE_TARGET, Bound, judge
@@ -34,6 +35,7 @@ def export_run(
     bounds: Mapping[str, Bound] = BOUNDS,
     say: Say = print,
     explorer: bool = False,
+    onnx: bool = False,
 ) -> list[Artefact]:
     """Write the bundle of the run at `path` to `out`, by default the folder `export` in it.
 
@@ -44,6 +46,7 @@ def export_run(
         bounds: By `saved_model` and variant; what misses its own is not written.
         say: Is given one line about each step.
         explorer: Whether the bundle gets a page that runs the model in a browser.
+        onnx: Whether the bundle gets `.onnx` files, too.
 
     Returns:
         The artefacts, those withheld included.
@@ -57,9 +60,13 @@ def export_run(
     check_place(out)
     if explorer:
         litert_js.files()  # what cannot be had is better said before the work than after it
+    if onnx:
+        onnx_files.require()
     work = _prepare(run, size, bounds, say)
     with placed(out) as partial:
         artefacts = [_saved_model(work, partial, say), *_tflite_files(work, partial, say)]
+        if onnx:
+            artefacts += onnx_files.write(work, partial, say)
         card.write(work, artefacts, partial)
         if explorer:
             say(browser.write(work, artefacts, partial))

@@ -168,6 +168,14 @@ def _calls(work: Export, written: list[str]) -> str:
             f'code = encode(image=image)["{code}"]  # one image: float32, 0 to 1, with a leading axis of 1\n'
             'rebuilt = decode(z=code)["image"]\n```'
         )
+    if "autoencoder.onnx" in written:
+        text += (
+            "\n\nThe `.onnx` files, with `pip install onnxruntime`. Batch, and of spatial models height and width, "
+            "are open; only `reconstruct` names its output otherwise, as ONNX wants names that differ:\n\n"
+            "```python\nimport onnxruntime\n\n"
+            'session = onnxruntime.InferenceSession("autoencoder.onnx")\n'
+            '(rebuilt,) = session.run(["reconstruction"], {"image": images})\n```'
+        )
     return text
 
 

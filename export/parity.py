@@ -28,6 +28,7 @@ BOUNDS = {
     "float32": Bound("max_abs", 1e-4),
     "float16": Bound("max_abs", 5e-3),
     "int8": Bound("psnr_drop_db", 0.5),
+    "onnx": Bound("max_abs", 1e-4),
 }
 
 # int8 bytes per float32 byte. A target, not a condition: a tiny file is mostly graph, which no quantisation shrinks.
