@@ -94,6 +94,12 @@ def test_the_shapes_are_drawn_at_the_size_and_with_the_channels_asked_for():
     np.testing.assert_array_equal(images.array[rows], np.repeat(draw(images.factors[rows], GREY, side=16), 3, axis=-1))
 
 
+def test_the_first_few_images_show_every_kind_of_shape():
+    for limit in (0, 200):
+        part = load(DataConfig("shapes", limit=limit), seed=1).test
+        assert set(part.labels[:16]) == {0, 1, 2} and len(np.unique(part.factors[:16], axis=0)) == 16
+
+
 def test_other_images_have_no_factors():
     images = Images.from_array(np.zeros((2, 4, 4, 1), np.uint8))
     assert images.factors is None and images.take([1]).factors is None and images.factor_names == []

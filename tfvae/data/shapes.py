@@ -65,7 +65,8 @@ def gather_shapes(word: str, into: Gathering, limit: int, seed: int) -> None:
     """`shapes` (9,600 pictures) or `shapes:colour` (10,584), drawn at the size asked for; the shape is the label."""
     grid = WORDS[word]
     factors = all_factors(grid)
-    keep = chosen(len(factors), limit, seed)
+    # In an order without pattern, always the same: the first few images of a split are what its pictures show.
+    keep = np.random.default_rng(0).permutation(chosen(len(factors), limit, seed))
     how = into.how
     # A square is drawn at its size; anything else is cut or stretched from the drawing like any picture.
     side = how.height if how.height == how.width and how.height else SIDE
