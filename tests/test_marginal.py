@@ -134,10 +134,9 @@ def test_the_value_is_that_of_a_plain_loop_over_the_same_noise(model, config):
     model, images, k = model(), grey_images(3), 12
     result = marginal_likelihood(model, images, data_config=config, k=k, seed=4)
     x = np.concatenate([np.asarray(batch) for batch in evaluation_batches(images, 64, seed=4, config=config)])
-    key = tf.random.fold_in(tf.constant([4, 0]), marginal.NOISE, alg="philox")
     for index in range(3):
         encoded = {name: np.asarray(value)[0] for name, value in model.encode(x[index : index + 1]).items()}
-        seed = tf.random.fold_in(tf.random.fold_in(key, index, alg="philox"), 0, alg="philox")
+        seed = marginal.noise_key(4, index, 0)
         weights = []
         for noise in tf.random.stateless_normal((k, 3), seed, alg="philox").numpy().astype("float64"):
             std = np.exp(0.5 * encoded["log_var"].astype("float64"))

@@ -102,20 +102,26 @@ def samples_at_once(k: int, height: int, width: int) -> int:
     return max(1, min(k, MOST_SAMPLES, MOST_PIXELS // (height * width)))
 
 
+def noise_key(seed: int, index: Any, portion: Any) -> tf.Tensor:
+    """The seed of one portion of one image's noise: two int32 for TensorFlow's stateless operations."""
+    key = tf.constant([seed & 0x7FFFFFFF, (seed >> 31) & 0x7FFFFFFF], tf.int32)
+    for word in (NOISE, index, portion):
+        key = tf.random.fold_in(key, word, alg="philox")
+    return key
+
+
 def _estimate(subject: Subject) -> Marginal:
     if subject.k < 1:
         raise ValueError(f"`k` must be positive. Received: k={subject.k}")
     if not hasattr(subject.model, "log_weights"):
         raise ValueError(f"`model` must have a posterior and a prior. Received: {type(subject.model).__name__}")
     step = tf.function(_batch_values, reduce_retracing=True)
-    key = tf.constant([subject.seed & 0x7FFFFFFF, (subject.seed >> 31) & 0x7FFFFFFF], tf.int32)
-    key = tf.random.fold_in(key, NOISE, alg="philox")
     columns: list[np.ndarray] = []
     dims: list[int] = []
     binary, done = True, 0
     for x in subject.batches():
         at_once = samples_at_once(subject.k, x.shape[1], x.shape[2])
-        values, batch_is_binary = step(subject.model, x, key, tf.constant(done), subject.k, at_once)
+        values, batch_is_binary = step(subject.model, x, subject.seed, tf.constant(done), subject.k, at_once)
         columns.append(np.asarray(values, "float64"))
         dims += [int(np.prod(x.shape[1:]))] * x.shape[0]
         binary = binary and bool(batch_is_binary)
@@ -125,7 +131,7 @@ def _estimate(subject: Subject) -> Marginal:
     return Marginal(-bound, effective, np.array(dims), distortion_kind(subject.model, binary))
 
 
-def _batch_values(model, x, key, first, k, at_once):
+def _batch_values(model, x, seed, first, k, at_once):
     """Rows bound and effective samples, shape `(2, batch)`, of the images whose first has this index; are all pixels
     0 or 1?"""
     encoded = model.encode(x)
@@ -134,10 +140,9 @@ def _batch_values(model, x, key, first, k, at_once):
         # One image at a time: its k draws fill the processor, and the memory of a step is that of one portion.
         image = x[row : row + 1]
         posterior = {name: value[row : row + 1] for name, value in encoded.items()}
-        image_key = tf.random.fold_in(key, first + row, alg="philox")
 
         def portion(number, samples):
-            noise = model.posterior_noise(posterior, samples, tf.random.fold_in(image_key, number, alg="philox"))
+            noise = model.posterior_noise(posterior, samples, noise_key(seed, first + row, number))
             return weight_sums(model.log_weights(image, posterior, noise))
 
         sums = portion(0, at_once)

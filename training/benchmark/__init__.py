@@ -1,5 +1,7 @@
 """`python -m training benchmark`: how fast our training step is, beside others, all alternating in one run.
 
+(`python -m training benchmark nll` compares the importance-sampled likelihood instead: `nll.py`.)
+
 The network is that of https://keras.io/examples/generative/vae/. The sides are our training step; that example as
 published (and once more without XLA, which `fit` chooses by itself); the same network in PyTorch, eager in two
 layouts and compiled; and the machine's own float32 matrix product. Two tables:
@@ -34,6 +36,10 @@ def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the tables, and writes `--out`."""
     from tfvae.errors import OneLineParser
 
+    if arguments[:1] == ["nll"]:
+        from training.benchmark import nll
+
+        return nll.main(arguments[1:])
     about = "Images/s of a training step, beside keras.io and PyTorch."
     parser = OneLineParser(prog="training benchmark", description=about)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
@@ -72,8 +78,8 @@ def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:
         s.matmul_side(),
         *s.recipe_sides(steps * batch * ours[0].gflop),
     ]
-    rates = s.alternate(sides, rounds, _progress)
-    _progress("")
+    rates = s.alternate(sides, rounds, progress)
+    progress("")
     by_place = {(side.name, side.group): rates[:, place] for place, side in enumerate(sides)}
     matmul = by_place["float32 matmul", s.MATMUL]
     return {
@@ -82,20 +88,20 @@ def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:
         "load_at_start": load,
         "settings": {"rounds": rounds, "steps": steps, "batch": batch, "steps_per_execution": EXECUTION},
         "images_per_second": [
-            {"name": side.name, "fed": side.group, **_spread(rates[:, place]), "rounds": rates[:, place].tolist()}
-            | {"tfvae_is": _spread(by_place[OURS, side.group] / rates[:, place])}
+            {"name": side.name, "fed": side.group, **spread(rates[:, place]), "rounds": rates[:, place].tolist()}
+            | {"tfvae_is": spread(by_place[OURS, side.group] / rates[:, place])}
             for place, side in enumerate(sides)
             if side.group in (s.LOADED, s.IN_MEMORY)
         ],
-        "matmul_gflops": {**_spread(matmul), "rounds": matmul.tolist()},
+        "matmul_gflops": {**spread(matmul), "rounds": matmul.tolist()},
         "of_matmul": [
             {
                 "name": "keras.io's network" if side.name == OURS else side.name,
                 "fed": side.group,
                 "mflop_per_image": 1000 * side.gflop,
-                "images_per_second": _spread(rates[:, place]),
-                "gflops": _spread(side.gflop * rates[:, place]),
-                "fraction": _spread(side.gflop * rates[:, place] / matmul),
+                "images_per_second": spread(rates[:, place]),
+                "gflops": spread(side.gflop * rates[:, place]),
+                "fraction": spread(side.gflop * rates[:, place] / matmul),
             }
             for place, side in enumerate(sides)
             if side.gflop
@@ -104,7 +110,7 @@ def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:
     }
 
 
-def machine() -> dict[str, Any]:
+def machine(packages: tuple[str, ...] = ("keras", "numpy", "torch")) -> dict[str, Any]:
     """Processor and versions."""
     from importlib.metadata import PackageNotFoundError, version
 
@@ -113,7 +119,7 @@ def machine() -> dict[str, Any]:
     import tfvae
 
     versions = {"python": platform.python_version(), "tfvae": tfvae.__version__, "tensorflow": tf.__version__}
-    for package in ("keras", "numpy", "torch"):
+    for package in packages:
         try:
             versions[package] = version(package)
         except PackageNotFoundError:
@@ -140,20 +146,20 @@ def table(facts: dict[str, Any]) -> list[str]:
     for fed in dict.fromkeys(row["fed"] for row in facts["images_per_second"]):
         lines += ["", f"{fed:32}{'images/s':>10}   tfvae is"]
         for row in (row for row in facts["images_per_second"] if row["fed"] == fed):
-            lines.append(f"  {row['name']:30}{row['median']:10,.0f}   {_range(row['tfvae_is'], '.2f')} ×")
+            lines.append(f"  {row['name']:30}{row['median']:10,.0f}   {in_range(row['tfvae_is'], '.2f')} ×")
     matmul = facts["matmul_gflops"]
-    lines += ["", f"float32 matmul: {_range(matmul, '.0f')} GFLOP/s. What our training steps reach of it:", ""]
+    lines += ["", f"float32 matmul: {in_range(matmul, '.0f')} GFLOP/s. What our training steps reach of it:", ""]
     lines.append(f"{'network':60}{'MFLOP/image':>12}{'images/s':>10}{'GFLOP/s':>9}   of matmul")
     for row in facts["of_matmul"]:
         name = f"{row['fed']}: {row['name']}"
         lines.append(
             f"  {name:58}{row['mflop_per_image']:12.1f}{row['images_per_second']['median']:10,.0f}"
-            f"{row['gflops']['median']:9.1f}   {_range(row['fraction'], '.0%')}"
+            f"{row['gflops']['median']:9.1f}   {in_range(row['fraction'], '.0%')}"
         )
     return lines + [f"skipped: {line}" for line in facts["skipped"]]
 
 
-def _progress(line: str) -> None:
+def progress(line: str) -> None:
     """On a terminal one line that changes; elsewhere a line each."""
     if sys.stderr.isatty():
         print(f"\r{line:70}", end="\r", file=sys.stderr, flush=True)
@@ -161,11 +167,11 @@ def _progress(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _spread(values) -> dict[str, float]:
+def spread(values) -> dict[str, float]:
     import numpy as np
 
     return {"median": float(np.median(values)), "lowest": float(values.min()), "highest": float(values.max())}
 
 
-def _range(spread: dict[str, float], style: str) -> str:
-    return f"{spread['median']:{style}} ({spread['lowest']:{style}} – {spread['highest']:{style}})"
+def in_range(values: dict[str, float], style: str) -> str:
+    return f"{values['median']:{style}} ({values['lowest']:{style}} – {values['highest']:{style}})"
