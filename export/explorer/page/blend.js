@@ -48,7 +48,7 @@ export class Blend {
     const decoded = await this.network.decode(slot.code);
     paint(slot.original, pixels, this.data.image);
     paint(slot.rebuilt, decoded, this.data.image, this.data.decoded_width);
-    slot.caption.textContent = `${end ? "to" : "from"} ${title}`;
+    slot.caption.textContent = title;
     await this.drawFilm();
   }
 
@@ -69,7 +69,7 @@ export class Blend {
     this.onleave?.();
     const share = this.share.valueAsNumber;
     this.share.style.setProperty("--filled", `${100 * share}%`);
-    this.code.load(this.at(share), { text: `${Math.round(100 * share)} % from the first to the second picture` });
+    this.code.load(this.at(share), { text: `${Math.round(100 * share)} % of the way` });
   }
 
   async drawFilm() {

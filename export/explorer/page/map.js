@@ -122,6 +122,7 @@ export class Map2D {
     const { canvas } = this, density = devicePixelRatio || 1;
     const width = canvas.clientWidth, height = canvas.clientHeight;
     const size = { width: Math.round(width * density), height: Math.round(height * density) };
+    if (!size.width || !size.height) return; // hidden since the drawing was asked for
     // What never changes while a pointer moves is drawn once.
     const key = JSON.stringify([size, this.thumbnails.checked, matchMedia("(prefers-color-scheme: dark)").matches]);
     if (key !== this.drawn) {

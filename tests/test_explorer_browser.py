@@ -1,0 +1,395 @@
+"""The explorer in a real browser: the numbers that Keras gives, and everything that a person can do."""
+
+import base64
+import io
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from chromium import absent, chromium, served
+from PIL import Image
+from test_serving import make
+from tiny_runs import autoencoder, vector_vae, write_run
+
+from export import bundle, explorer, parity, tflite
+from export.artefacts import Artefact
+from export.explorer import litert_js
+from tfvae.data import reading
+from tfvae.errors import UserError
+from tfvae.pictures import to_uint8
+from tfvae.runs import open_run
+from tfvae.serving import write_saved_model
+
+BOUND = parity.BOUNDS["float32"].limit  # 1e-4, what a TFLite file is held to
+KINDS = {
+    "vae": (vector_vae, None),
+    "autoencoder": (autoencoder, None),
+    # A size that is no multiple of the factor, so that the page has to crop what is decoded.
+    "spatial": (lambda: make(image_shape=(None, None, 3)), (10, 6)),
+}
+STILL = {"reduced_motion": "reduce"}  # codes do not glide: what was asked for is there at once
+
+
+@pytest.fixture(scope="module")
+def browser():
+    try:
+        litert_js.files()
+    except UserError as error:
+        absent(str(error))
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def made(browser, tmp_path_factory):
+    """By kind of model: the folder of its explorer, and what its export worked on; made once."""
+    folders = {}
+
+    def make_explorer(kind):
+        if kind not in folders:
+            model, size = KINDS[kind][0](), KINDS[kind][1]
+            folder = tmp_path_factory.mktemp(kind)
+            run = open_run(write_run(folder / "run", model, limit=300))
+            work = bundle._prepare(run, size, parity.BOUNDS, lambda line: None)
+            artefacts = []
+            with tempfile.TemporaryDirectory() as static:
+                write_saved_model(work.model, static, batch=1, size=work.size)
+                for name, signature in zip(explorer.MODELS, ("encode", "decode"), strict=True):
+                    (folder / name).write_bytes(tflite.convert(Path(static), signature, "float32"))
+                    artefacts.append(Artefact(name, {}))
+            explorer.write(work, artefacts, folder)
+            folders[kind] = folder, work
+        return folders[kind]
+
+    return make_explorer
+
+
+@pytest.fixture(scope="module")
+def server(made):
+    """The URL below which all explorers are served, and what was asked for and not there."""
+    with served(made("vae")[0].parent) as (url, missing):
+        yield url, missing
+
+
+@pytest.fixture(scope="module")
+def contexts(browser):
+    """Contexts by their settings: pages that share one share its cache, which saves a second for each."""
+    kept = {}
+    yield (
+        lambda **settings: (
+            kept.get(key := json.dumps(settings)) or kept.setdefault(key, browser.new_context(**settings))
+        )
+    )
+    for context in kept.values():
+        context.close()
+
+
+@pytest.fixture
+def visit(contexts, made, server):
+    """`visit(kind, **settings)`: an opened page, and what its export worked on. No page may complain or call out."""
+    (url, missing), complaints, pages = server, [], []
+
+    def opened(kind="vae", **settings):
+        folder, work = made(kind)
+        page = contexts(**settings).new_page()
+        pages.append(page)
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda request: request.url.startswith(url) or complaints.append(request.url))
+        # A path below the server's root: everything is found by relative addresses.
+        page.goto(f"{url}/{folder.name}/explorer/")
+        page.wait_for_selector("#explorer:not([hidden])")
+        page.evaluate("explorer.ready.then(() => null)")
+        return page, work
+
+    yield opened
+    for page in pages:
+        page.close()
+    assert not complaints and not missing
+
+
+def floats(page, expression):
+    return np.array(page.evaluate(f"Promise.resolve({expression}).then((values) => Array.from(values))"), np.float32)
+
+
+def canvas(page, selector="#picture"):
+    """Pixels of a canvas, uint8 RGB."""
+    page.evaluate("explorer.stage.shown")
+    text = page.eval_on_selector(selector, "(canvas) => canvas.toDataURL()")
+    with Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2]))) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def decoded(work, code):
+    """What Keras decodes, as the page shows it: RGB bytes at the size of the images."""
+    image = work.reference.call("decode", code.reshape(1, *work.reference.codes.shape[1:]))["image"][0]
+    image = to_uint8(image[: work.size[0], : work.size[1]])
+    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
+
+
+def assert_shows(page, work, code):
+    difference = np.abs(canvas(page).astype(int) - decoded(work, code)).max()
+    assert difference <= 1  # a value may fall on the other side of a half
+
+
+def png(path, seed, size=(45, 60), mode="RGB"):
+    """A picture file of smooth colours."""
+    rng = np.random.default_rng(seed)
+    small = Image.fromarray(rng.integers(0, 256, (6, 7, 4), np.uint8), "RGBA").convert(mode)
+    small.resize(size, Image.Resampling.BICUBIC).save(path)
+    return path
+
+
+def read(path, work):
+    """Float pixels of a picture file, as Python prepares it for the model of an export."""
+    how = reading.Preparation(height=work.size[0], width=work.size[1], channels=work.model.image_shape[2])
+    return reading.read_picture(str(path), how).astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_browser_computes_what_keras_computes(kind, visit):
+    page, work = visit(kind)
+    for index in range(0, 30, 7):
+        pixels = floats(page, f"explorer.sheet.pixels({index})")
+        code = floats(page, f"explorer.encode(explorer.sheet.pixels({index}))")
+        expected = work.reference.call("codes", pixels.reshape(1, *work.size, -1))["codes"]
+        np.testing.assert_allclose(code, expected.ravel(), rtol=0, atol=BOUND)
+        image = floats(page, f"explorer.decode({json.dumps(expected.ravel().tolist())})")
+        np.testing.assert_allclose(image, work.reference.call("decode", expected)["image"].ravel(), rtol=0, atol=BOUND)
+
+
+def test_the_sheet_gives_back_the_bytes_that_python_wrote(visit):
+    page, work = visit()
+    images = work.splits.measured[1]
+    for index in (0, 5, page.evaluate("explorer.sheet.count") - 1):
+        pixels = floats(page, f"explorer.sheet.pixels({index})")
+        np.testing.assert_array_equal(pixels, (images[index].astype(np.float32) / np.float32(255)).ravel())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_slider_changes_the_picture_into_what_keras_decodes(kind, visit):
+    page, work = visit(kind, **STILL)
+    before = canvas(page)
+    slider = page.locator(".unit input").first
+    slider.focus()
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    code = floats(page, "explorer.code.flat()")
+    assert_shows(page, work, code)
+    assert (canvas(page) != before).any()
+    unit = page.evaluate("explorer.data.units[0]")
+    np.testing.assert_allclose(page.evaluate(f"explorer.code.value({unit['unit']})"), float(slider.input_value()))
+    slider.dblclick()
+    assert abs(page.evaluate(f"explorer.code.value({unit['unit']})") - unit["centre"]) < 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_buttons_give_other_pictures_and_the_middle(kind, visit):
+    page, work = visit(kind, **STILL)
+    page.evaluate("Math.random = ((state) => () => (state = (state * 16807) % 2147483647) / 2147483647)(7)")
+    codes = []
+    for button in ("#surprise", "#surprise", "#reset"):
+        page.click(button)
+        page.evaluate(
+            "explorer.encode(explorer.sheet.pixels(0)).then(() => null)"
+        )  # calls take turns: its own has ended
+        page.evaluate("new Promise((resolve) => requestAnimationFrame(resolve))")
+        codes.append(floats(page, "explorer.code.flat()"))
+        assert_shows(page, work, codes[-1])
+    assert np.abs(codes[0] - codes[1]).max() > 1e-3
+    if kind == "vae":
+        np.testing.assert_array_equal(codes[2], 0.0)
+    if kind == "autoencoder":
+        np.testing.assert_allclose(codes[2], page.evaluate("explorer.data.map.mean"), rtol=1e-5)
+    if kind == "spatial":
+        np.testing.assert_array_equal(codes[2], codes[1])
+
+
+@pytest.mark.parametrize("kind", ["vae", "spatial"])
+def test_every_place_of_the_map_decodes(kind, visit):
+    page, work = visit(kind)
+    page.click("#tab-map")
+    box = page.locator("#map").bounding_box()
+    seen = []
+    for x, y in ((0.3, 0.4), (0.7, 0.6)):
+        page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
+        page.wait_for_timeout(150)
+        seen.append(floats(page, "explorer.code.pooled()"))
+        assert_shows(page, work, floats(page, "explorer.code.flat()"))
+    plane = page.evaluate("explorer.data.map")
+    mean, axes = np.array(plane["mean"]), np.array(plane["axes"])
+    if kind == "vae":  # nothing but the two directions has moved from the mean
+        for code in seen:
+            np.testing.assert_allclose(mean + (code - mean) @ axes.T @ axes, code, atol=1e-5)
+    places = [(code - mean) @ axes.T for code in seen]
+    assert places[1][0] > places[0][0] and places[1][1] < places[0][1]
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_timeout(150)
+    moved = (floats(page, "explorer.code.pooled()") - mean) @ axes.T
+    assert moved[0] < places[1][0]
+    np.testing.assert_allclose(moved[1], places[1][1], atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("kind", "size", "mode"),
+    [("vae", (45, 60), "RGB"), ("vae", (5, 7), "RGBA"), ("vae", (200, 64), "L"), ("spatial", (31, 20), "RGB")],
+)
+def test_a_picture_is_prepared_as_python_prepares_it(kind, size, mode, visit, tmp_path):
+    page, work = visit(kind, **STILL)
+    path = png(tmp_path / "picture.png", 1, size, mode)
+    page.locator(".open input").set_input_files(path)
+    page.wait_for_selector("text=reconstruction of picture.png")
+    shown = canvas(page, "#original")
+    expected = to_uint8(read(path, work))
+    # Two roundings, of the transparency and of the filter, may each differ by one level.
+    assert np.abs(shown.astype(int) - expected).max() <= 2
+    code = work.reference.call("codes", shown[None, :, :, : expected.shape[2]].astype(np.float32) / 255)["codes"]
+    np.testing.assert_allclose(floats(page, "explorer.code.flat()"), code.ravel(), rtol=0, atol=BOUND)
+    assert_shows(page, work, code)
+
+
+def test_two_dropped_pictures_are_blended_along_a_line_and_along_a_great_circle(visit, tmp_path):
+    page, work = visit()
+    page.click("#tab-blend")
+    paths = [png(tmp_path / f"{name}.png", seed) for name, seed in (("one", 1), ("two", 2))]
+    contents = [base64.b64encode(path.read_bytes()).decode() for path in paths]
+    page.evaluate(
+        """(contents) => {
+          const transfer = new DataTransfer();
+          contents.forEach((text, index) => {
+            const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+            transfer.items.add(new File([bytes], `dropped ${index}.png`, { type: "image/png" }));
+          });
+          document.querySelector("#panel-blend .hint").dispatchEvent(
+            new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+        }""",
+        contents,
+    )
+    page.wait_for_selector("#slot-b >> text=dropped 1.png")
+    page.wait_for_selector("#slot-a >> text=dropped 0.png")
+    page.wait_for_selector("text=50 % of the way")
+    ends = []
+    for share, path in enumerate(paths):
+        page.locator("#share").fill(str(share))
+        ends.append(floats(page, "explorer.code.flat()"))
+        # One level of a pixel, by which the two readers may differ, moves a code a little.
+        expected = work.reference.call("codes", read(path, work)[None])["codes"][0]
+        np.testing.assert_allclose(ends[-1], expected, atol=0.02)
+    angle = np.arccos(np.dot(*ends) / np.prod([np.linalg.norm(end) for end in ends]))
+    circle = (np.sin(0.7 * angle) * ends[0] + np.sin(0.3 * angle) * ends[1]) / np.sin(angle)
+    line = 0.7 * ends[0] + 0.3 * ends[1]
+    assert np.abs(circle - line).max() > 1e-3
+    for way, expected in (("linear", line), ("slerp", circle)):
+        page.check(f"input[value={way}]")
+        page.locator("#share").fill("0.3")
+        code = floats(page, "explorer.code.flat()")
+        np.testing.assert_allclose(code, expected, atol=1e-5)
+        assert_shows(page, work, code)
+
+
+def test_a_journey_along_a_unit_moves_and_can_be_stopped(visit):
+    page, _ = visit()
+    play = page.locator(".play").first
+    unit = page.evaluate("explorer.data.units[0].unit")
+    start = floats(page, "explorer.code.flat()")
+    play.click()
+    assert play.get_attribute("aria-pressed") == "true"
+    page.wait_for_timeout(400)
+    play.click()
+    assert play.get_attribute("aria-pressed") == "false"
+    stopped = floats(page, "explorer.code.flat()")
+    page.wait_for_timeout(200)
+    np.testing.assert_array_equal(floats(page, "explorer.code.flat()"), stopped)
+    assert np.flatnonzero(stopped != start).tolist() == [unit]
+
+
+def test_where_motion_is_unwanted_nothing_glides_and_journeys_are_still_pictures(visit):
+    page, _ = visit(**STILL)
+    page.evaluate(
+        "(self.steps = [], explorer.code.listeners.push(() => self.steps.push(explorer.code.base.slice())), null)"
+    )
+    page.locator("#start .thumbnail").nth(3).click()
+    page.wait_for_selector("text=reconstruction of test picture 4")
+    assert page.evaluate("steps.length") == 1
+    page.locator(".play").first.click()
+    page.wait_for_timeout(1100)
+    page.locator(".play").first.click()
+    assert page.evaluate("steps.length") == 2
+
+
+def test_the_picture_is_saved_as_a_png_and_the_code_copied_as_json(visit):
+    page, work = visit(permissions=["clipboard-read", "clipboard-write"])
+    with page.expect_download() as waiting:
+        page.click("#save")
+    with Image.open(waiting.value.path()) as image:
+        assert image.format == "PNG" and image.size == (256, 256)
+        saved = np.asarray(image.convert("RGB"))
+    np.testing.assert_array_equal(saved[::32, ::32], canvas(page))
+    page.click("#copy")
+    page.wait_for_selector("text=code copied")
+    copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
+    assert (copied["signature"], copied["shape"]) == ("decode", [1, 3])
+    assert_shows(page, work, np.array(copied["z"], np.float32))
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_follows_the_colour_scheme_and_fits_a_telephone(scheme, visit):
+    page, _ = visit(color_scheme=scheme, viewport={"width": 360, "height": 640}, has_touch=True, is_mobile=True)
+    colours = [
+        np.array(json.loads(page.evaluate(f"getComputedStyle(document.body).{name}").replace("rgb(", "[")[:-1] + "]"))
+        for name in ("backgroundColor", "color")
+    ]
+    paper, ink = (colour.mean() / 255 for colour in colours)
+    assert (paper < 0.2 and ink > 0.8) if scheme == "dark" else (paper > 0.8 and ink < 0.2)
+    for tab in ("units", "map", "blend"):
+        page.tap(f"#tab-{tab}")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), tab
+    page.tap("#tab-map")
+    before = floats(page, "explorer.code.flat()")
+    page.tap("#map")
+    assert (floats(page, "explorer.code.flat()") != before).any()
+
+
+def test_the_tabs_can_be_reached_and_turned_by_keyboard(visit):
+    page, _ = visit()
+    page.focus("#tab-units")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.id") == "tab-map" and page.is_visible("#panel-map")
+    page.keyboard.press("ArrowLeft")
+    assert page.is_visible("#panel-units") and not page.is_visible("#panel-map")
+    unnamed = """[...document.querySelectorAll("button:not([hidden]), input, canvas[tabindex]")]
+      .filter((element) => !(element.labels?.length || element.textContent.trim() || element.ariaLabel))
+      .map((element) => element.outerHTML)"""
+    assert page.evaluate(unnamed) == []
+
+
+def test_a_file_that_is_no_picture_is_named_in_the_page(visit, tmp_path):
+    page, _ = visit()
+    (tmp_path / "notes.txt").write_text("no picture")
+    page.locator(".open input").set_input_files(tmp_path / "notes.txt")
+    page.wait_for_selector("#notice:not([hidden])")
+    assert page.inner_text("#notice") == "notes.txt: the browser cannot read it as a picture."
+    page.locator(".open input").set_input_files(png(tmp_path / "picture.png", 1))
+    page.wait_for_selector("#notice", state="hidden")
+
+
+@pytest.mark.parametrize("case", ["no decoder", "no WebAssembly", "no server"])
+def test_what_is_missing_is_said_in_the_page(case, browser, made, tmp_path):
+    folder = tmp_path / "explorer"
+    shutil.copytree(made("vae")[0] / "explorer", folder)
+    (folder / "decoder.tflite").unlink()
+    page = browser.new_page()
+    try:
+        with served(folder) as (url, _):
+            if case == "no WebAssembly":
+                page.add_init_script("delete globalThis.WebAssembly")
+            page.goto(f"file://{folder}/index.html" if case == "no server" else url)
+            page.wait_for_selector("#notice.problem")
+            words = {"no decoder": "decoder.tflite is missing", "no server": "python -m http.server"}
+            assert words.get(case, "no WebAssembly") in page.inner_text("#notice")
+            assert page.is_hidden("#explorer")
+    finally:
+        page.close()
