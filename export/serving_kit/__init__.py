@@ -1,0 +1,1 @@
+"""What TensorFlow Serving and its operator need beside a SavedModel."""

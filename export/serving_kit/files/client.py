@@ -1,0 +1,149 @@
+"""What both clients do: pictures in, tensors out to the server, pictures or codes back. NumPy and Pillow only.
+
+Not run by itself: see client_rest.py and client_grpc.py, which bring the way to the server.
+"""
+
+import argparse
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+SIGNATURES = ("reconstruct", "encode", "decode", "generate")
+
+
+class ClientError(Exception):
+    """A request that cannot be met; its text is one line for the person who asked."""
+
+
+def load_model(path):
+    """The table of `model.json`: name, image and latent shape, signatures."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ClientError(f"{path}: {error}") from None
+
+
+def read_picture(path, image_shape):
+    """A picture as float32 `(1, height, width, channels)` in [0, 1]; cut to the model's size where it has one."""
+    try:
+        with Image.open(path) as opened:
+            picture = ImageOps.exif_transpose(opened).convert("L" if image_shape[2] == 1 else "RGB")
+    except OSError as error:
+        raise ClientError(f"{path}: {error}") from None
+    height, width, channels = image_shape
+    if height is not None and picture.size != (width, height):
+        picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
+    pixels = np.asarray(picture, np.float32) / 255.0
+    return pixels.reshape(1, picture.height, picture.width, channels)
+
+
+def write_pictures(images, out):
+    """Images `(n, height, width, channels)` in [0, 1] as PNG: `out`, or `out` with _1, _2 … where there are several."""
+    out, written = Path(out), []
+    for index, image in enumerate(images, 1):
+        path = out if len(images) == 1 else out.with_name(f"{out.stem}_{index}{out.suffix or '.png'}")
+        pixels = np.round(255.0 * np.clip(image, 0.0, 1.0)).astype(np.uint8)
+        Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path, "PNG")
+        written.append(str(path))
+    return written
+
+
+def read_codes(path):
+    """Codes from the JSON file that `encode` writes, float32 `(n, …)`."""
+    try:
+        table = json.loads(Path(path).read_text(encoding="utf-8"))
+        name = next(name for name in ("mean", "code", "z") if name in table)
+        return np.array(table[name], np.float32)
+    except (OSError, ValueError, TypeError, StopIteration):
+        raise ClientError(f"{path}: expected a JSON file with a list of codes under 'mean', 'code' or 'z'.") from None
+
+
+def message_bytes(model, signature, inputs):
+    """Bytes of the larger of a request's and its answer's tensors, 4 for each number."""
+    counts = {"in": 0, "out": 0}
+    (value,) = inputs.values()
+    height, width = value.shape[1:3] if value.ndim == 4 else (1, 1)
+    factor = model["factor"]
+    if signature in ("decode", "generate"):
+        height, width = factor * height, factor * width
+    for name, shape in model["signatures"][signature]["outputs"].items():
+        # Open sides: those of the image, or of the latent map at 1/factor of it.
+        sides = (height, width) if name == "image" else (math.ceil(height / factor), math.ceil(width / factor))
+        open_sides = iter((len(value), *sides))
+        counts["out"] += 4 * math.prod(side if side is not None else next(open_sides) for side in shape)
+    counts["in"] = 4 * value.size
+    return max(counts.values())
+
+
+class OneLineParser(argparse.ArgumentParser):
+    def error(self, message):
+        raise ClientError(message)
+
+
+def parser(program, description):
+    options = OneLineParser(prog=program, description=description)
+    options.add_argument("signature", choices=SIGNATURES)
+    options.add_argument("files", nargs="*", metavar="FILE", help="pictures; for decode a JSON file of codes")
+    options.add_argument("--out", metavar="FILE", help="PNG or JSON to write (default: SIGNATURE.png, codes.json)")
+    options.add_argument("--count", type=int, default=4, help="generate: how many (default: 4)")
+    options.add_argument("--seed", type=int, default=0, help="generate: of the noise (default: 0)")
+    options.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="generate, where the size is open")
+    options.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: 30")
+    beside = Path(__file__).with_name("model.json")
+    options.add_argument("--model", default=beside, metavar="FILE", help="default: model.json beside this file")
+    return options
+
+
+def requests(model, options):
+    """The inputs of each request, by name."""
+    shape = model["image_shape"]
+    if options.signature not in model["signatures"]:
+        raise ClientError(f"the model has no signature '{options.signature}': it has {', '.join(model['signatures'])}.")
+    if options.signature == "generate":
+        if options.count < 1:
+            raise ClientError(f"--count must be 1 or more. Received: {options.count}.")
+        latent = model["latent_shape"]
+        if None in latent:
+            sides = options.size or (256, 256)
+            latent = [*(math.ceil(side / model["factor"]) for side in sides), latent[-1]]
+        noise = np.random.default_rng(options.seed).standard_normal((options.count, *latent))
+        return [{"noise": noise.astype(np.float32)}]
+    if not options.files:
+        raise ClientError(f"{options.signature} needs a file.")
+    if options.signature == "decode":
+        return [{"z": read_codes(path)} for path in options.files]
+    images = [read_picture(path, shape) for path in options.files]
+    # One size: one request for all. Open sizes: one for each.
+    return [{"image": np.concatenate(images)}] if None not in shape else [{"image": image} for image in images]
+
+
+def run(options, predict):
+    """Send what `options` ask for through `predict(model, signature, inputs)`, and write what comes back."""
+    model = load_model(options.model)
+    answers = [predict(model, options.signature, inputs) for inputs in requests(model, options)]
+    if options.signature == "encode":
+        out = Path(options.out or "codes.json")
+        table = {name: [row.tolist() for answer in answers for row in answer[name]] for name in answers[0]}
+        out.write_text(json.dumps(table) + "\n", encoding="utf-8")
+        return [str(out)]
+    return write_pictures([image for answer in answers for image in answer["image"]], options.out or _png(options))
+
+
+def _png(options):
+    return f"{options.signature}.png"
+
+
+def main(program, parse, connect, arguments=None):
+    """Exit code 0, or 2 with one line on standard error."""
+    try:
+        options = parse(arguments)
+        for path in run(options, connect(options)):
+            print(path)
+    except ClientError as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
