@@ -26,6 +26,12 @@ def real_data():
     return REAL_DATA
 
 
+@pytest.fixture(scope="session")
+def two_devices():
+    """One strategy over two devices for all tests: those of two in a process meet under one key (TensorFlow 2.21)."""
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
 @pytest.fixture(autouse=True)
 def float32_policy():
     """Each test starts under float32, whatever the one before it chose."""

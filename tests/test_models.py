@@ -193,34 +193,6 @@ def test_steps_per_execution_changes_no_number():
     np.testing.assert_array_equal(*losses)
 
 
-def test_two_replicas_take_the_step_of_one_device():
-    x = images(count=8)
-
-    def trained(strategy):
-        keras.utils.set_random_seed(4)
-        with strategy.scope():
-            model = make("autoencoder")
-            model.compile(keras.optimizers.SGD(1e-2))
-        model.fit(x, batch_size=8, epochs=3, shuffle=False, verbose=0)
-        return [v.numpy() for v in model.trainable_variables]
-
-    one = trained(tf.distribute.get_strategy())
-    two = trained(tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]))
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
-
-
-def test_replicas_draw_different_noise():
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    with strategy.scope():
-        sampler = tfvae.layers.GaussianSampler(seed=1)
-        zeros = tf.zeros((4, 2))
-        sampler.build(zeros.shape)
-    draws = strategy.run(tf.function(lambda: sampler(zeros, zeros)))
-    first, second = strategy.experimental_local_results(draws)
-    assert np.all(np.asarray(first) != np.asarray(second))
-
-
 @pytest.mark.parametrize("network", PYRAMIDS)
 @pytest.mark.parametrize("size", [(8, 8), (13, 9), (30, 21)])
 def test_a_spatial_latent_takes_any_size(network, size):

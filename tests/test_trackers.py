@@ -56,8 +56,8 @@ def test_trackers_are_in_no_model_file(tmp_path):
 
 
 @pytest.mark.parametrize("position", [0, 7])
-def test_replicas_agree_on_the_norm_and_on_the_first_bad_step(position):
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+def test_replicas_agree_on_the_norm_and_on_the_first_bad_step(position, two_devices):
+    with two_devices.scope():
         model = autoencoder()
         model.compile(keras.optimizers.SGD(0.0))
     expected = gradient_norm(model, X)

@@ -14,6 +14,17 @@ def several():
     return context if context is not None and context.num_replicas_in_sync > 1 else None
 
 
+def count():
+    """How many replicas share a step."""
+    return tf.distribute.get_strategy().num_replicas_in_sync
+
+
+def distributed(model):
+    """Whether `model` was made in the scope of a strategy of several devices or workers."""
+    strategy = model.distribute_strategy
+    return strategy.num_replicas_in_sync > 1 or isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
 def own_rows(draw, shape):
     """The rows of `draw` that belong to this replica's examples: the noise that one device would give them.
 
@@ -44,9 +55,9 @@ def share(gradients, loss, *per_example):
     """Gradients summed, the loss averaged, and values per example gathered over the replicas, in one collective.
 
     Args:
-        gradients: Of this replica's share of the loss.
+        gradients: List, of this replica's share of the loss.
         loss: Mean over this replica's examples.
-        per_example: Tensors of shape `(batch,)`; the replicas' batches are equal.
+        per_example: Tensors of shape `(batch,)`, float32; the replicas' batches are equal.
 
     Returns:
         `(gradients, loss, *per_example)` of the global batch, the same numbers on every replica.
@@ -54,38 +65,97 @@ def share(gradients, loss, *per_example):
     replica = several()
     if replica is None:
         return (gradients, loss, *per_example)
-    count, rows = replica.num_replicas_in_sync, tf.shape(per_example[0])[0]
+    rows = tf.shape(per_example[0])[0]
     # To gather is to sum what is zero elsewhere: so it travels in the gradients' message, not in one of its own.
-    place = tf.one_hot(replica.replica_id_in_sync_group, count, on_value=True, off_value=False)
-    placed = tf.where(place[:, None, None], tf.stack(per_example)[None], 0.0)
-    *gradients, loss, values = replica.all_reduce(tf.distribute.ReduceOp.SUM, [*gradients, loss / count, placed])
-    values = tf.reshape(tf.transpose(values, (1, 0, 2)), (len(per_example), count * rows))
+    own = tf.equal(tf.range(count()), replica.replica_id_in_sync_group)
+    placed = tf.where(own[:, None, None], tf.stack(per_example)[None], 0.0)
+    known = [gradient for gradient in gradients if gradient is not None]
+    *known, loss, placed = replica.all_reduce(tf.distribute.ReduceOp.SUM, [*known, loss / count(), placed])
+    known = iter(known)
+    gradients = [gradient if gradient is None else next(known) for gradient in gradients]
+    values = tf.reshape(tf.transpose(placed, (1, 0, 2)), (len(per_example), count() * rows))
     return (gradients, loss, *tf.unstack(values))
 
 
-def once(update, *tensors):
-    """`update(*tensors)`, where every replica holds the same tensors: each variable is written once, not by each.
+def once(update, gradients, *tensors):
+    """`update(gradients, *tensors)`, where all replicas hold the same: each variable is written once, not by each.
 
-    Within, there is no replica: variables are assigned on all devices, and nothing is summed.
+    Within, there is no replica: variables are assigned on all devices, and nothing is summed. `gradients` stay where
+    they are, for `apply`; `local` looks at them.
     """
     replica = several()
     if replica is None:
-        update(*tensors)
-        return
+        update(gradients, *tensors)
+    else:
+        replica.merge_call(lambda _, gradients, *values: update(gradients, *local(values)), args=(gradients, *tensors))
 
-    def merged(strategy, *values):
-        update(*tf.nest.map_structure(lambda value: strategy.experimental_local_results(value)[0], values))
 
-    replica.merge_call(merged, args=tensors)
+def local(values):
+    """One of the equal copies that the replicas hold of each of `values`, a sequence."""
+    return [tf.distribute.get_strategy().experimental_local_results(value)[0] for value in values]
 
 
 def apply(optimizer, gradients, variables):
-    """`optimizer.apply` of gradients that are summed already; called in `once`, or on one device."""
-    strategy = tf.distribute.get_strategy()
-    if strategy.num_replicas_in_sync == 1:
+    """`optimizer.apply` of gradients that are summed already; called in `once`."""
+    if count() == 1:
         optimizer.apply(gradients, variables)
         return
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
     # Keras clips the gradients of each replica and then sums them: clipping, like skipping, is for the sum.
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
     inner._all_reduce_sum_gradients = list
-    strategy.extended.call_for_each_replica(optimizer.apply, args=(gradients, variables))
+    try:
+        tf.distribute.get_strategy().extended.call_for_each_replica(optimizer.apply, args=(gradients, variables))
+    finally:
+        del inner._all_reduce_sum_gradients
+
+
+def step_function(model, step, steps):
+    """What Keras makes of a `train_step` or `test_step`, for several replicas and several workers.
+
+    Keras's own fails with several steps an execution (Keras 20582), and spends a message between the workers on every
+    number a step returns, though the trackers hold the same everywhere: here they are read, not reduced.
+
+    Args:
+        model: Made in the scope of the strategy.
+        step: Its `train_step` or `test_step`.
+        steps: How many an execution makes.
+
+    Returns:
+        A function of a distributed iterator that makes an execution's steps and returns the means so far.
+        It raises `ValueError` where the data end between two steps of an execution.
+    """
+    strategy = model.distribute_strategy
+    names: list[str] = []  # of what a step returns
+
+    def one(iterator):
+        def noted(data):
+            logs = step(data)
+            names[:] = logs
+            return logs
+
+        strategy.run(noted, args=(next(iterator),))
+
+    @tf.function(reduce_retracing=True, autograph=False)
+    def execution(iterator):
+        if steps == 1:
+            one(iterator)
+        else:
+            tf.while_loop(lambda done: done < steps, lambda done: _after(one(iterator), done + 1), [tf.constant(0)])
+        return {metric.name: metric.result() for metric in model.metrics if metric.name in names}
+
+    def function(iterator):
+        try:
+            return execution(iterator)
+        except tf.errors.OutOfRangeError as end:
+            if steps == 1:
+                raise StopIteration from end
+            raise ValueError(
+                "`steps_per_execution` must divide the batches of an epoch on several devices. "
+                f"Received: steps_per_execution={steps}"
+            ) from end
+
+    return function
+
+
+def _after(_, value):
+    return (value,)

@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
+from tfvae import replicas
 from tfvae.distributions import float32
 from tfvae.objectives import elbo
 from tfvae.serving import write_saved_model
@@ -135,57 +136,63 @@ class LatentModel(keras.Model):
         else:
             super().export(filepath, format=format, **kwargs)
 
+    def make_train_function(self, force=False):
+        if not replicas.distributed(self):
+            return super().make_train_function(force)
+        if force or self.train_function is None:
+            self.train_function = replicas.step_function(self, self.train_step, self.steps_per_execution)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        if not replicas.distributed(self):
+            return super().make_test_function(force)
+        if force or self.test_function is None:
+            self.test_function = replicas.step_function(self, self.test_step, self.steps_per_execution)
+        return self.test_function
+
     def train_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape() as tape:
             loss, distortion, rate = self.loss_and_terms(images, training=True)
             # Gradients are summed over the replicas: their losses are shares of one mean.
-            scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas)
+            scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas.count())
         gradients = tape.gradient(scaled_loss, self.trainable_variables)
+        # From here on every replica knows the whole batch, and all do together what one device would.
+        replicas.once(self.finish_step, *replicas.share(gradients, loss, distortion, rate))
+        return self.get_metrics_result()
+
+    def finish_step(self, gradients, loss, distortion, rate):
+        """What follows the gradients of a batch: the optimiser's step, if they are finite, and the trackers."""
         self.apply_if_finite(gradients, distortion, rate)
         self.track(loss, distortion, rate, skipping=True)
-        return self.get_metrics_result()
 
     def test_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return self.track(*self.loss_and_terms(images))
+        _, *values = replicas.share([], *self.loss_and_terms(images))
+        replicas.once(lambda _, *values: self.track(*values), [], *values)
+        return {tracker.name: tracker.result() for tracker in self.trackers}
 
     def track(self, loss, distortion, rate, skipping=False):
-        """Means so far, by name; `skipping` leaves out what is not finite, as the step it belongs to was."""
+        """Adds a batch to the means; `skipping` leaves out what is not finite, as the step it belongs to was."""
         values = (ops.broadcast_to(loss, ops.shape(distortion)), elbo(distortion, rate), distortion, rate)
         for tracker, value in zip(self.trackers, values, strict=True):
             counted = ops.isfinite(value) if skipping else ops.ones_like(value, dtype="bool")
             tracker.update_state(ops.where(counted, value, 0.0), sample_weight=counted)
-        return {tracker.name: tracker.result() for tracker in self.trackers}
 
     def apply_if_finite(self, gradients, distortion, rate):
         """One optimiser step, unless a gradient is not finite: then weights and moments stay, and it is counted.
 
-        The norm that is tracked is of the unscaled gradients, before clipping. Where several replicas share a step it
-        is the mean of the norms of their own batches: the summed gradient exists inside the optimiser only, and its
-        norm is no larger (triangle inequality).
+        The norm that is tracked is of the unscaled gradients of the whole batch, before clipping.
         """
-        replica = tf.distribute.get_replica_context()
-        replicas = replica.num_replicas_in_sync
-        norm = tf.linalg.global_norm(gradients) / self.optimizer.scale_loss(1.0)
+        norm = tf.linalg.global_norm(replicas.local(gradients)) / self.optimizer.scale_loss(1.0)
         bad = [~tf.reduce_all(tf.math.is_finite(value)) for value in (norm, distortion, rate)]
-        if replicas > 1:
-            # A conditional may not hold a merge call, so all replicas agree, and a bad step is one of zero gradient.
-            signs = tf.stack([*(tf.cast(sign, tf.float32) for sign in bad), norm])
-            signs = replica.all_reduce(tf.distribute.ReduceOp.SUM, signs)
-            bad, norm = [signs[place] > 0 for place in range(3)], signs[3]
-            self.optimizer.apply(
-                [tf.where(bad[0], tf.zeros_like(gradient), gradient) for gradient in gradients],
-                self.trainable_variables,
-            )
-        elif isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
+        if not self.optimizer.built:
+            with tf.init_scope():
+                self.optimizer.build(self.trainable_variables)
+        if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
             # It skips by itself, and must see the overflow to lower its scale.
-            self.optimizer.apply(gradients, self.trainable_variables)
+            replicas.apply(self.optimizer, gradients, self.trainable_variables)
         else:
-            if not self.optimizer.built:
-                with tf.init_scope():
-                    self.optimizer.build(self.trainable_variables)
             tf.cond(bad[0], lambda: None, lambda: self._apply(gradients))
         for tracker in self.gradient_trackers:
             tracker.update_state(norm, ~bad[0])
@@ -195,7 +202,7 @@ class LatentModel(keras.Model):
         self.skipped_in_a_row.assign((self.skipped_in_a_row + 1) * skipped)
 
     def _apply(self, gradients):
-        self.optimizer.apply(gradients, self.trainable_variables)
+        replicas.apply(self.optimizer, gradients, self.trainable_variables)
 
     def get_config(self):
         return {
