@@ -18,7 +18,7 @@ from tfvae.runs import open_run
 from training.__main__ import main
 from training.config import RunConfig, read_config
 from training.tune import search as searching
-from training.tune.space import Searched, apply, parse_range, shortened, space
+from training.tune.space import Searched, apply, own_values, parse_range, shortened, space
 
 TINY = ["data.limit=120", "model.network=mlp", "training.batch_size=16", "training.epochs=4", "data.binarize=true"]
 CONFIG = read_config({"data": {"source": "digits"}, "model": {"kind": "vae", "network": "mlp"}}, "test")
@@ -57,6 +57,24 @@ def test_a_search_leaves_a_table_a_plot_and_the_best_as_a_recipe(found):
     assert table.index(f"| **{int(best['trial']) + 1}** |") < min(
         table.index(f"| {int(row['trial']) + 1} |") for row in rows if row is not best
     )
+
+
+def test_the_first_trial_is_the_recipe_itself(found, tmp_path):
+    """So a search never ends with what its own trials show to be worse than not searching."""
+    assert own_values(CONFIG, space(CONFIG, [], [], "elbo")) == {
+        "model.latent_dim": 32,
+        "objective.beta": 1.0,
+        "width": "1",
+        "training.learning_rate": 1e-3,
+    }
+    assert own_values(CONFIG, space(CONFIG, ["width=0.5,1.0"], [], "elbo"))["width"] == "1.0"
+    assert own_values(CONFIG, space(CONFIG, ["model.latent_dim=2:8"], [], "elbo")) is None
+    # In the fixture the recipe's own width is not among the two searched.
+    assert trials(found)[0]["model.latent_dim"] != "32"
+    assert tune(tmp_path / "s", "--trials", "1", "--epochs", "1") == 0
+    (row,) = trials(tmp_path / "s")
+    searched = ("model.latent_dim", "objective.beta", "width", "training.learning_rate")
+    assert [float(row[key]) for key in searched] == [32, 1, 1, 1e-3]
 
 
 def test_the_score_is_the_elbo_of_the_kept_weights_on_the_validation_images(found):

@@ -101,7 +101,7 @@ def seal_folder(folder: Path, out: Path, key_file: str | Path) -> None:
         print(f"  left out {name}: {reason}")
     if len(refused) > 10:
         print(f"  … and {len(refused) - 10:,} more")
-    print(f"sealed {sum(counts):,} pictures in {len(counts):,} shards: {out}")
+    print(f"sealed {sum(counts):,} files in {len(counts):,} shard{'s' if len(counts) > 1 else ''}: {out}")
     where = f" --set data.key_file={key_file}" if key_file else f"   (with {sealed.KEY_VARIABLE} in the environment)"
     print(f"train on them: python -m training --data {out}{where}")
 

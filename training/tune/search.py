@@ -26,7 +26,7 @@ from training.checkpoint import write_atomically
 from training.config import RunConfig
 from training.journal import duration
 from training.loop import Stopped
-from training.tune.space import Searched, apply, shortened
+from training.tune.space import Searched, apply, own_values, shortened
 
 FIGURES = ("elbo", "psnr", "ssim")
 CONTINUES, EPOCHS = "tuner/trial_id", "tuner/epochs"  # what Hyperband adds to the values of a trial
@@ -173,6 +173,7 @@ def _oracle(plan: Search, folder: Path) -> Any:
         oracle = _Hyperband(max_epochs=plan.epochs, **options)
         oracle.max_trials = plan.trials or None
     oracle.verbose = 0
+    oracle.first_values = own_values(plan.config, plan.space)
     folder.mkdir(parents=True, exist_ok=True)
     oracle._set_project_dir(str(folder.parent), folder.name)
     if (folder / "oracle.json").is_file():
@@ -185,8 +186,19 @@ def _oracle(plan: Search, folder: Path) -> Any:
     return oracle
 
 
-class _Whole:
-    """Files of an oracle that are whole or not there: keras-tuner's own could be cut short by a kill."""
+class _Ours:
+    """What both oracles do otherwise than keras-tuner's.
+
+    The first trial is the recipe as it is, so that a search cannot end with anything worse. Files are whole or not
+    there: keras-tuner's own could be cut short by a kill.
+    """
+
+    first_values: dict[str, Any] | None = None
+
+    def _random_values(self) -> dict[str, Any] | None:
+        if self.first_values is not None and not self.start_order:  # type: ignore[attr-defined]
+            return dict(self.first_values)
+        return super()._random_values()  # type: ignore[misc]
 
     def save(self) -> None:
         _write_json(Path(self._get_oracle_fname()), self.get_state())  # type: ignore[attr-defined]
@@ -196,11 +208,11 @@ class _Whole:
         _write_json(folder / "trial.json", trial.get_state())
 
 
-class _RandomSearch(_Whole, keras_tuner.oracles.RandomSearchOracle):
+class _RandomSearch(_Ours, keras_tuner.oracles.RandomSearchOracle):
     """Independent draws."""
 
 
-class _Hyperband(_Whole, keras_tuner.oracles.HyperbandOracle):
+class _Hyperband(_Ours, keras_tuner.oracles.HyperbandOracle):
     """Many short trials, of which the best third goes on (Li et al. 2018, https://arxiv.org/abs/1603.06560)."""
 
 

@@ -36,6 +36,12 @@ class Searched:
         else:
             hyperparameters.Float(self.key, self.low, self.high, sampling="log")
 
+    def drawn(self, value: Any) -> Any:
+        """`value` as keras-tuner would have drawn it; None when it is not among what is searched."""
+        if self.values:
+            return next((json.dumps(one) for one in self.values if one == value), None)  # 1 may be there as 1.0
+        return value if isinstance(value, (int, float)) and self.low <= value <= self.high else None
+
     def value(self, drawn: Any) -> Any:
         """What keras-tuner drew, as the recipe will say it: three digits of a number with a fraction."""
         if self.values:
@@ -115,6 +121,19 @@ def apply(config: RunConfig, chosen: Mapping[str, Any]) -> RunConfig:
             value = {**before, "end": value}
         tables = merge(tables, {section: {key: value}})
     return read_config(tables, "tune")
+
+
+def own_values(config: RunConfig, searched: Iterable[Searched]) -> dict[str, Any] | None:
+    """The recipe's own values of what is searched, as keras-tuner would draw them; None when one is out of range."""
+    tables = json.loads(json.dumps(dataclasses.asdict(config)))
+    values = {}
+    for one in searched:
+        section, _, key = one.key.partition(".")
+        value = 1 if one.key == WIDTH else tables[section].get(key, objective_defaults(config.model.kind).get(key))
+        if one.key == "objective.beta" and isinstance(value, dict):
+            value = value.get("end", 1.0)
+        values[one.key] = one.drawn(value)
+    return None if any(value is None for value in values.values()) else values
 
 
 def shortened(config: RunConfig, steps: int) -> RunConfig:
