@@ -37,6 +37,12 @@ class Artefact:
         return not self.defects and all(verdict.passed for verdict in self.verdicts.values())
 
     @property
+    def outcome(self) -> str:
+        """Its name and size, and whether it was withheld."""
+        size = f"{self.facts['bytes'] / 1000:,.0f} kB"
+        return f"{self.name}: {size}" if self.written else f"WITHHELD {self.name}: {size}"
+
+    @property
     def worst(self) -> Verdict:
         """The verdict that is furthest from, or out of, its bound."""
         return max(self.verdicts.values(), key=lambda verdict: (not verdict.passed, verdict.value))

@@ -8,7 +8,8 @@ from export.artefacts import Artefact, Export
 from export.parity import INT8_SIZE_TARGET
 from export.placing import REPORT
 from export.report import MEANING, tensors
-from export.tflite import VARIANTS, file_name
+from export.runtime import RUNS
+from export.tflite import OPEN_BATCH, VARIANTS, file_name
 
 CARD = "MODEL_CARD.md"
 
@@ -82,23 +83,26 @@ def _training(work: Export) -> str:
 
 def _files(work: Export, artefacts: list[Artefact]) -> str:
     rows = ["| file | signature | kB | against Keras | bound | ms |", "|---|---|--:|---|---|--:|"]
-    for artefact in artefacts:
+    opened = [artefact for artefact in artefacts if artefact.name.startswith(OPEN_BATCH)]
+    for artefact in (artefact for artefact in artefacts if artefact not in opened):
         measured, bound = "did not run", ""
         if artefact.verdicts:
             worst = artefact.worst
             measured, bound = _figure(worst.measure, worst.value), _figure(worst.measure, worst.bound)
         name = f"`{artefact.name}`" if artefact.written else f"~~{artefact.name}~~ **withheld**"
         signature = artefact.facts.get("signature") or ", ".join(artefact.verdicts)
-        latency = artefact.facts.get("latency_ms_one_thread")
+        latencies = [artefact.facts.get(f"latency_ms_{threads}") for threads in ("one_thread", "two_threads")]
         kilobytes = f"{artefact.facts['bytes'] / 1000:,.1f}"
-        shown = "" if latency is None else f"{latency:.3g}"
+        shown = " / ".join(f"{latency:.3g}" for latency in latencies if latency is not None)
         rows.append(f"| {name} | {signature} | {kilobytes} | {measured} | {bound} | {shown} |")
     notes = [
         "*max* is the largest absolute difference of any output element. *drop* is the loss of mean PSNR against the "
-        "held-out images themselves; codes are compared by the images that Keras decodes from them. ms: median of one "
-        "call on one thread of the exporting machine.",
-        "float16 files store half-precision weights; int8 files hold 8-bit weights (one scale per channel) and 8-bit "
-        "activations. All take and give float32. Only builtin ops: no select ops, no custom ops, no random ops.",
+        "held-out images themselves; codes are compared by the images that Keras decodes from them. "
+        f"ms: median of {RUNS} calls with one image, on one and on two threads of the exporting machine.",
+        "float16 files store half-precision weights; dynamic_range files 8-bit weights; int8 files hold 8-bit weights "
+        "(one scale per channel) and 8-bit activations. All take and give float32. Only builtin ops: no select ops, "
+        "no custom ops, no random ops.",
+        _open_batch(opened),
     ]
     above = [artefact for artefact in artefacts if not artefact.facts.get("size_target", {}).get("met", True)]
     if above:
@@ -112,6 +116,22 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
     if work.policy != "float32":
         notes.append(f"Trained under `{work.policy}`; exported, and compared, as the same weights in float32.")
     return "## Files\n\n" + "\n".join(rows) + "\n\n" + "\n\n".join(notes) + f"\n\nEverything measured: `{REPORT}`."
+
+
+def _open_batch(artefacts: list[Artefact]) -> str:
+    """The files of the folder in one sentence: they are those above but for the batch."""
+    written = [artefact for artefact in artefacts if artefact.written]
+    worst = {
+        measure: _figure(measure, max(values))
+        for measure in ("max_abs", "psnr_drop_db")
+        if (values := [a.worst.value for a in written if a.worst.measure == measure])
+    }
+    text = f"`{OPEN_BATCH}/`: {len(written)} files of the same names whose batch is open, for the classic interpreter; "
+    text += "the ones above take one image a call, which LiteRT's compiled runtimes and browsers need. "
+    text += f"Run with batches of one and of many; worst: {', '.join(worst.values()) or 'none'}."
+    if withheld := [artefact.name for artefact in artefacts if not artefact.written]:
+        text += f" **Withheld**: {', '.join(withheld)}."
+    return text
 
 
 def _figure(measure: str, value: float) -> str:
@@ -132,7 +152,8 @@ def _tensors(work: Export) -> str:
                 meaning = MEANING[name].replace("|", r"\|")  # a bare bar would end the cell
                 cells = [f"`{signature}`", side[:-1], f"`{name}`", shape, meaning, f"{low:.2f} … {high:.2f}"]
                 rows.append(f"| {' | '.join(cells)} |")
-    text = "## Tensors\n\nAll float32. n is open in the SavedModel and 1 in the `.tflite` files.\n\n" + "\n".join(rows)
+    text = f"## Tensors\n\nAll float32. n is open in the SavedModel and in `{OPEN_BATCH}/`, and 1 in the other files.\n\n"
+    text += "\n".join(rows)
     if spatial:
         factor = work.model.factor
         h, w = (-(-side // factor) for side in work.size)
@@ -148,7 +169,7 @@ def _calls(work: Export, written: list[str]) -> str:
     text = "## How to call it"
     if "saved_model/1" in written:
         text += (
-            "\n\nThe SavedModel needs TensorFlow alone (TensorFlow Serving reads the folder `saved_model`):\n\n"
+            "\n\nThe SavedModel needs TensorFlow alone (for TensorFlow Serving: `serving/README.md`):\n\n"
             "```python\nimport tensorflow as tf\n\n"
             'model = tf.saved_model.load("saved_model/1")\n'
             f'rebuilt = model.signatures["reconstruct"](image=images)["image"]\n{_noise_line(work)}```'
@@ -191,7 +212,7 @@ def _limits(work: Export) -> str:
     limits = [
         "It knows the images it was trained on; others are rebuilt as if they were like those.",
         "Outputs are expected images, the mean of the likelihood: smoother than photographs of the same thing.",
-        "`.tflite` files take one image at a time, of one size.",
+        "`.tflite` files take images of one size, and those outside `open_batch/` one at a time.",
         "int8 files were calibrated on training images"
         + (" and prior samples" if work.model.has_prior else "")
         + "; codes far outside the values seen are clipped, and pixels come in steps of 1/256.",

@@ -22,6 +22,7 @@ from export.evidence import ODD_SIZE, Case, Evidence, HeldTo
 from export.parity import Bound, Tensors, Verdict, judge, mean_psnr
 from export.runtime import TFLiteFile
 from export.saved_model import Request, run_in_fresh_process
+from export.tflite import OPEN_BATCH
 from tfvae.errors import OneLineParser, UserError, run_program
 from tfvae.serving import DEFAULT_SIGNATURE
 
@@ -93,8 +94,8 @@ def _evidence(folder: Path) -> Evidence:
         kept = evidence.read(folder)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{folder}: incomplete: {evidence.FOLDER}/ cannot be read ({error}).") from None
-    present = {path.name for path in folder.iterdir() if path.suffix in (".tflite", ".onnx")}
-    present |= {path.relative_to(folder).as_posix() for path in folder.glob("saved_model/*")}
+    models = (*folder.glob("*.tflite"), *folder.glob(f"{OPEN_BATCH}/*"), *folder.glob("*.onnx"))
+    present = {path.relative_to(folder).as_posix() for path in (*models, *folder.glob("saved_model/*"))}
     if present != set(kept.artefacts):
         names = ", ".join(sorted(present ^ set(kept.artefacts)))
         raise UserError(f"{folder}: incomplete: {evidence.FOLDER}/{evidence.INDEX} and the folder differ in {names}.")

@@ -50,17 +50,19 @@ def refused(tmp_path_factory):
 def test_a_bundle_holds_what_was_promised(exported):
     folder, _ = exported
     assert {path.name for path in folder.iterdir()} == {
-        "saved_model", *NAMES, placing.REPORT, "SHA256SUMS", "parity", "MODEL_CARD.md", "reconstructions.png",
-        "generated.png",
+        "saved_model", *NAMES, tflite.OPEN_BATCH, placing.REPORT, "SHA256SUMS", "parity", "phone", "MODEL_CARD.md",
+        "reconstructions.png", "generated.png", "serving",
     }  # fmt: skip
     assert (folder / "saved_model" / "1" / "saved_model.pb").is_file()
+    assert {path.name for path in (folder / tflite.OPEN_BATCH).iterdir()} == set(NAMES)
 
 
 def test_every_artefact_is_within_the_bounds_of_the_targets(exported):
     _, report = exported
     assert report["withheld"] == []
     assert {name: bound["limit"] for name, bound in report["bounds"].items()} == {
-        "saved_model": 1e-5, "float32": 1e-4, "float16": 5e-3, "int8": 0.5, "onnx": 1e-4,
+        "saved_model": 1e-5, "float32": 1e-4, "float16": 5e-3, "dynamic_range": 0.3, "int8": 0.5,
+        "onnx": 1e-4,
     }  # fmt: skip
     for artefact in report["artefacts"]:
         limit = report["bounds"][artefact.get("variant", "saved_model")]["limit"]
@@ -95,6 +97,34 @@ def test_files_have_named_float32_tensors_and_builtin_ops_only(exported, name):
     assert {side: sorted(entries) for side, entries in file.tensors().items()} == tensors
     assert {e["dtype"] for side in file.tensors().values() for e in side.values()} == {"float32"}
     assert not [op for op in file.ops() if "custom" in op or "RANDOM" in op or "MULTINOMIAL" in op]
+
+
+@pytest.mark.parametrize("name", [tflite.file_name(part, v, True) for part in tflite.PARTS for v in tflite.VARIANTS])
+def test_an_open_batch_takes_any_number_of_images_and_each_keeps_its_answer(exported, name):
+    """Bit for bit, but for a dynamic range, whose scales are those of what is in the call."""
+    folder, _ = exported
+    file = TFLiteFile((folder / name).read_bytes())
+    assert file.open_batch
+    ((tensor, entry),) = file.runner.get_input_details().items()
+    inputs = np.random.default_rng(0).random((7, *entry["shape_signature"][1:])).astype("float32")
+    together, alone = file.runner(**{tensor: inputs}), file.runner(**{tensor: inputs[3:4]})
+    for output, value in together.items():
+        assert len(value) == 7
+        np.testing.assert_allclose(value[3:4], alone[output], atol=0 if "dynamic" not in name else 2e-2)
+    static = TFLiteFile((folder / name.removeprefix("open_batch/")).read_bytes())
+    assert not static.open_batch
+
+
+def test_latencies_are_of_one_and_two_threads_and_int8_is_held_beside_float32(exported):
+    _, report = exported
+    facts = {artefact["name"]: artefact for artefact in report["artefacts"]}
+    for name in NAMES:
+        assert facts[name]["latency_ms_one_thread"] > 0 and facts[name]["latency_ms_two_threads"] > 0
+    int8, float32 = facts["decoder_int8.tflite"], facts["decoder.tflite"]
+    ratio = int8["latency_ms_one_thread"] / float32["latency_ms_one_thread"]
+    np.testing.assert_allclose(int8["latency_ratio"], ratio, rtol=1e-2)
+    assert int8["latency_target"] == {"limit": 0.6, "met": int8["latency_ratio"] <= 0.6}
+    assert int8["size_target"] == {"limit": 0.3, "met": int8["size_ratio"] <= 0.3}
 
 
 @pytest.mark.parametrize("part", tflite.PARTS)
@@ -147,7 +177,8 @@ def test_every_kind_of_likelihood_quantises_to_integers(likelihood, tmp_path):
 
 def test_what_misses_its_bound_is_not_written(refused):
     folder, report, lines = refused
-    withheld = {"saved_model/1", *(tflite.file_name(part, "float16") for part in tflite.PARTS)}
+    withheld = {tflite.file_name(part, "float16", batch) for part in tflite.PARTS for batch in (False, True)}
+    withheld.add("saved_model/1")
     assert set(report["withheld"]) == withheld
     assert not [name for name in withheld if (folder / name).exists()]
     assert not (folder / "saved_model").exists()

@@ -1,0 +1,107 @@
+"""Every `.tflite` file of a bundle: converted, run by the real runtime, judged, and written if within its bound."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.artefacts import Artefact, Export
+from export.parity import INT8_LATENCY_TARGET, INT8_SIZE_TARGET, judge
+from export.runtime import TFLiteFile
+from export.tflite import OPEN_BATCH, PARTS, VARIANTS, convert, file_name
+from tfvae.quiet import native_messages_held
+from tfvae.serving import write_saved_model
+
+Inputs = list[dict[str, np.ndarray]]
+
+
+def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefact]:
+    """Convert, run and judge every part in every variant, with a batch of one and with an open batch."""
+    artefacts = []
+    calibration = _calibration(work)
+    (folder / OPEN_BATCH).mkdir()
+    with tempfile.TemporaryDirectory() as scratch:
+        for open_batch in (False, True):
+            source = Path(scratch, "open" if open_batch else "one")
+            with native_messages_held():
+                write_saved_model(work.model, source, batch=None if open_batch else 1, size=work.size)
+            for part, signature in PARTS.items():
+                mine: dict[str, Artefact] = {}
+                for variant in VARIANTS:
+                    content = convert(source, signature, variant, calibration[signature])
+                    artefact = _measured(work, content, file_name(part, variant, open_batch), variant)
+                    artefact.facts |= {"part": part, "variant": variant, "bytes": len(content)}
+                    mine[variant] = artefact
+                    _compare(artefact, mine["float32"])
+                    if artefact.written:
+                        (folder / artefact.name).write_bytes(content)
+                    if not open_batch or not artefact.written:
+                        say(_line(artefact))
+                artefacts += mine.values()
+    written = [artefact for artefact in artefacts if artefact.name.startswith(OPEN_BATCH) and artefact.written]
+    say(f"{OPEN_BATCH}/: the same {len(written)} files with an open batch, each run with batches of one and of many")
+    return artefacts
+
+
+def _measured(work: Export, content: bytes, name: str, variant: str) -> Artefact:
+    try:
+        file = TFLiteFile(content)
+    except RuntimeError as error:
+        # XNNPACK refuses ranges that are too unequal, such as those of a layer whose outputs are all zero.
+        return Artefact(name, {}, defects=[f"the runtime cannot prepare it: {error}"])
+    requests = work.reference.requests[file.signature]
+    outputs = [file.run(request) for request in requests]
+    pair = work.reference.psnr_pair(file.signature, outputs)
+    verdict = judge(work.bounds[variant], work.reference.answers[file.signature], outputs, pair)
+    ops = file.ops()
+    facts: dict[str, Any] = {"signature": file.signature, **file.tensors(), "ops": ops}
+    if not file.open_batch:
+        facts["latency_ms_one_thread"] = round(file.latency_ms(requests[0]), 4)
+        facts["latency_ms_two_threads"] = round(TFLiteFile(content, threads=2).latency_ms(requests[0]), 4)
+    defects = [f"{op} is no builtin op" for op in ops if op.startswith("custom:")]
+    if variant == "int8":
+        defects += [f"{op} computes in float" for op in file.float_ops()]
+    return Artefact(name, {file.signature: verdict}, facts, defects, outputs[0])
+
+
+def _compare(artefact: Artefact, float32: Artefact) -> None:
+    """Adds size and time beside the float32 file's, and whether int8 meets its targets."""
+    facts, base = artefact.facts, float32.facts
+    facts["size_ratio"] = round(facts["bytes"] / base["bytes"], 4)
+    if "latency_ms_one_thread" in facts and "latency_ms_one_thread" in base:
+        facts["latency_ratio"] = round(facts["latency_ms_one_thread"] / base["latency_ms_one_thread"], 4)
+    if facts["variant"] == "int8":
+        facts["size_target"] = _target(INT8_SIZE_TARGET, facts["size_ratio"])
+        if "latency_ratio" in facts:
+            facts["latency_target"] = _target(INT8_LATENCY_TARGET, facts["latency_ratio"])
+
+
+def _target(limit: float, value: float) -> dict[str, Any]:
+    return {"limit": limit, "met": value <= limit}
+
+
+def _calibration(work: Export) -> dict[str, Inputs]:
+    """Inputs of each signature that int8 ranges are taken from: training images, their codes, and prior samples."""
+    images = work.samples.calibration
+    codes = work.reference.call("codes", images)["codes"]
+    if work.model.has_prior:
+        # Codes of images and draws from the prior alike: the decoder is given both.
+        noise = np.random.default_rng(work.run.seed + 1).standard_normal(codes.shape).astype(np.float32)
+        codes = np.concatenate([codes, noise])
+    image_inputs = [{"image": images[i : i + 1]} for i in range(len(images))]
+    code_inputs = [{"z": codes[i : i + 1]} for i in range(len(codes))]
+    return {"encode": image_inputs, "decode": code_inputs, "reconstruct": image_inputs}
+
+
+def _line(artefact: Artefact) -> str:
+    facts = artefact.facts
+    if not artefact.verdicts:
+        return "; ".join([artefact.outcome, *artefact.defects])
+    line = f"{artefact.outcome}, {artefact.worst}"
+    if "latency_ms_one_thread" in facts:
+        line += f", {facts['latency_ms_one_thread']:.3g} ms on one thread"
+    if facts["variant"] != "float32":
+        line += f", {facts['size_ratio']:.2f} of float32's size"
+    return "; ".join([line, *artefact.defects])
