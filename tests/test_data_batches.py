@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvae.data import AUGMENTATIONS, DataConfig, Images, evaluation_batches, steps_per_epoch, training_batches
+from tfvae.data import (
+    AUGMENTATIONS,
+    DataConfig,
+    Images,
+    evaluation_batches,
+    steps_per_epoch,
+    training_batches,
+    training_indices,
+)
 from tfvae.data import images as store
 from tfvae.data.batches import cut
 from tfvae.errors import UserError
@@ -221,3 +229,11 @@ def test_a_digest_tells_images_by_pixels_shape_and_order_wherever_they_lie():
     changed[1, 2, 3, 0] ^= 1
     others = [changed, pixels[::-1], pixels.reshape(3, 6, 4, 1), pixels[:2]]
     assert len({images.digest(), *(Images.from_array(other).digest() for other in others)}) == 5
+
+
+@pytest.mark.parametrize("step", [0, 2, 3, 7])
+def test_the_images_of_a_step_are_known_by_its_number(step):
+    images = numbered(10)
+    stream = first(training_batches(images, 3, seed=4, config=PLAIN), step + 1)
+    indices = training_indices(images, 3, seed=4, step=step)
+    np.testing.assert_array_equal(np.rint(stream[step][:, 0, 0, 0] * 255), indices)

@@ -128,3 +128,21 @@ def test_unknown_names_and_senseless_settings_are_refused():
         DiscretizedLogisticMixture(0)
     with pytest.raises(ValueError, match="momentum=1"):
         OptimalGaussian(1.0)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "bernoulli"])
+def test_the_standard_deviation_is_that_of_the_samples(name):
+    likelihood = {"gaussian": Gaussian(0.05)}.get(name, likelihoods.get(name))
+    one = parameters_of(likelihood, (1, 2, 2, 1), scale=0.02)
+    if likelihood.parameters_per_channel > 1:
+        # Narrow enough that clipping to [0, 1] does not show, wide enough that rounding does not either.
+        one = one - np.float32(0.8) * (np.arange(one.shape[-1]) >= one.shape[-1] * 2 // 3)
+    many = np.repeat(one, 20_000, axis=0)
+    samples = ops.convert_to_numpy(likelihood.sample(many, seed=1)).astype("float64")
+    expected = np.broadcast_to(ops.convert_to_numpy(likelihood.std(one)), (1, 2, 2, 1))[0]
+    # The tails of a logistic are heavier than a normal's: its sample variance has a relative error of sqrt(3.2 / n).
+    np.testing.assert_allclose(samples.std(0), expected, rtol=5 * np.sqrt(3.2 / 20_000) + 0.02)
+
+
+def test_the_mean_of_a_bernoulli_fixes_its_deviation():
+    assert Bernoulli().std(np.zeros((1, 2, 2, 1), "float32")) is None

@@ -4,6 +4,8 @@
 Images are in [0, 1]. Log-probabilities are nats per example, summed over the pixels of an image.
 """
 
+import math
+
 import keras
 from keras import ops
 
@@ -21,6 +23,7 @@ from tfvae.objectives import sum_per_example
 
 # Standard deviations below half a grey level of an 8-bit picture model the rounding, not the picture.
 MIN_LOG_STD = -6.25
+LOGISTIC_STD = math.pi / math.sqrt(3)  # standard deviation of a logistic of scale one
 
 
 class Likelihood(keras.layers.Layer):
@@ -47,6 +50,10 @@ class Likelihood(keras.layers.Layer):
     def mean(self, parameters):
         """`E[x|z]`, shape `(batch, height, width, channels)`, in [0, 1]."""
         raise NotImplementedError
+
+    def std(self, parameters):
+        """Standard deviation of `p(x|z)`, broadcasts to the shape of `mean`; None where the mean fixes it."""
+        return None
 
     def sample(self, parameters, seed=None):
         """A draw from `p(x|z)`, shape of `mean`; `seed` is an integer or a `keras.random.SeedGenerator`."""
@@ -83,6 +90,9 @@ class _GaussianFamily(Likelihood):
 
     def mean(self, parameters):
         return ops.clip(self.location_and_log_std(parameters)[0], 0.0, 1.0)
+
+    def std(self, parameters):
+        return ops.exp(self.location_and_log_std(parameters)[1])
 
     def sample(self, parameters, seed=None):
         location, log_std = self.location_and_log_std(parameters)
@@ -196,6 +206,9 @@ class DiscretizedLogistic(Likelihood):
     def mean(self, parameters):
         return ops.clip(_logistic(parameters)[0], 0.0, 1.0)
 
+    def std(self, parameters):
+        return LOGISTIC_STD * ops.exp(_logistic(parameters)[1])
+
     def sample(self, parameters, seed=None):
         location, log_scale = _logistic(parameters)
         return _sample_logistic(location, log_scale, seed)
@@ -237,6 +250,14 @@ class DiscretizedLogisticMixture(Likelihood):
     def mean(self, parameters):
         logits, location, _ = self.split(parameters)
         return ops.sum(ops.softmax(logits, axis=-1) * ops.clip(location, 0.0, 1.0), axis=-1)
+
+    def std(self, parameters):
+        logits, location, log_scale = self.split(parameters)
+        weights = ops.softmax(logits, axis=-1)
+        mean = ops.sum(weights * location, axis=-1, keepdims=True)
+        # Law of total variance: within the components, and between them.
+        variance = ops.square(LOGISTIC_STD * ops.exp(log_scale)) + ops.square(location - mean)
+        return ops.sqrt(ops.sum(weights * variance, axis=-1))
 
     def sample(self, parameters, seed=None):
         logits, location, log_scale = self.split(parameters)

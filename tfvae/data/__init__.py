@@ -1,6 +1,6 @@
 """Where images come from and how they become batches."""
 
-from tfvae.data.batches import evaluation_batches, steps_per_epoch, training_batches
+from tfvae.data.batches import evaluation_batches, steps_per_epoch, training_batches, training_indices
 from tfvae.data.config import AUGMENTATIONS, DataConfig
 from tfvae.data.images import Images, Refusal
 from tfvae.data.loading import Splits, Survey, load, load_images, look
@@ -18,4 +18,5 @@ __all__ = [
     "look",
     "steps_per_epoch",
     "training_batches",
+    "training_indices",
 ]

@@ -60,9 +60,7 @@ def training_batches(
     read = _reader(images, config.crop)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
-        order = tf.random.experimental.stateless_shuffle(
-            tf.range(count, dtype=tf.int64), seed=_key(seed, ORDER, epoch), alg="philox"
-        )
+        order = _order(count, seed, epoch)
         # A row for each image, by its index: where it lands in the order must not matter.
         draws = tf.random.stateless_uniform((count, COLUMNS), seed=_key(seed, DRAWS, epoch), alg="philox")
         order = order[: steps * batch]
@@ -87,6 +85,13 @@ def training_batches(
     dataset = places.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
     return dataset.with_options(_options()).prefetch(tf.data.AUTOTUNE)
+
+
+def training_indices(images: Images, batch_size: int, *, seed: int, step: int) -> np.ndarray:
+    """Which images the batch of `step` of `training_batches` holds: int64 `(batch,)`, in its order."""
+    count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
+    epoch, position = divmod(step, steps)
+    return _order(count, seed, epoch).numpy()[position * batch : (position + 1) * batch]
 
 
 def evaluation_batches(
@@ -218,6 +223,12 @@ def _runs(images: Images, batch_size: int, equal: bool) -> np.ndarray:
         if new_shape or row - bounds[-1] == batch_size:
             bounds.append(row)
     return np.array([*bounds, len(images)] if len(images) else [0], np.int64)
+
+
+def _order(count: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
+    """The permutation of `count` images in an epoch, int64 `(count,)`."""
+    places = tf.range(count, dtype=tf.int64)
+    return tf.random.experimental.stateless_shuffle(places, seed=_key(seed, ORDER, epoch), alg="philox")
 
 
 def _key(seed: int, *words) -> tf.Tensor:

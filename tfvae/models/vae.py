@@ -123,7 +123,7 @@ class VAE(LatentModel):
 
     def current_beta(self):
         """The schedule's value at the optimiser's step, or `beta`."""
-        if self.beta_schedule is None or self.optimizer is None:
+        if self.beta_schedule is None or getattr(self, "optimizer", None) is None:  # none before `compile`
             return self.beta
         return self.beta_schedule(self.optimizer.iterations)
 
