@@ -14,6 +14,7 @@ from tfvae.applications.embed import embed
 from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.evaluation import evaluate
 from tfvae.pictures import latent_map, learning_curves, reconstruction_picture, save_png
+from training import report_health, watch
 from training.config import RunConfig
 from training.journal import duration, read_rows, sample_picture
 from training.loop import Progress
@@ -44,7 +45,8 @@ def write(
     )
     protocol = {"split": part, **figures.pop("protocol")}
     rows = read_rows(path / "metrics.csv")
-    facts = {
+    record = watch.read(path)
+    facts: dict[str, Any] = {
         "data": {
             "source": config.data.source,
             "description": splits.description,
@@ -66,14 +68,16 @@ def write(
             "skipped_steps": int(rows[-1]["skipped"]) if rows else 0,
             "devices": [device.name for device in tf.config.list_logical_devices()],
         },
+        "health": watch.of_the_kept_model(model, splits, config, record),
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("tfvae", "tensorflow", "keras", "numpy", "pillow")},
         },
     }
     pictures = _pictures(path, model, config, measured, rows)
+    health = report_health.section(facts["health"], report_health.picture(path, facts["health"], record))
     (path / "report.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    (path / "report.md").write_text(_markdown(path.name, config, facts, pictures), encoding="utf-8")
+    (path / "report.md").write_text(_markdown(path.name, config, facts, pictures, health), encoding="utf-8")
     return figures
 
 
@@ -120,7 +124,7 @@ def _whole(images: Images, config: RunConfig) -> list[np.ndarray]:
     return [image for batch in evaluation_batches(images, 64, config=config.data) for image in batch.numpy()]
 
 
-def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dict[str, str]) -> str:
+def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dict[str, str], health: list[str]) -> str:
     data, training, test = facts["data"], facts["training"], facts["test"]
     source = data["source"]
     lines = [
@@ -147,13 +151,12 @@ def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dic
         f"{'pixels binarised by a Bernoulli draw' if protocol['binarised'] else 'grey levels as they are'}, "
         "one posterior sample an image for the ELBO, the posterior mean for PSNR and SSIM.",
         "",
+        *health,
         "## Pictures",
         "",
     ]
     for caption, file in pictures.items():
         lines += [f"**{caption}**", "", f"![{caption}]({file})", ""]
-    if training["skipped_steps"]:
-        lines += [f"{training['skipped_steps']} steps had gradients that were not finite, and were skipped.", ""]
     if data["refused"]:
         lines += [f"## {len(data['refused']):,} files were refused", "", "| file | reason |", "| --- | --- |"]
         lines += [f"| {_cell(refusal['name'])} | {_cell(refusal['reason'])} |" for refusal in data["refused"]]
