@@ -20,6 +20,7 @@ from training import same_run
 from training.checkpoint import Checkpoints, disk_full_is_told, save_model
 from training.config import RunConfig
 from training.journal import Journal, sample_picture
+from training.watch import Watch
 
 CHECK_EVERY = 20  # Executions between looks at the count of skipped steps: each look waits for the device.
 
@@ -95,6 +96,7 @@ class _Training:
         some = evaluation_batches(splits.measured[1], 8, seed=settings.seed, config=config.data, crop=config.data.crop)
         self.preview = next(iter(some)).numpy()
         self.journal = Journal(path, self.total_steps, self.batch_size, self.progress.epoch, self.progress.step)
+        self.watch = Watch(path, model, splits, config, self.progress.epoch)
         self.earlier, self.started = self.progress.seconds, time.monotonic()
         self.saved_step, self.saved_at = self.progress.step, self.started
         model.make_train_function()
@@ -141,6 +143,7 @@ class _Training:
         row = {key: float(value) for key, value in logs.items()}
         row["skipped"] = int(self.model.skipped_steps.value.numpy())
         progress.epoch += 1
+        row.update(self.watch.epoch(progress.epoch, row))
         with averaged(self.model):
             value = -progress.epoch  # without validation images, the last epoch is kept
             if self.validation is not None:
@@ -173,6 +176,7 @@ class _Training:
         return bool(patience) and self.progress.epoch - self.progress.best_epoch >= patience
 
     def _check_skipped(self) -> None:
+        self.watch.look_for_skips()
         skipped = int(self.model.skipped_in_a_row.value.numpy())
         if skipped >= self.settings.max_skipped_steps:
             raise UserError(
