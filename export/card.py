@@ -152,7 +152,7 @@ def _tensors(work: Export) -> str:
                 meaning = MEANING[name].replace("|", r"\|")  # a bare bar would end the cell
                 cells = [f"`{signature}`", side[:-1], f"`{name}`", shape, meaning, f"{low:.2f} … {high:.2f}"]
                 rows.append(f"| {' | '.join(cells)} |")
-    text = f"## Tensors\n\nAll float32. n is open in the SavedModel and in `{OPEN_BATCH}/`, and 1 in the other files.\n\n"
+    text = f"## Tensors\n\nAll float32. n is open in the SavedModel and in `{OPEN_BATCH}/`, and 1 elsewhere.\n\n"
     text += "\n".join(rows)
     if spatial:
         factor = work.model.factor
