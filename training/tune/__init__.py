@@ -22,10 +22,14 @@ TRIALS = 12
 
 def main(arguments: list[str]) -> None:
     """Searches, or goes on searching, and writes what was found."""
-    parser = OneLineParser(prog="training tune", description="Searches the settings of a recipe.")
+    parser = OneLineParser(
+        prog="training tune", description="Searches latent size, beta, width and learning rate around a recipe."
+    )
     parser.add_argument("--data", metavar="SOURCE", help="as in training")
     parser.add_argument("--recipe", metavar="NAME|FILE", help="what to search around; else chosen from the data")
-    parser.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="not searched, then")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting; it is not searched then"
+    )
     parser.add_argument("--search", choices=("random", "hyperband"), default="random")
     parser.add_argument("--objective", choices=("elbo", "psnr"), default="elbo", help="of the validation images")
     parser.add_argument(
