@@ -111,7 +111,8 @@ def _operators(graph):
 def _tensor(entry) -> dict[str, Any]:
     scale, zero_point = entry["quantization"]
     return {
-        "shape": [int(side) for side in entry["shape"]],
+        # Of the file, not of the last call, which may have resized an open batch: that is None.
+        "shape": [None if side < 0 else int(side) for side in entry["shape_signature"]],
         "dtype": np.dtype(entry["dtype"]).name,
         "quantization": {"scale": float(scale), "zero_point": int(zero_point)} if scale else None,
     }

@@ -1,0 +1,42 @@
+package org.tfvae.sample
+
+import android.graphics.Bitmap
+import android.graphics.Color
+import kotlin.math.max
+import kotlin.math.roundToInt
+
+/** The input `image`: scaled to cover height x width, centre-cropped, 0 … 1, rows from the top, channels last. */
+fun prepared(picture: Bitmap, tensors: Tensors): FloatArray {
+    val (height, width) = tensors.height to tensors.width
+    var scaled = picture.copy(Bitmap.Config.ARGB_8888, false)
+    // Bilinear scaling looks at two pixels a side only: halve first, so that no pixel is passed over.
+    while (scaled.width >= 2 * width && scaled.height >= 2 * height) {
+        scaled = Bitmap.createScaledBitmap(scaled, scaled.width / 2, scaled.height / 2, true)
+    }
+    val scale = max(height / scaled.height.toFloat(), width / scaled.width.toFloat())
+    val cover = max(width, (scale * scaled.width).roundToInt()) to max(height, (scale * scaled.height).roundToInt())
+    scaled = Bitmap.createScaledBitmap(scaled, cover.first, cover.second, true)
+    val pixels = IntArray(height * width)
+    scaled.getPixels(pixels, 0, width, (cover.first - width) / 2, (cover.second - height) / 2, width, height)
+    val values = FloatArray(pixels.size * tensors.channels)
+    pixels.forEachIndexed { index, pixel ->
+        val rgb = floatArrayOf(Color.red(pixel) / 255f, Color.green(pixel) / 255f, Color.blue(pixel) / 255f)
+        if (tensors.channels == 1) {
+            values[index] = 0.299f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2] // ITU-R BT.601, as Pillow's "L"
+        } else {
+            rgb.copyInto(values, 3 * index)
+        }
+    }
+    return values
+}
+
+/** A bitmap of the decoder's `image`; what it has beyond height x width is padding. */
+fun bitmap(image: FloatArray, shape: List<Int>, tensors: Tensors): Bitmap {
+    val (rowLength, channels) = shape[2] to shape[3]
+    val pixels = IntArray(tensors.height * tensors.width) { index ->
+        val place = ((index / tensors.width) * rowLength + index % tensors.width) * channels
+        val levels = IntArray(3) { (255 * image[place + if (channels == 1) 0 else it]).roundToInt().coerceIn(0, 255) }
+        Color.rgb(levels[0], levels[1], levels[2])
+    }
+    return Bitmap.createBitmap(pixels, tensors.width, tensors.height, Bitmap.Config.ARGB_8888)
+}

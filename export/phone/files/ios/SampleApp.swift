@@ -1,0 +1,92 @@
+import PhotosUI
+import SwiftUI
+
+@main
+struct SampleApp: App {
+  var body: some Scene {
+    WindowGroup { ContentView() }
+  }
+}
+
+/// Calls the models one after another, off the main thread.
+actor Worker {
+  // Or encoder_int8.tflite and decoder_int8.tflite: they are called alike.
+  static let names = (encoder: "encoder.tflite", decoder: "decoder.tflite")
+
+  let tensors: Tensors
+  private let encoder: Model
+  private let decoder: Model
+
+  init() throws {
+    tensors = try Tensors.read()
+    encoder = try Model(Worker.names.encoder, tensors: tensors)
+    decoder = try Model(Worker.names.decoder, tensors: tensors)
+  }
+
+  func rebuild(_ original: UIImage) throws -> UIImage? {
+    let code = try encoder.run(["image": prepared(original, tensors)])[tensors.code] ?? []
+    return try decode(code)
+  }
+
+  func draw() throws -> UIImage? {
+    // Two uniform numbers make a standard normal one (Box and Muller 1958).
+    let noise = (0..<tensors.codeShape.reduce(1, *)).map { _ -> Float in
+      let (u, v) = (Float.random(in: Float.leastNonzeroMagnitude..<1), Float.random(in: 0..<1))
+      return (-2 * log(u)).squareRoot() * cos(2 * Float.pi * v)
+    }
+    return try decode(noise)
+  }
+
+  private func decode(_ code: [Float]) throws -> UIImage? {
+    let image = try decoder.run(["z": code])["image"] ?? []
+    return picture(image, shape: tensors.files[Worker.names.decoder]!.outputs[0].shape, tensors)
+  }
+}
+
+struct ContentView: View {
+  @State private var chosen: PhotosPickerItem?
+  @State private var original: UIImage?
+  @State private var rebuilt: UIImage?
+  @State private var note = ""
+  private let worker = Result { try Worker() }
+
+  var body: some View {
+    VStack {
+      PhotosPicker("Open a picture", selection: $chosen, matching: .images)
+      if let tensors = try? worker.get().tensors, tensors.hasPrior {
+        Button("Draw a new one") { run(nil) }
+      }
+      Text(note)
+      ForEach([original, rebuilt].compactMap { $0 }, id: \.self) { image in
+        Image(uiImage: image).resizable().interpolation(.none).scaledToFit()
+      }
+    }
+    .padding()
+    .onChange(of: chosen) { item in
+      Task {
+        guard let data = try? await item?.loadTransferable(type: Data.self), let image = UIImage(data: data) else {
+          note = "This picture cannot be read."
+          return
+        }
+        run(image)
+      }
+    }
+  }
+
+  private func run(_ image: UIImage?) {
+    Task {
+      do {
+        let worker = try worker.get()
+        if let image {
+          rebuilt = try await worker.rebuild(image)
+        } else {
+          rebuilt = try await worker.draw()
+        }
+        original = image
+        note = ""
+      } catch {
+        note = "\(error)"
+      }
+    }
+  }
+}
