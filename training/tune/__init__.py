@@ -70,6 +70,8 @@ def main(arguments: list[str]) -> None:
     config, splits, path = settled.config, settled.splits, settled.path
     if not len(splits.validation):
         raise UserError("tune: there are no validation images to judge by. Accepted: --set data.validation=0.1.")
+    if config.training.strategy not in ("none", "mirrored"):
+        raise UserError(f"tune: runs in one process. Received: training.strategy={config.training.strategy!r}.")
     pinned = [f"{section}.{key}" for section, key, _ in map(parse_setting, options.set)]
     plan = Search(
         kind=options.search,
