@@ -216,7 +216,7 @@ def test_every_place_of_the_map_decodes(kind, visit):
     seen = []
     for x, y in ((0.3, 0.4), (0.7, 0.6)):
         page.mouse.click(box["x"] + x * box["width"], box["y"] + y * box["height"])
-        page.wait_for_timeout(150)
+        page.evaluate("explorer.map.arrived")
         seen.append(floats(page, "explorer.code.pooled()"))
         assert_shows(page, work, floats(page, "explorer.code.flat()"))
     plane = page.evaluate("explorer.data.map")
@@ -227,10 +227,37 @@ def test_every_place_of_the_map_decodes(kind, visit):
     places = [(code - mean) @ axes.T for code in seen]
     assert places[1][0] > places[0][0] and places[1][1] < places[0][1]
     page.keyboard.press("ArrowLeft")
-    page.wait_for_timeout(150)
+    page.evaluate("explorer.map.arrived")
     moved = (floats(page, "explorer.code.pooled()") - mean) @ axes.T
     assert moved[0] < places[1][0]
     np.testing.assert_allclose(moved[1], places[1][1], atol=1e-4)
+
+
+def test_the_decoded_plane_shows_what_keras_decodes_there(visit):
+    page, work = visit(viewport={"width": 900, "height": 900})
+    page.click("#tab-map")
+    page.select_option("#ground", "decoded")
+    size = np.array(page.evaluate("[explorer.map.canvas.clientWidth, explorer.map.canvas.clientHeight]"))
+    page.evaluate(
+        """(async () => {
+          const frame = () => new Promise(requestAnimationFrame);
+          while (!explorer.map.decoded) await frame();
+          await explorer.map.decoded;
+          for (let count = 0; count < 3; count++) await frame();
+        })()"""
+    )
+    shown = canvas(page, "#map")
+    columns, rows = page.evaluate("explorer.map.tiles")
+    wide, high = size / (columns, rows)
+    plane = page.evaluate("explorer.data.map")
+    middle, scale = page.evaluate("[explorer.map.middle, explorer.map.scale()]")
+    for column, row in ((0, 0), (columns - 1, 0), (2, rows - 1)):
+        x, y = (column + 0.5) * wide, (row + 0.5) * high
+        place = np.array(middle) + np.array([x - size[0] / 2, size[1] / 2 - y]) / scale
+        code = np.array(plane["mean"]) + place @ np.array(plane["axes"])
+        picture = decoded(work, code.astype(np.float32)).mean()
+        tile = shown[int(y - high / 2) : int(y + high / 2), int(x - wide / 2) : int(x + wide / 2)].mean()
+        assert abs(tile - picture) < 4  # of 255: the tile is cut to its shape, and smoothed
 
 
 @pytest.mark.parametrize(
@@ -315,9 +342,9 @@ def test_where_motion_is_unwanted_nothing_glides_and_journeys_are_still_pictures
     page.wait_for_selector("text=reconstruction of test picture 4")
     assert page.evaluate("steps.length") == 1
     page.locator(".play").first.click()
-    page.wait_for_timeout(1100)
+    page.wait_for_timeout(1500)
     page.locator(".play").first.click()
-    assert page.evaluate("steps.length") == 2
+    assert 1 <= page.evaluate("steps.length") - 1 <= 4  # pictures in a second and a half, where a film has ninety
 
 
 def test_the_picture_is_saved_as_a_png_and_the_code_copied_as_json(visit):

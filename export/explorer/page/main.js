@@ -44,7 +44,7 @@ async function open() {
     const [one, other] = [0, 1].map(() => Math.floor(Math.random() * sheet.count));
     if (code.spatial) return startFrom(one);
     // Without a prior, a place between two codes is the likeliest to be a picture.
-    const ends = [await sheet.code(one, network), await sheet.code(other, network)];
+    const ends = await Promise.all([one, other].map((index) => sheet.code(index, network)));
     const text = `between ${sheet.title(one)} and ${sheet.title(other)}`;
     stage.glide(linear(...ends, 0.3 + 0.4 * Math.random()), { text });
   };
@@ -106,7 +106,7 @@ async function open() {
   blend.share.style.setProperty("--filled", "50%");
   await stage.shown;
   return Object.assign(explorer, {
-    data, code, stage, sheet,
+    data, code, stage, sheet, map,
     decode: (z) => network.decode(z),
     encode: (pixels) => network.encode(pixels),
     read: (file) => readFile(file, data),
@@ -117,7 +117,7 @@ function introduce(data) {
   const { height, width, channels } = data.image;
   const active = data.units.filter((unit) => unit.active).length;
   const spatial = data.latent.length > 1;
-  const latent = spatial ? `a map of ${data.latent.join("×")}` : `${data.latent[0]} numbers, ${active} of them active`;
+  const latent = spatial ? `a map of ${data.latent.join("×")}` : `${data.latent[0]} numbers, ${active === data.latent[0] ? "all" : `${active} of them`} active`;
   get("name").textContent = data.name;
   document.title = `${data.name} · explorer`;
   get("about").textContent =

@@ -1,8 +1,10 @@
 // The plane of the two main directions of the codes: every place in it decodes.
 
 import { Plane } from "./code.js";
+import { paint } from "./pictures.js";
 
 const THUMBNAIL = 34; // CSS pixels
+const TILE = 36; // of the decoded plane, likewise
 const STEPS = 40; // of the arrow keys, from edge to edge
 const COLOURS = ["#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#d4b106", "#b279a2", "#ff8fa0", "#9d755d", "#8b8f98"];
 
@@ -11,7 +13,9 @@ export class Map2D {
     Object.assign(this, { data, sheet, code, network });
     this.plane = new Plane(data.map);
     this.canvas = document.getElementById("map");
-    this.thumbnails = document.getElementById("thumbnails");
+    this.shows = document.getElementById("ground");
+    // A code of one picture's size belongs to no place of the map of a spatial latent.
+    if (code.spatial) this.shows.querySelector("[value=decoded]").remove();
     this.bounds();
     this.describe();
     const canvas = this.canvas;
@@ -23,7 +27,7 @@ export class Map2D {
     canvas.addEventListener("pointermove", (event) => this.pressed && this.point(event));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (this.pressed = false));
     canvas.addEventListener("keydown", (event) => this.key(event));
-    this.thumbnails.addEventListener("change", () => this.draw());
+    this.shows.addEventListener("change", () => this.draw());
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.draw());
     new ResizeObserver(() => this.draw()).observe(canvas);
     code.listeners.push(() => this.draw());
@@ -41,8 +45,8 @@ export class Map2D {
   describe() {
     const [first, second] = this.data.map.shares.map((share) => `${Math.round(100 * share)} %`);
     document.getElementById("map-hint").textContent =
-      `Press or drag anywhere; arrow keys work, too. The two main directions hold ${first} and ${second} of the variance; ` +
-      (this.code.spatial ? "the nearest picture is shifted towards the place." : "all others are at their mean.");
+      `Press, drag or use the arrow keys. The two main directions hold ${first} and ${second} of the variance; ` +
+      (this.code.spatial ? "the nearest picture is shifted towards the place." : "the rest is at its mean.");
     const { labels, label_names: names } = this.data.pictures;
     if (!labels) return;
     this.classes = [...new Set(labels)].filter((label) => label >= 0).sort((a, b) => a - b);
@@ -76,7 +80,7 @@ export class Map2D {
     const box = this.canvas.getBoundingClientRect(), scale = this.scale();
     const inside = (value, most) => Math.min(most, Math.max(0, value));
     const x = inside(event.clientX - box.left, box.width), y = inside(event.clientY - box.top, box.height);
-    this.go([this.middle[0] + (x - box.width / 2) / scale, this.middle[1] - (y - box.height / 2) / scale]);
+    this.arrived = this.go([this.middle[0] + (x - box.width / 2) / scale, this.middle[1] - (y - box.height / 2) / scale]);
   }
 
   key(event) {
@@ -86,7 +90,7 @@ export class Map2D {
     event.preventDefault();
     const from = event.key === "Home" ? this.middle : this.plane.place(this.code.pooled());
     const step = ((event.shiftKey ? 5 : 1) * Math.max(...this.span)) / STEPS;
-    this.go(from.map((value, axis) => value + step * way[axis]));
+    this.arrived = this.go(from.map((value, axis) => value + step * way[axis]));
   }
 
   /** Decode a place of the map. */
@@ -124,13 +128,14 @@ export class Map2D {
     const size = { width: Math.round(width * density), height: Math.round(height * density) };
     if (!size.width || !size.height) return; // hidden since the drawing was asked for
     // What never changes while a pointer moves is drawn once.
-    const key = JSON.stringify([size, this.thumbnails.checked, matchMedia("(prefers-color-scheme: dark)").matches]);
+    const key = JSON.stringify([size, this.shows.value, matchMedia("(prefers-color-scheme: dark)").matches]);
     if (key !== this.drawn) {
       this.drawn = key;
       this.ground = new OffscreenCanvas(size.width, size.height);
       const context = this.ground.getContext("2d");
       context.scale(density, density);
-      this.drawPoints(context);
+      if (this.shows.value === "decoded") this.decoded = this.drawDecoded(context, width, height);
+      else this.drawPoints(context, this.shows.value === "pictures");
     }
     if (canvas.width !== size.width || canvas.height !== size.height) Object.assign(canvas, size);
     const context = canvas.getContext("2d");
@@ -141,11 +146,11 @@ export class Map2D {
     this.drawMarker(context);
   }
 
-  drawPoints(context) {
+  drawPoints(context, shown) {
     const { points } = this.data.map, labels = this.data.pictures.labels;
     const aspect = this.sheet.width / this.sheet.height;
     const wide = THUMBNAIL * Math.min(1, aspect), high = THUMBNAIL / Math.max(1, aspect);
-    const taken = [], shown = this.thumbnails.checked;
+    const taken = [];
     context.globalAlpha = shown ? 0.4 : 0.85;
     const tiles = [];
     points.forEach((point, index) => {
@@ -173,6 +178,29 @@ export class Map2D {
       context.fill();
       this.sheet.draw(context, index, x - wide / 2, y - high / 2, wide, high);
     });
+  }
+
+  /** What the decoder makes of the plane itself, tile by tile. */
+  async drawDecoded(context, width, height) {
+    const { ground, network } = this, { image, decoded_width: rowWidth } = this.data;
+    const tile = document.createElement("canvas");
+    // A slow decoder gets fewer and larger tiles: the plane is there within seconds.
+    const side = TILE * Math.max(1, Math.sqrt(network.milliseconds / 10));
+    const columns = Math.max(3, Math.round(width / side)), rows = Math.max(3, Math.round(height / side));
+    const [wide, high] = [width / columns, height / rows], scale = this.scale();
+    this.tiles = [columns, rows];
+    for (let cell = 0; cell < columns * rows; cell++) {
+      const x = (cell % columns) * wide, y = Math.floor(cell / columns) * high;
+      const place = [x + wide / 2 - width / 2, height / 2 - y - high / 2];
+      const code = this.plane.code(place.map((pixels, axis) => this.middle[axis] + pixels / scale));
+      paint(tile, await network.decode(code), image, rowWidth);
+      if (this.ground !== ground) return; // something else is to be shown by now
+      // Cut to the tile's shape rather than squeezed into it.
+      const cut = Math.min(image.width / wide, image.height / high);
+      const [sx, sy] = [(image.width - wide * cut) / 2, (image.height - high * cut) / 2];
+      context.drawImage(tile, sx, sy, wide * cut, high * cut, x, y, wide, high);
+      this.draw();
+    }
   }
 
   drawMarker(context) {
