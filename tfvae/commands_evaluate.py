@@ -94,8 +94,12 @@ def table(found: Evaluation) -> list[str]:
     own: dict[str, Any] = {}
     for figure in found.figures.values():
         own |= figure.protocol
-    shown = {key: value for key, value in (found.protocol | own).items() if key not in ("source", "split", "images")}
-    told = [f"{key.replace('_', ' ')}: {_told(value)}" for key, value in shown.items() if key != "versions"]
+    # The rest is in the file: what the title says already, and what only a program compares.
+    told = [
+        f"{key.replace('_', ' ')}: {_told(value)}"
+        for key, value in (found.protocol | own).items()
+        if key not in ("source", "split", "images", "versions", "interval", "training_sha256")
+    ]
     return [*lines, "  95 % intervals over images. Measured with " + ", ".join(told)]
 
 

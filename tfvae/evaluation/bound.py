@@ -127,7 +127,7 @@ def evaluate(
 
 def _pass(subject: Subject, images: Images, with_quality: bool) -> tuple[Bounds, np.ndarray, list[int]]:
     """The terms; PSNR and SSIM `(2, n)` when asked for; and the sizes of the SSIM windows."""
-    step = tf.function(_step, reduce_retracing=True)
+    step = subject.compiled(_step)
     columns: list[np.ndarray] = []
     windows: set[int] = set()
     binary, done = True, 0

@@ -1,5 +1,6 @@
 """What is measured: a model, the images it is measured on, and everything that a measure may ask for."""
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -11,6 +12,9 @@ from tfvae.applications.batches import largest_batch
 from tfvae.data import DataConfig, Images, evaluation_batches
 
 T = TypeVar("T")
+
+# The graphs of a model, by function: a second evaluation in one process traces nothing again. They go with the model.
+_GRAPHS: weakref.WeakKeyDictionary[Any, dict[Callable, Callable]] = weakref.WeakKeyDictionary()
 
 
 class UnmeasurableError(ValueError):
@@ -62,15 +66,24 @@ class Subject:
             self.known[key] = make()
         return self.known[key]
 
+    def compiled(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """`function`, whose first argument is the model, as a `tf.function`; one for all evaluations of the model."""
+        graphs = _GRAPHS.setdefault(self.model, {})
+        return graphs.setdefault(function, tf.function(function, reduce_retracing=True))
+
     def means(self) -> list[np.ndarray]:
         """The codes of `images` batch by batch (posterior means, where there is a posterior), float32."""
         return self.remembered("means", self._means)
 
     def _means(self) -> list[np.ndarray]:
-        encode = tf.function(self.model.codes, reduce_retracing=True)
+        encode = self.compiled(_codes)
         codes, done = [], 0
         for x in self.batches():
-            codes.append(np.asarray(encode(x)))
+            codes.append(np.asarray(encode(self.model, x)))
             done += len(codes[-1])
             self.progress("codes", done, len(self.images))
         return codes
+
+
+def _codes(model: Any, x: tf.Tensor) -> tf.Tensor:
+    return model.codes(x)

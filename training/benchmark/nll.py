@@ -8,7 +8,7 @@ with pythae's own default networks. Then:
   values differ by rounding only; and once more with its own noise, so that they differ by the Monte Carlo error;
 - speed: both estimate the same images in turns, A B C, A B C, … after a round that warms up. pythae is timed as its
   defaults are (100 draws at once, which it encodes anew for each), and with all draws at once and no gradients kept.
-  A turn of ours contains the tracing of its graph, as a call does.
+  The tracing of our graph, a second once a model, falls into the round that warms up.
 
 A figure is the median over the rounds of the ratio within a round; the load of the machine is part of the result.
 Where others use the machine, PyTorch's threads wait for each other, and the ratio flatters us: then `taskset -c 0`
