@@ -125,7 +125,7 @@ function introduce(data) {
   const notes = [
     `${data.weights.toLocaleString("en")} weights, run in this page by LiteRT.js; nothing leaves it.`,
     `A picture of yours is ${data.fit === "crop" ? "scaled and cut" : "stretched"} to ${height}×${width}` +
-      `${channels === 1 ? " and turned into ITU-R 601 luminance" : ""}, as in training.`,
+      `${channels === 1 ? " and turned into ITU-R 601 luminance" : ""}${spatial ? "" : ", as in training"}.`,
   ];
   if (data.not_applied.length) notes.push(`Not applied here: the ${data.not_applied.join(" and ")} of the training data.`);
   get("footer").textContent = notes.join(" ");
