@@ -108,7 +108,11 @@ def replicas_of(strategy, function, x):
 )
 def test_the_noise_of_the_replicas_together_is_that_of_one_device(layer, two_devices):
     ones = np.ones((6, 5), "float32")
-    call = (lambda made, x: made(x, x)) if isinstance(layer(), GaussianSampler) else (lambda made, x: made(x, training=True))
+    call = (
+        (lambda made, x: made(x, x))
+        if isinstance(layer(), GaussianSampler)
+        else (lambda made, x: made(x, training=True))
+    )
     alone = layer()
     with two_devices.scope():
         shared = layer()

@@ -84,7 +84,7 @@ def test_settings_are_toml_and_bare_words_are_strings(text, expected):
         (["--recipe", "digits", "--epochs", "many"], ["--epochs", "'many'"]),
         (["--recipe", "digits", "--precison", "float32"], ["--precison", "Did you mean '--precision'?"]),
         (["--recipe", "digits", "--precision", "float8"], ["float8"]),
-        (["--recipe", "digits", "--strategy", "mirrored", "--jit"], ["'mirrored' works with neither jit"]),
+        (["--recipe", "digits", "--strategy", "mirrored", "--jit"], ["'mirrored' does not work with jit"]),
         (["--recipe", "digits", "--resume"], ["--resume needs --out"]),
         (["--data", "MISSING"], ["MISSING"]),
         (["--data", "EMPTY"], ["EMPTY"]),

@@ -13,9 +13,15 @@ PROGRAMS = ("benchmark", "tune", "encrypt")  # python -m training NAME …
 
 
 def parser() -> OneLineParser:
-    p = OneLineParser(prog="training", description="Trains a model on images and writes a run directory.")
+    p = OneLineParser(
+        prog="training",
+        description="Trains a model on images and writes a run directory.",
+        epilog=f"Also: python -m training {' | '.join(PROGRAMS)}, each with --help.",
+    )
     p.add_argument(
-        "--data", metavar="SOURCE", help="digits, shapes, tfds:NAME, a folder of images, .npz, .npy or a film"
+        "--data",
+        metavar="SOURCE",
+        help="digits, shapes, tfds:NAME, a folder of images (sealed or not), .npz, .npy or a film",
     )
     p.add_argument(
         "--recipe", metavar="NAME|FILE", help="settings known to work; without one they are chosen from the data"
@@ -27,7 +33,11 @@ def parser() -> OneLineParser:
     p.add_argument("--precision", choices=("float32", "mixed_float16", "mixed_bfloat16"))
     p.add_argument("--jit", action="store_true", default=None, help="compile the training step with XLA")
     p.add_argument("--steps-per-execution", type=int, metavar="N")
-    p.add_argument("--strategy", choices=("none", "mirrored"), help="mirrored: all GPUs of this machine")
+    p.add_argument(
+        "--strategy",
+        choices=("none", "mirrored", "multiworker"),
+        help="mirrored: all GPUs of this machine; multiworker: the machines of TF_CONFIG",
+    )
     return p
 
 

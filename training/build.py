@@ -5,11 +5,11 @@ import inspect
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 import tfvae
 from tfvae import likelihoods, networks, schedules
 from tfvae.errors import UserError, did_you_mean
+from training import devices
 from training.config import ModelConfig, RunConfig, TrainingConfig
 
 
@@ -92,18 +92,10 @@ def compile_model(model: keras.Model, config: TrainingConfig, total_steps: int) 
 
 
 def scope(config: TrainingConfig) -> contextlib.AbstractContextManager:
-    """Where the model and its optimiser are made: all local devices under `mirrored`, else nothing special."""
+    """Where the model and its optimiser are made."""
     # Layers are numbered anew, so that equal runs in one process write equal files.
     keras.utils.clear_session(free_memory=False)
-    if config.strategy == "none":
-        return contextlib.nullcontext()
-    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
-    if config.batch_size % len(devices):
-        raise UserError(
-            f"training.batch_size must be a multiple of the {len(devices)} devices under 'mirrored'. "
-            f"Received: {config.batch_size}."
-        )
-    return tf.distribute.MirroredStrategy([device.name for device in devices]).scope()
+    return devices.scope(config)
 
 
 def objective_defaults(kind: str) -> dict[str, Any]:

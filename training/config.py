@@ -43,7 +43,7 @@ class TrainingConfig:
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit: bool = False  # compile the step with XLA
     steps_per_execution: int = 1
-    strategy: Literal["none", "mirrored"] = "none"
+    strategy: Literal["none", "mirrored", "multiworker"] = "none"  # see training/devices.py
     checkpoint_minutes: float = 5.0  # at most this much work is lost; there is one at every epoch, too
     checkpoint_steps: int = 0  # one after so many steps as well; 0 = by time and epoch only
     keep_checkpoints: int = 2  # the newest, and the one before it in case the newest is damaged
@@ -66,11 +66,8 @@ class TrainingConfig:
                 raise UserError(f"training.{name} must not be negative. Received: {value}.")
         if self.ema >= 1:
             raise UserError(f"training.ema must be in [0, 1). Received: {self.ema}.")
-        if self.strategy == "mirrored" and (self.jit or self.steps_per_execution > 1):
-            raise UserError(
-                "training.strategy 'mirrored' works with neither jit nor steps_per_execution above 1 "
-                f"(Keras 20582). Received: jit={self.jit}, steps_per_execution={self.steps_per_execution}."
-            )
+        if self.strategy != "none" and self.jit:
+            raise UserError(f"training.strategy '{self.strategy}' does not work with jit. Received: jit={self.jit}.")
 
 
 @dataclass(frozen=True)

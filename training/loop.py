@@ -7,16 +7,17 @@ had not: `fit` knows epochs only, and overwrites the weights with their average 
 import contextlib
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfvae.data import Splits, evaluation_batches, steps_per_epoch, training_batches
 from tfvae.errors import UserError
-from training import same_run
+from training import devices, same_run
 from training.checkpoint import Checkpoints, disk_full_is_told, save_model
 from training.config import RunConfig
 from training.journal import Journal, sample_picture
@@ -75,24 +76,31 @@ class _Training:
         resume: bool,
     ):
         self.model, self.settings, self.path = model, config.training, path
-        self.checkpoints, self.asked = checkpoints, asked
+        self.checkpoints = checkpoints
         self.identity = same_run.identity(config, splits)
         self.progress = Progress()
         if resume and (saved := checkpoints.restore()):
             same_run.check(saved.pop("identity"), self.identity, path)
             self.progress = Progress(**saved)
+        devices.agree("the step", self.progress.step)
+        devices.agree("the fingerprint of the data", same_run.fingerprint(self.identity))
         settings = self.settings
+        self.should_stop = devices.StopVote(asked)
         self.batch_size = min(settings.batch_size, len(splits.train))
+        devices.check_share(self.batch_size)
         self.epoch_steps = steps_per_epoch(splits.train, settings.batch_size)
         self.total_steps = settings.epochs * self.epoch_steps
-        batches = training_batches(
-            splits.train, settings.batch_size, seed=settings.seed, config=config.data, start_step=self.progress.step
+        self.iterator = devices.distribute(
+            lambda share: training_batches(
+                splits.train,
+                settings.batch_size,
+                seed=settings.seed,
+                config=config.data,
+                start_step=self.progress.step,
+                share=share,
+            )
         )
-        strategy = tf.distribute.get_strategy()
-        self.iterator = iter(
-            strategy.experimental_distribute_dataset(batches) if settings.strategy != "none" else batches
-        )
-        self.validation = validation_batches(splits, config)
+        self.validate = _validation(model, splits, config)
         some = evaluation_batches(splits.measured[1], 8, seed=settings.seed, config=config.data, crop=config.data.crop)
         self.preview = next(iter(some)).numpy()
         self.journal = Journal(path, self.total_steps, self.batch_size, self.progress.epoch, self.progress.step)
@@ -129,7 +137,7 @@ class _Training:
             self.journal.progress(name, progress.step, logs)
             if executions % CHECK_EVERY == 0:
                 self._check_skipped()
-            if self.asked:
+            if self.should_stop():
                 self._save()
                 raise Stopped(f"stopped at step {progress.step:,} of {self.total_steps:,}")
             if self._checkpoint_is_due():
@@ -145,10 +153,9 @@ class _Training:
         progress.epoch += 1
         row.update(self.watch.epoch(progress.epoch, row))
         with averaged(self.model):
-            value = -progress.epoch  # without validation images, the last epoch is kept
-            if self.validation is not None:
-                measured = self.model.evaluate(self.validation, verbose=0, return_dict=True)
-                row.update({f"val_{key}": float(value) for key, value in measured.items()})
+            value: float = -progress.epoch  # without validation images, the last epoch is kept
+            if self.validate is not None:
+                row.update({f"val_{key}": float(value) for key, value in self.validate().items()})
                 # Judged at the final beta: during a warm-up the loss itself rises while the model improves.
                 beta = float(self.model.beta.value.numpy()) if hasattr(self.model, "beta") else 1.0
                 value = row["val_distortion"] + beta * row["val_rate"]
@@ -185,18 +192,17 @@ class _Training:
             )
 
 
-def validation_batches(splits: Splits, config: RunConfig) -> tf.data.Dataset | None:
-    """Validation images in batches, kept in memory once drawn; None when there are none."""
-    if not len(splits.validation):
+def _validation(model: keras.Model, splits: Splits, config: RunConfig) -> Callable[[], dict[str, float]] | None:
+    """What measures the model on the validation images; None when there are none."""
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    # The last batch, too, must divide among the devices: up to one image for each but one of them is left out.
+    images = splits.validation.take(np.arange(len(splits.validation) // replicas * replicas))
+    if not len(images):
         return None
-    settings = config.training
-    batches = evaluation_batches(
-        splits.validation, settings.batch_size, seed=settings.seed, config=config.data, crop=config.data.crop
+    batch, seed, data = config.training.batch_size, config.training.seed, config.data
+    return devices.evaluator(
+        model, lambda share: evaluation_batches(images, batch, seed=seed, config=data, crop=data.crop, share=share)
     )
-    if settings.strategy != "none":
-        # A last batch smaller than the number of replicas fails.
-        batches = batches.unbatch().batch(min(settings.batch_size, len(splits.validation)), drop_remainder=True)
-    return batches
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import tfvae
 from tfvae.config import read_toml
 from tfvae.data import Splits, load, steps_per_epoch
 from tfvae.errors import UserError
-from training import build, choose, report
+from training import build, choose, devices, report
 from training.checkpoint import disk_full_is_told, write_atomically
 from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe
 from training.journal import duration, reading
@@ -42,7 +42,7 @@ def start(
 ) -> None:
     """A new run: settings from the recipe (or chosen from the data), then `--data`, `--set` and the flags."""
     settled = settle(
-        data, recipe, settings, training, lambda config: _new_directory(out, recipe or _name_of(config.data.source))
+        data, recipe, settings, training, lambda config: _join(config, out, recipe or _name_of(config.data.source))
     )
     _execute(settled.config, settled.splits, settled.path, settled.reasons, resume=False)
 
@@ -89,6 +89,7 @@ def resume(path: Path, epochs: int | None) -> None:
     config = read_config(read_toml(path / CONFIG), str(path / CONFIG))
     if epochs is not None:
         config = with_epochs(config, epochs)
+    devices.join(config.training)
     _execute(config, _load(config, path), path, [], resume=True)
 
 
@@ -125,16 +126,21 @@ def with_epochs(config: RunConfig, epochs: int) -> RunConfig:
 
 def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], resume: bool) -> None:
     began = time.monotonic()
-    try:
-        progress, weights = fit(config, splits, path, resume)
-    except Stopped as stopped:
-        print(f"{stopped}; continue with: python -m training --out {path} --resume")
-        raise KeyboardInterrupt from stopped
-    print(f"trained in {duration(time.monotonic() - began)}; best epoch {progress.best_epoch}; measuring …", flush=True)
-    with disk_full_is_told(path):
-        figures = report.write(path, config, splits, progress, reasons, weights)
-    print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in figures.items() if isinstance(value, float))}")
-    print(f"report: {path / 'report.md'}")
+    with devices.place(config.training, path, resume) as place:
+        try:
+            progress, weights = fit(config, splits, place, resume)
+        except Stopped as stopped:
+            print(f"{stopped}; continue with: python -m training --out {path} --resume")
+            devices.wait()
+            raise KeyboardInterrupt from stopped
+        if devices.is_chief(config.training):
+            spent = duration(time.monotonic() - began)
+            print(f"trained in {spent}; best epoch {progress.best_epoch}; measuring …", flush=True)
+            with disk_full_is_told(path):
+                figures = report.write(path, config, splits, progress, reasons, weights)
+            shown = {key: value for key, value in figures.items() if isinstance(value, float)}
+            print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in shown.items())}")
+            print(f"report: {path / 'report.md'}")
 
 
 def _load(config: RunConfig, path: Path) -> Splits:
@@ -176,6 +182,14 @@ def _absolute(source: str) -> str:
 def _image_shape(config: RunConfig, splits: Splits) -> tuple[int, int, int]:
     height, width = (config.data.crop,) * 2 if config.data.crop else (config.data.height, config.data.width)
     return height, width, splits.train.channels
+
+
+def _join(config: RunConfig, out: Path | None, name: str) -> Path:
+    """The new directory, once all workers are here; the chief alone looks whether it is new."""
+    if config.training.strategy == "multiworker" and out is None:
+        raise UserError("--strategy multiworker needs --out DIR, one folder that every worker sees.")
+    devices.join(config.training)
+    return _new_directory(out, name) if out is None or devices.is_chief(config.training) else out
 
 
 def _new_directory(out: Path | None, name: str) -> Path:

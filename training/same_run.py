@@ -1,6 +1,7 @@
 """What must be as it was for a resumed run to be the run that was never stopped."""
 
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,16 @@ def identity(config: RunConfig, splits: Splits) -> dict[str, Any]:
         "settings": json.loads(json.dumps(dataclasses.asdict(config))),
         "images": {part: {"count": len(some), "sha256": some.digest()} for part, some in images.items()},
     }
+
+
+def fingerprint(identity: dict[str, Any]) -> int:
+    """A number of 48 bits that two workers share if their settings and data are the same, wherever these lie."""
+    alike = {**identity, "settings": {**identity["settings"], "data": _bound("data", identity["settings"]["data"])}}
+    return int(hashlib.sha256(json.dumps(alike, sort_keys=True).encode()).hexdigest()[:12], 16)
+
+
+def _bound(section: str, settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in FREE.get(section, ())}
 
 
 def check(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
