@@ -43,6 +43,8 @@ def test_a_statistic_that_every_resample_inflates_keeps_its_value_within_the_int
     figure = bootstrap_figure(squared_distance_of_the_mean, 50, seed=0)
     assert figure.interval[0] < figure.value <= figure.interval[1]
     assert figure.interval[0] < 0.3 * figure.value, "the bias of the resamples is not turned around"
+    cut = bootstrap_figure(squared_distance_of_the_mean, 50, seed=0, lowest=0.2 * figure.value)
+    assert cut.interval == (max(figure.interval[0], 0.2 * figure.value), figure.interval[1])
 
 
 def test_one_image_has_no_interval_and_none_no_mean():

@@ -61,6 +61,7 @@ def bootstrap_figure(
     unit: str = "",
     protocol: dict[str, Any] | None = None,
     resamples: int = RESAMPLES,
+    lowest: float = -math.inf,
 ) -> Figure:
     """A figure that is no mean over images, with the interval of a basic bootstrap over images.
 
@@ -75,6 +76,7 @@ def bootstrap_figure(
         unit: Of the statistic.
         protocol: As `Figure.protocol`; how the interval was made is added.
         resamples: Number of draws with replacement.
+        lowest: What the statistic cannot fall below (0 for a distance): the interval is cut there.
 
     Reference:
         Davison and Hinkley (1997), Bootstrap Methods and their Application, section 5.2
@@ -87,7 +89,7 @@ def bootstrap_figure(
     interval = None
     if drawn:
         low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-        interval = (min(value, float(2 * value - high)), max(value, float(2 * value - low)))
+        interval = (min(value, max(lowest, float(2 * value - high))), max(value, float(2 * value - low)))
     return Figure(value, unit, interval, {**(protocol or {}), "interval": f"basic bootstrap, {resamples} resamples"})
 
 

@@ -62,7 +62,8 @@ def measure(subject: Subject) -> dict[str, Figure]:
         return float((squares / places - (sums / places) ** 2 > ACTIVE).sum())
 
     protocol = {"threshold": ACTIVE}
-    return {"active_units": bootstrap_figure(count, len(moments), subject.seed, f"of {moments.shape[2]}", protocol)}
+    figure = bootstrap_figure(count, len(moments), subject.seed, f"of {moments.shape[2]}", protocol, lowest=0.0)
+    return {"active_units": figure}
 
 
 def _moments(means: np.ndarray) -> np.ndarray:
