@@ -1,4 +1,4 @@
-"""`python -m export RUN [--out DIR] … [--explorer] [--onnx]`: a run directory in, checked artefacts out."""
+"""`python -m export RUN [--out DIR] … [--explorer] [--onnx] [--native]`: a run directory in, checked artefacts out."""
 
 import argparse
 import functools
@@ -13,6 +13,7 @@ if __name__ == "__main__":  # both are read while TensorFlow is imported, so the
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from export.bundle import export_run
+from export.native.prove import REQUESTS
 from tfvae.errors import OneLineParser, UserError, run_program
 
 PROGRAMS = ("verify",)  # python -m export NAME …
@@ -39,6 +40,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--onnx", action="store_true", help="add .onnx files, checked in ONNX Runtime (needs the extra `onnx`)"
     )
+    parser.add_argument(
+        "--native",
+        nargs="?",
+        type=_count,
+        const=REQUESTS,
+        default=0,
+        metavar="REQUESTS",
+        help="prove the SavedModel without Python: a C program answers every signature at batch 1 to 256, and "
+        f"REQUESTS (default {REQUESTS}) requests in a row with constant memory (minutes; needs a C compiler)",
+    )
     options = parser.parse_args(arguments)
     options.size = options.size and _size(options.size)
     return options
@@ -49,6 +60,12 @@ def _size(text: str) -> tuple[int, int]:
     if not found or 0 in (size := (int(found[1]), int(found[2]))):
         raise UserError(f"--size: expected HEIGHTxWIDTH in pixels, such as 256x256. Received: {text!r}.")
     return size
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise UserError(f"--native: expected a number of requests, or nothing. Received: {text!r}.")
+    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -67,7 +84,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _export(options: argparse.Namespace, withheld: list[str]) -> None:
     say = functools.partial(print, "export:", flush=True)
     artefacts = export_run(
-        options.run, options.out, size=options.size, say=say, explorer=options.explorer, onnx=options.onnx
+        options.run,
+        options.out,
+        size=options.size,
+        say=say,
+        explorer=options.explorer,
+        onnx=options.onnx,
+        native=options.native,
     )
     withheld += [artefact.name for artefact in artefacts if not artefact.written]
 

@@ -17,12 +17,11 @@ def compiler() -> str | None:
     return next((found for name in ("cc", "gcc", "clang") if (found := shutil.which(name))), None)
 
 
-def build(folder: Path) -> Path:
-    """The program `serve`, compiled into `folder`.
+def require() -> tuple[str, list[Path]]:
+    """The compiler, and the libraries to link against.
 
     Raises:
-        UserError: When there is no compiler, or no TensorFlow that one could link against.
-        RuntimeError: With what the compiler said.
+        UserError: When one of them is not there.
     """
     name = compiler()
     if name is None:
@@ -31,6 +30,17 @@ def build(folder: Path) -> Path:
     missing = [library.name for library in libraries if not library.is_file()]
     if missing:
         raise UserError(f"--native needs TensorFlow's wheel for Linux; this one has no {' and no '.join(missing)}.")
+    return name, libraries
+
+
+def build(folder: Path) -> Path:
+    """The program `serve`, compiled into `folder`.
+
+    Raises:
+        UserError: As `require`.
+        RuntimeError: With what the compiler said.
+    """
+    name, libraries = require()
     program = folder / "serve"
     command = [name, "-std=c11", "-O2", *WARNINGS, *map(str, SOURCES), "-o", str(program)]
     # -isystem: warnings are for our code, not for TensorFlow's headers.

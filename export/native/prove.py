@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
@@ -11,9 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from export.artefacts import Artefact, Export
 from export.native.build import build
 from export.parity import Tensors
-from export.serving_kit import warmup
+from export.serving_kit import kit, warmup
 from export.serving_kit.files import predict_messages as messages
 from tfvae.serving import DEFAULT_SIGNATURE
 
@@ -31,6 +33,32 @@ MOST_GROWTH_KIB = 4096
 FEWEST_FOR_GROWTH = 10_000
 
 Call = Callable[[str, np.ndarray], Tensors]
+
+
+def write(work: Export, artefacts: list[Artefact], folder: Path, requests: int = REQUESTS) -> str:
+    """Prove the SavedModel of the bundle at `folder`; what was measured becomes its fact `c_api`.
+
+    Missed bounds become its defects, and it is then withheld, with the folder that serves it.
+
+    Returns:
+        One line for the person who exports.
+    """
+    saved_model = next((a for a in artefacts if a.name.startswith("saved_model/") and a.written), None)
+    if saved_model is None:
+        return "no SavedModel was written, so there is none for the C program"
+    path, limit = folder / saved_model.name, work.bounds["saved_model"].limit
+    facts, missed = prove(work.model, path, work.samples.held_out, work.reference.call, limit, requests)
+    saved_model.facts["c_api"] = facts
+    saved_model.defects += missed
+    if missed:
+        shutil.rmtree(path.parent)
+        shutil.rmtree(folder / kit.FOLDER)
+        return f"WITHHELD {saved_model.name}: {'; '.join(missed)}"
+    worst = max(signature["max_abs"] for signature in facts["signatures"].values())
+    return (
+        f"{saved_model.name} without Python: {facts['requests_in_a_row']:,} requests through TensorFlow's C API, "
+        f"max error {worst:.1e} (bound {limit:g}), memory grew by {facts['resident_kib']['growth']} KiB"
+    )
 
 
 def prove(
