@@ -1,5 +1,7 @@
 """Vital signs, and each finding provoked by a model that has it; a healthy model has none."""
 
+import warnings
+
 import keras
 import numpy as np
 import pytest
@@ -132,7 +134,17 @@ def test_a_healthy_autoencoder_has_no_finding_and_no_rate():
 
 @pytest.mark.parametrize(("scale", "shift"), [(255, 0), (2, -1), (1 / 255, 0)], ids=["0…255", "-1…1", "twice divided"])
 def test_data_outside_the_likelihood_s_range(scale, shift):
-    assert trained(vae("bernoulli"), FEW * scale + shift, epochs=1) == {"data outside the likelihood's range"}
+    with pytest.warns(UserWarning, match="data outside the likelihood's range"):  # before the first step, and unasked
+        found = trained(vae("bernoulli"), FEW * scale + shift, epochs=1)
+    assert found == {"data outside the likelihood's range"}
+
+
+def test_fit_warns_of_nothing_when_the_pixels_are_right():
+    model = vae("bernoulli")
+    model.compile("adam")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(FEW, verbose=0)
 
 
 def test_posterior_collapse():

@@ -44,6 +44,7 @@ def write(
         seed=config.training.seed,
     )
     protocol = {"split": part, **figures.pop("protocol")}
+    intervals = figures.pop("intervals")
     rows = read_rows(path / "metrics.csv")
     record = watch.read(path)
     facts: dict[str, Any] = {
@@ -57,6 +58,7 @@ def write(
         },
         "chosen": reasons,
         "test": figures,
+        "intervals": intervals,
         "protocol": protocol,
         "training": {
             "weights": weights,

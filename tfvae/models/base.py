@@ -1,6 +1,9 @@
 """What every model with a code shares: the training step, the trackers, and the ways in and out of the latent space."""
 
+import warnings
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
@@ -9,6 +12,8 @@ from tfvae.distributions import float32
 from tfvae.objectives import elbo
 from tfvae.serving import write_saved_model
 from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak
+
+SOME = 256  # images whose range is looked at before a training
 
 
 class LatentModel(keras.Model):
@@ -118,6 +123,16 @@ class LatentModel(keras.Model):
         if jit_compile == "auto":
             jit_compile = bool(tf.config.list_logical_devices("GPU"))
         super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
+
+    def fit(self, x=None, *args, **kwargs):
+        """As `keras.Model.fit`; warns where the images of an array are not in [0, 1]."""
+        if isinstance(x, np.ndarray) and len(x):
+            from tfvae.health.findings import out_of_range  # which measures models, so it imports this file
+
+            some = x[:SOME]
+            if finding := out_of_range(float(np.nanmin(some)), float(np.nanmax(some))):
+                warnings.warn(str(finding), stacklevel=2)
+        return super().fit(x, *args, **kwargs)
 
     def compile_from_config(self, config):
         # Keras leaves this to models with a `compile` of their own.
