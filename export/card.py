@@ -12,6 +12,11 @@ from export.runtime import RUNS
 from export.tflite import OPEN_BATCH, VARIANTS, file_name
 
 CARD = "MODEL_CARD.md"
+CHECK = (
+    "`python -m export verify` with this folder refuses it when any file was changed, and runs every model again. The "
+    "sums in `SHA256SUMS` prove that nothing changed, not who made it: for that, sign that file and keep the signature "
+    "elsewhere."
+)
 
 FIGURES = {
     "elbo": ("ELBO", "nats per image, higher is better"),
@@ -115,7 +120,9 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
         notes.append("Withheld files missed their bound, or the runtime refused them, and were not written.")
     if work.policy != "float32":
         notes.append(f"Trained under `{work.policy}`; exported, and compared, as the same weights in float32.")
-    return "## Files\n\n" + "\n".join(rows) + "\n\n" + "\n\n".join(notes) + f"\n\nEverything measured: `{REPORT}`."
+    return (
+        "## Files\n\n" + "\n".join(rows) + "\n\n" + "\n\n".join(notes) + f"\n\nEverything measured: `{REPORT}`. {CHECK}"
+    )
 
 
 def _open_batch(artefacts: list[Artefact]) -> str:

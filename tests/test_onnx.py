@@ -10,8 +10,8 @@ from tiny_runs import spatial_vae, write_run
 
 import tfvae
 from export import __main__ as program
+from export import evidence, parity
 from export import onnx as onnx_files
-from export import parity
 from tfvae.serving import signatures
 
 onnx = pytest.importorskip("onnx")
@@ -75,6 +75,8 @@ def test_the_program_writes_checks_and_verifies_them(tmp_path, capsys, monkeypat
         assert verdict["passed"] and 0 <= verdict["value"] <= LIMIT
         assert "Conv" in entry["ops"] and not [op for op in entry["ops"] if op.startswith("Random")]
     assert "autoencoder.onnx" in (folder / "MODEL_CARD.md").read_text()
+    *_, odd = evidence.read(folder).cases["reconstruct"]
+    assert (odd.name, odd.inputs["image"].shape) == (evidence.ODD_SIZE, (2, 7, 1, 1))
     capsys.readouterr()
     assert program.main(["verify", str(folder)]) == 0
     lines = capsys.readouterr().out.splitlines()
