@@ -1,5 +1,6 @@
 """The C program that proves a SavedModel without Python: what it accepts, what it notices, what it refuses."""
 
+import json
 import shutil
 import struct
 import subprocess
@@ -8,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny_runs import autoencoder, spatial_vae, vector_vae
+from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
+from export import __main__ as program_main
+from export import bundle, parity
 from export.native import build, prove
 from export.reference import Reference
-from export.serving_kit import warmup
+from export.serving_kit import kit, warmup
 from tfvae import serving
 from tfvae.errors import UserError
 
@@ -249,6 +252,46 @@ def test_without_a_compiler_there_is_one_clear_line(monkeypatch, tmp_path):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="--native needs a C compiler"):
         build.build(tmp_path)
+
+
+@pytest.fixture
+def bundled(tmp_path):
+    """A bundle's SavedModel and `serving/`, with the work they came from."""
+    run = write_run(tmp_path / "digits", vector_vae())
+    work = bundle._prepare(bundle.open_run(run), None, parity.BOUNDS, lambda line: None)
+    artefact = bundle._saved_model(work, tmp_path, lambda line: None)
+    kit.write(work, [artefact], tmp_path)
+    return work, artefact, tmp_path
+
+
+@needs_compiler
+def test_the_proof_becomes_a_fact_of_the_saved_model(bundled):
+    work, artefact, folder = bundled
+    line = prove.write(work, [artefact], folder, 30)
+    facts = json.loads(json.dumps(artefact.facts["c_api"], allow_nan=False))
+    assert facts["requests_in_a_row"] == 30 and artefact.written and (folder / "saved_model").is_dir()
+    assert facts["warmup_records_replayed"] == artefact.facts["warmup_records"] == 5 * 9
+    assert line.startswith("saved_model/1 without Python: 30 requests through TensorFlow's C API, max error ")
+
+
+def test_a_saved_model_that_misses_its_bound_in_c_is_withheld_with_what_serves_it(bundled, monkeypatch):
+    work, artefact, folder = bundled
+    monkeypatch.setattr(prove, "prove", lambda *_: ({"signatures": {}}, ["memory grew by 9999 KiB"]))
+    assert prove.write(work, [artefact], folder, 30) == "WITHHELD saved_model/1: memory grew by 9999 KiB"
+    assert not artefact.written
+    assert not (folder / "saved_model").exists() and not (folder / "serving").exists()
+    assert prove.write(work, [artefact], folder, 30).startswith("no SavedModel was written")
+
+
+def test_the_program_takes_a_number_of_requests(monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr(program_main, "export_run", lambda *_, native, **__: asked.append(native) or [])
+    for arguments in ([], ["--native"], ["--native", "2000"]):
+        assert program_main.main(["runs/a", *arguments]) == 0
+    assert asked == [0, 100_000, 2000]
+    for wrong in ("0", "many", "-3"):
+        assert program_main.main(["runs/a", f"--native={wrong}"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
 
 
 @needs_compiler
