@@ -51,6 +51,7 @@ def test_a_search_leaves_a_table_a_plot_and_the_best_as_a_recipe(found):
     assert recipe["model"]["latent_dim"] == int(best["model.latent_dim"])
     assert recipe["training"]["learning_rate"] == float(best["training.learning_rate"])
     assert recipe["objective"]["beta"]["end"] == float(best["objective.beta"])
+    assert "steps" in recipe["objective"]["beta"] and recipe["objective"]["beta"]["steps"] == 4 * 6 // 4  # 96 images
     assert recipe["model"]["widths"] == [round(32 * float(best["width"]))]
     assert recipe["training"]["epochs"] == 4  # the recipe's own, not the trials'
     table = (found / "tune.md").read_text()

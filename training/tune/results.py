@@ -6,12 +6,12 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tfvae.data import Splits
+from tfvae.data import Splits, steps_per_epoch
 from tfvae.pictures import save_png, search_panels
 from training.config import Tables, merge, write_tables
 from training.journal import duration
 from training.tune.search import FIGURES, Search, score
-from training.tune.space import apply
+from training.tune.space import apply, shortened
 
 UNITS = {"elbo": "ELBO (nats, higher is better)", "psnr": "PSNR (dB)", "ssim": "SSIM"}
 
@@ -104,7 +104,10 @@ def _recipe(plan: Search, rows: list[dict[str, Any]], best: dict[str, Any], spli
         f"# Result   trial {best['trial'] + 1}, validation: {figures} after {best['epochs']} epochs; "
         f"seed {plan.config.training.seed}, {len(splits.validation):,} images",
     ]
-    config = apply(plan.config, best["values"])
+    training = plan.config.training
+    # As in the trials, no warm-up may take more of the training than its first quarter.
+    total_steps = training.epochs * steps_per_epoch(splits.train, training.batch_size)
+    config = shortened(apply(plan.config, best["values"]), total_steps)
     tables: Tables = {name: _said(getattr(config, name)) for name in ("data", "model", "training")}
     return "\n".join(head) + "\n\n" + write_tables(merge(tables, {"objective": config.objective}))
 
