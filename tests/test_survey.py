@@ -1,0 +1,36 @@
+"""The table of every model with every network."""
+
+import pytest
+
+import tfvae
+from export import survey
+from export.artefacts import Artefact
+from export.parity import BOUNDS, Verdict
+from tfvae.networks import NETWORKS
+
+
+def test_every_model_and_every_network_is_surveyed():
+    found = survey.combinations()
+    assert {model for model, _, _ in found} == set(tfvae.MODELS)
+    assert {(network, "vector") for network in NETWORKS} <= {names[1:] for names in found}
+    assert {network for _, network, latent in found if latent == "spatial"} == {
+        name for name, facts in NETWORKS.items() if facts.pyramid
+    }
+
+
+def test_a_surveyed_model_is_a_row_within_its_bounds():
+    (row,) = survey.survey("vae mlp", lambda line: None)
+    assert all(artefact.written for artefact in row.artefacts)
+    lines = survey.table([row]).splitlines()
+    assert len(lines) == 3 and lines[2].startswith("| vae | mlp | vector | ") and "**" not in lines[2]
+    # Ten epochs teach it something: otherwise the figures would be those of an empty network.
+    assert row.artefacts[0].verdicts["reconstruct"].figures["psnr_keras_db"] > 12
+
+
+@pytest.mark.parametrize(("value", "shown"), [(0.2, "0.200"), (0.9, "**0.900**")])
+def test_the_worst_figure_is_shown_and_bold_where_it_is_out_of_bound(value, shown):
+    limit = BOUNDS["int8"].limit
+    verdicts = [Verdict("psnr_drop_db", figure, limit, figure <= limit) for figure in (0.1, value)]
+    facts = {"variant": "int8", "size_ratio": 0.27}
+    row = survey.Row("vae", "mlp", "vector", [Artefact(str(v.value), {"decode": v}, facts) for v in verdicts])
+    assert survey.table([row]).splitlines()[2].endswith(f"| {shown} | 0.27–0.27 |")
