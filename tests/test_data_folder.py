@@ -156,7 +156,7 @@ def test_folders_without_pictures_are_refused_in_one_line(tmp_path):
 def test_words_that_are_no_source_are_refused_in_one_line():
     assert "Did you mean 'digits'?" in one_line("digit")
     assert "Did you mean 'tfds:mnist'?" in one_line("mnist")
-    assert "Accepted: digits, tfds:NAME" in one_line("qqqqqqqqq")
+    assert "Accepted: digits, shapes, tfds:NAME" in one_line("qqqqqqqqq")
 
 
 def test_limit_is_a_reproducible_subset(tmp_path):
