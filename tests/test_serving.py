@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 
 import tfvae
 from tfvae import serving
@@ -145,3 +146,38 @@ def test_a_mixed_model_is_exported_in_float32_throughout(tmp_path):
     images = pictures(2, 7, 5, 1)
     expected = serving.float32_copy(model).reconstruct(images)["image"]
     np.testing.assert_allclose(answer(module, "reconstruct", tf.constant(images))["image"], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "options"), [((7, 5, 1), {}), ((7, 5, 1), {"batch": 1}), ((None, None, 1), {"size": (8, 4)})]
+)
+def test_export_writes_one_tflite_file_with_every_signature(image_shape, options, tmp_path):
+    """What Keras's own exporter cannot: builtin ops only, named tensors, noise as an input."""
+    model = make(image_shape=image_shape)
+    model.export(tmp_path / "model.tflite", format="litert", **options)
+    interpreter = Interpreter(str(tmp_path / "model.tflite"))
+    size = options.get("size", image_shape[:2])
+    inputs = {
+        "image": pictures(options.get("batch", 3), *size, 1),
+        "code": np.random.default_rng(0).standard_normal(
+            (options.get("batch", 3), *([2, 1] if options.get("size") else []), 3), np.float32
+        ),
+    }
+    signatures = interpreter.get_signature_list()
+    assert set(signatures) == {"encode", "decode", "reconstruct", "generate"}
+    for name, tensors in signatures.items():
+        (argument,) = tensors["inputs"]
+        value = inputs["image" if argument == "image" else "code"]
+        outputs = interpreter.get_signature_runner(name)(**{argument: value})
+        for key, expected in getattr(model, name)(value).items():
+            np.testing.assert_allclose(outputs[key], expected, atol=1e-5)
+
+
+def test_a_spatial_model_needs_a_size_in_a_tflite_file(tmp_path):
+    with pytest.raises(ValueError, match="`size` must be"):
+        make(image_shape=(None, None, 1)).export(tmp_path / "model.tflite", format="litert")
+
+
+def test_export_writes_a_saved_model_with_the_named_signatures(tmp_path):
+    make().export(tmp_path / "model")
+    assert set(tf.saved_model.load(str(tmp_path / "model")).signatures) >= {"encode", "decode", "generate"}

@@ -11,12 +11,15 @@ All are deterministic and float32 on both sides: noise enters as an input, so th
 """
 
 import dataclasses
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import tensorflow as tf
+
+from tfvae.quiet import native_messages_held
 
 # What TensorFlow Serving runs when a request names no signature.
 DEFAULT_SIGNATURE = "reconstruct"
@@ -126,6 +129,33 @@ def write_saved_model(
             # The same traced function under a second name: the graph is stored once.
             archive.add_endpoint("serving_default", function)
     archive.write_out(str(path), verbose=False)
+    return found
+
+
+def write_tflite(model, path: str | Path, batch: int | None = None, size: tuple[int, int] | None = None) -> list[str]:
+    """Write `model` as one float32 `.tflite` file with all its signatures; returns their names.
+
+    Every op is a TFLite builtin: no select ops and no random ops, so any LiteRT runtime can load it. Weights that
+    signatures share are stored once.
+
+    Args:
+        model: A `tfvae` model, of any dtype policy.
+        path: File to write.
+        batch: Images in a call; `None` leaves it open, which LiteRT's compiled runtimes and browsers refuse.
+        size: `(height, width)` in pixels, which a model with spatial latents needs.
+
+    Raises:
+        ValueError: When `size` is missing, or is not the size of the model's images.
+    """
+    if size is None and model.image_shape[0] is None:
+        raise ValueError("`size` must be (height, width) for a model with spatial latents. Received: size=None")
+    with tempfile.TemporaryDirectory() as folder, native_messages_held():
+        found = list(write_saved_model(model, folder, batch=batch, size=size))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=found)
+        # Keras's own exporter allows select ops, and what it then writes may not load where it is used.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        content = converter.convert()
+    Path(path).write_bytes(content)
     return found
 
 

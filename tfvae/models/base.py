@@ -10,7 +10,7 @@ from keras import ops
 from tfvae import replicas
 from tfvae.distributions import float32
 from tfvae.objectives import elbo
-from tfvae.serving import write_saved_model
+from tfvae.serving import write_saved_model, write_tflite
 from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak
 
 SOME = 256  # images whose range is looked at before a training
@@ -140,30 +140,19 @@ class LatentModel(keras.Model):
         self.optimizer.build(self.trainable_variables)
 
     def export(self, filepath, format="tf_saved_model", **kwargs):
-        """As `keras.Model.export`; a SavedModel gets this model's named signatures, float32 and any batch size.
+        """As `keras.Model.export`, with this model's named signatures, in float32 and for any batch size.
 
         Args:
-            filepath: Directory to write.
-            format: `"tf_saved_model"`; any other goes to Keras as it is.
+            filepath: Directory (SavedModel) or file (TFLite) to write.
+            format: `"tf_saved_model"` or `"litert"`; any other goes to Keras as it is.
+            kwargs: For these two formats `batch` and `size`, as in `tfvae.serving.write_saved_model` and
+                `write_tflite`; a TFLite file of a model with spatial latents needs `size`.
         """
-        if format == "tf_saved_model" and not kwargs:
-            write_saved_model(self, filepath)
+        writers = {"tf_saved_model": write_saved_model, "litert": write_tflite}
+        if format in writers and kwargs.keys() <= {"batch", "size"}:
+            writers[format](self, filepath, **kwargs)
         else:
             super().export(filepath, format=format, **kwargs)
-
-    def make_train_function(self, force=False):
-        if not replicas.distributed(self):
-            return super().make_train_function(force)
-        if force or self.train_function is None:
-            self.train_function = replicas.step_function(self, self.train_step, self.steps_per_execution)
-        return self.train_function
-
-    def make_test_function(self, force=False):
-        if not replicas.distributed(self):
-            return super().make_test_function(force)
-        if force or self.test_function is None:
-            self.test_function = replicas.step_function(self, self.test_step, self.steps_per_execution)
-        return self.test_function
 
     def train_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
