@@ -272,8 +272,9 @@ class DiscretizedLogisticMixture(Likelihood):
 
 def _logistic(parameters):
     location, log_scale = _parts(float32(parameters), 2)
-    # exp(-7) is a fifth of a grey level: sharper says nothing more and overflows.
-    return 0.5 + location, ops.maximum(log_scale - 3.0, -7.0)
+    # exp(-7) is a fifth of a grey level: sharper says nothing more and overflows. Far beyond exp(7), where the range is
+    # flat to a millionth, the mass of a grey level is a difference of equals, and its gradient is not a number.
+    return 0.5 + location, ops.clip(log_scale - 3.0, -7.0, 7.0)
 
 
 def _parts(parameters, count):
