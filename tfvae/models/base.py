@@ -154,6 +154,20 @@ class LatentModel(keras.Model):
         else:
             super().export(filepath, format=format, **kwargs)
 
+    def make_train_function(self, force=False):
+        if not replicas.distributed(self):
+            return super().make_train_function(force)
+        if force or self.train_function is None:
+            self.train_function = replicas.step_function(self, self.train_step, self.steps_per_execution)
+        return self.train_function
+
+    def make_test_function(self, force=False):
+        if not replicas.distributed(self):
+            return super().make_test_function(force)
+        if force or self.test_function is None:
+            self.test_function = replicas.step_function(self, self.test_step, self.steps_per_execution)
+        return self.test_function
+
     def train_step(self, data):
         images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
         with tf.GradientTape() as tape:
