@@ -44,7 +44,9 @@ def section(health: dict[str, Any], pictured: bool) -> list[str]:
     lines += [f"| {label} | {value} | {meaning} |" for label, value, meaning in _signs(vitals)]
     lines += ["", f"Of the kept model, on {vitals['images']:,} images; `health.json` has every epoch.", ""]
     if pictured:
-        caption = "KL of each latent unit of the kept model; rate and distortion of the weights in training, epoch by epoch"
+        caption = (
+            "KL of each latent unit of the kept model; rate and distortion of the weights in training, epoch by epoch"
+        )
         lines += [f"**{caption}**", "", f"![{caption}]({PICTURE})", ""]
     return lines
 
