@@ -295,7 +295,20 @@ def test_the_program_takes_a_number_of_requests(monkeypatch, capsys):
 
 
 @needs_compiler
-@pytest.mark.slow
+def test_a_leak_of_one_answer_a_request_is_noticed(tiny, tmp_path, monkeypatch):
+    """The same program, except that it forgets to free what it was answered."""
+    source = build.SOURCES[0].read_text(encoding="utf-8")
+    assert source.count("    TF_DeleteTensor(found[i]);\n") == 1
+    for file in build.SOURCES[0].parent.glob("*.[ch]"):
+        shutil.copy(file, tmp_path)
+    (tmp_path / "serve.c").write_text(source.replace("    TF_DeleteTensor(found[i]);\n", ""), encoding="utf-8")
+    monkeypatch.setattr(build, "SOURCES", tuple(tmp_path / file.name for file in build.SOURCES))
+    facts, (defect,) = tiny.prove(build.build(tmp_path), 20_000)
+    assert defect.startswith("memory grew by ") and facts["resident_kib"]["growth"] > prove.MOST_GROWTH_KIB
+    assert all(signature["max_abs"] <= LIMIT for signature in facts["signatures"].values())
+
+
+@needs_compiler
 def test_a_hundred_thousand_requests_leave_memory_as_it_was(tiny, program):
     facts, defects = tiny.prove(program, 100_000)
     assert defects == [] and facts["requests_in_a_row"] == 100_000

@@ -20,6 +20,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "records.h"
 #include "tensorflow/c/c_api.h"
@@ -37,7 +40,11 @@ static double seconds(void) {
   return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* What is in use: memory that was freed is given back first, or a leak would hide in what a large batch left behind. */
 static long resident_kib(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
   FILE *file = fopen("/proc/self/statm", "r");
   long total, resident;
   if (!file || fscanf(file, "%ld %ld", &total, &resident) != 2) die("cannot read /proc/self/statm");
