@@ -12,6 +12,7 @@ import numpy as np
 from tfvae.data import DataConfig, Images, Splits, evaluation_batches, training_batches, training_indices
 from tfvae.health import Course, Examination, Explanation, Finding, Vitals, explain, findings
 from tfvae.health.callback import final_loss
+from tfvae.health.findings import ENOUGH
 from training.checkpoint import write_atomically
 from training.config import RunConfig
 
@@ -25,7 +26,7 @@ class Watch:
     Args:
         path: The run directory.
         model: Compiled.
-        splits: Images; the validation images are looked at, or the training images where there are none.
+        splits: Images; the validation images are looked at, or the training images where those are too few.
         config: The run.
         epoch: Epochs completed; what a killed session wrote about later ones is dropped.
         writes: Whether to write and print; False on workers that are not the chief.
@@ -40,7 +41,7 @@ class Watch:
         first = record["first_skip"]
         self.first_skip = first if first and first["step"] < steps else None
         self.examination = Examination(model, config.training.seed)
-        self.images = sample(splits.validation if len(splits.validation) else splits.train, config.data)
+        self.images = sample(_looked_at(splits), config.data)
 
     def epoch(self, number: int, figures: dict[str, float]) -> dict[str, float]:
         """Measures the model at the end of epoch `number`; returns the columns to add to its row of figures."""
@@ -119,6 +120,11 @@ def sample(images: Images, config: DataConfig, seed: int = 0) -> list[np.ndarray
     return [batch.numpy() for batch in evaluation_batches(chosen, 64, seed=seed, config=config, crop=config.crop)]
 
 
+def _looked_at(splits: Splits) -> Images:
+    """Images enough for every check to have its say."""
+    return splits.validation if len(splits.validation) >= ENOUGH else splits.train
+
+
 def of_the_kept_model(model: Any, splits: Splits, config: RunConfig, record: dict[str, Any]) -> dict[str, Any]:
     """What the report says about health: the vital signs of the kept model, and the findings of the whole run.
 
@@ -126,9 +132,7 @@ def of_the_kept_model(model: Any, splits: Splits, config: RunConfig, record: dic
         `vitals`, a table of `Vitals`; `findings`, each with `first_epoch` and `last_epoch`, the lasting ones first;
         `first_skip`, the explanation of the first skipped step, or None; and `epochs`, how many were watched.
     """
-    vitals: Vitals = Examination(model, config.training.seed)(
-        sample(splits.validation if len(splits.validation) else splits.train, config.data)
-    )
+    vitals: Vitals = Examination(model, config.training.seed)(sample(_looked_at(splits), config.data))
     found: dict[str, dict[str, Any]] = {}
     for row in record["epochs"]:
         for finding in row["findings"]:
