@@ -60,6 +60,8 @@ def test_notebooks_import_the_library_only(notebook):
         ("tfvae/data/reading.py", {"numpy", "PIL"}),
         # Proves that a SavedModel needs neither Keras nor this project.
         ("export/fresh_process.py", {"numpy", "tensorflow"}),
+        # Times one runtime where no other is loaded.
+        ("export/latency_side.py", {"numpy", "ai_edge_litert", "onnxruntime", "torch"}),
     ],
 )
 def test_scripts_run_by_their_path_import_nothing_of_the_house(script, third_party):
