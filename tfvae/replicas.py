@@ -7,11 +7,14 @@ functions are the rest. On one device they change nothing.
 
 import tensorflow as tf
 
+# Also of one device or worker: their steps, too, may assign variables in a conditional only where there is no replica.
+STRATEGIES = (tf.distribute.MirroredStrategy, tf.distribute.MultiWorkerMirroredStrategy)
+
 
 def several():
-    """The context of this replica among several; None on one device and outside `strategy.run`."""
+    """The context of this replica, where a strategy shares the step; None on one device and outside `strategy.run`."""
     context = tf.distribute.get_replica_context()
-    return context if context is not None and context.num_replicas_in_sync > 1 else None
+    return context if context is not None and isinstance(context.strategy, STRATEGIES) else None
 
 
 def count():
@@ -20,9 +23,8 @@ def count():
 
 
 def distributed(model):
-    """Whether `model` was made in the scope of a strategy of several devices or workers."""
-    strategy = model.distribute_strategy
-    return strategy.num_replicas_in_sync > 1 or isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    """Whether `model` was made in the scope of a strategy that shares its steps."""
+    return isinstance(model.distribute_strategy, STRATEGIES)
 
 
 def own_rows(draw, shape):
@@ -97,14 +99,15 @@ def local(values):
 
 def apply(optimizer, gradients, variables):
     """`optimizer.apply` of gradients that are summed already; called in `once`."""
-    if count() == 1:
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, STRATEGIES):
         optimizer.apply(gradients, variables)
         return
     # Keras clips the gradients of each replica and then sums them: clipping, like skipping, is for the sum.
     inner = getattr(optimizer, "inner_optimizer", optimizer)
     inner._all_reduce_sum_gradients = list
     try:
-        tf.distribute.get_strategy().extended.call_for_each_replica(optimizer.apply, args=(gradients, variables))
+        strategy.extended.call_for_each_replica(optimizer.apply, args=(gradients, variables))
     finally:
         del inner._all_reduce_sum_gradients
 

@@ -5,6 +5,13 @@ import tensorflow as tf
 from keras import ops
 
 
+class Mean(keras.metrics.Mean):
+    """`keras.metrics.Mean` of values that every replica knows whole: Keras's own asks all workers when it is read."""
+
+    def add_variable(self, *args, **kwargs):
+        return super().add_variable(*args, **{**kwargs, "aggregation": "only_first_replica"})
+
+
 class _Tracker(keras.metrics.Metric):
     """A metric that model files leave out: a model is what it computes, not how its last epoch went."""
 

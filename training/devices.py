@@ -216,7 +216,7 @@ def distribute(make: Callable[[tuple[int, int]], tf.data.Dataset]) -> Any:
         make: From a share to an endless data set of float32 images; the batch divides among all devices.
     """
     strategy = tf.distribute.get_strategy()
-    if strategy.num_replicas_in_sync == 1 and not _several_workers():
+    if not isinstance(strategy, replicas.STRATEGIES):
         return iter(make((0, 1)))
 
     def pipeline(context: tf.distribute.InputContext) -> tf.data.Dataset:
@@ -232,7 +232,7 @@ def distribute(make: Callable[[tuple[int, int]], tf.data.Dataset]) -> Any:
 
 def evaluator(model: keras.Model, make: Callable[[tuple[int, int]], tf.data.Dataset]) -> Callable[[], dict[str, float]]:
     """`model.evaluate` on all of `make((i, n))`, part i of n of each batch, divided among the devices."""
-    if tf.distribute.get_strategy().num_replicas_in_sync == 1 and not _several_workers():
+    if not replicas.distributed(model):
         batches = make((0, 1))
         return lambda: model.evaluate(batches, verbose=0, return_dict=True)
     steps = int(make((0, 1)).cardinality())

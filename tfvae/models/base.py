@@ -11,7 +11,7 @@ from tfvae import replicas
 from tfvae.distributions import float32
 from tfvae.objectives import elbo
 from tfvae.serving import write_saved_model, write_tflite
-from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak
+from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak, Mean
 
 SOME = 256  # images whose range is looked at before a training
 
@@ -49,7 +49,7 @@ class LatentModel(keras.Model):
             )
         self.encoder = encoder
         self.decoder = decoder
-        self.trackers = [keras.metrics.Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
+        self.trackers = [Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
         self.gradient_trackers = [GradientNorm(), GradientPeak()]
         self.first_skip = FirstSkip()
         # Steps whose gradients were not finite: they change nothing but these two counts.
