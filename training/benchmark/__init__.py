@@ -40,6 +40,10 @@ def main(arguments: list[str]) -> None:
         from training.benchmark import nll
 
         return nll.main(arguments[1:])
+    if arguments[:1] == ["workers"]:
+        from training.benchmark import workers
+
+        return workers.main(arguments[1:])
     about = "Images/s of a training step, beside keras.io and PyTorch."
     parser = OneLineParser(prog="training benchmark", description=about)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
