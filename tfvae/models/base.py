@@ -1,6 +1,7 @@
 """What every model with a code shares: the training step, the trackers, and the ways in and out of the latent space."""
 
 import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,6 +33,8 @@ class LatentModel(keras.Model):
 
     has_prior = False  # whether `generate(noise)` draws from a prior
     stochastic = False  # whether the encoder emits a posterior
+    train_function: Any  # made by Keras, or for several devices by `replicas.step_function`
+    test_function: Any
 
     def __init__(self, encoder, decoder, **kwargs):
         # Inputs are not cast to half precision here: the likelihood is that of the picture, not of a rounded one.
