@@ -52,8 +52,8 @@ class LatentModel(keras.Model):
             )
         self.encoder = encoder
         self.decoder = decoder
-        self.trackers = [Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
-        self.gradient_trackers = [GradientNorm(), GradientPeak()]
+        self.trackers: list[keras.metrics.Metric] = [Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
+        self.gradient_trackers: list[keras.metrics.Metric] = [GradientNorm(), GradientPeak()]
         self.first_skip = FirstSkip()
         # Steps whose gradients were not finite: they change nothing but these two counts.
         counter = {"shape": (), "initializer": "zeros", "dtype": "int32", "trainable": False}
