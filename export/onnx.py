@@ -123,7 +123,12 @@ def _write_part(work: Export, name: str, signature: Signature, folder: Path, say
     content = convert(work.model, signature)
     file = ONNXFile(content)
     requests, answers = work.reference.requests[signature.name], work.reference.answers[signature.name]
-    outputs = [file.run(request) for request in requests]
+    try:
+        outputs = [file.run(request) for request in requests]
+    except ValueError as error:  # seen once: tf2onnx left a file whose answers to one image and to many do not fit
+        artefact = Artefact(name, {}, {"variant": "onnx", "bytes": len(content)}, [f"wrong shapes: {error}"])
+        say("; ".join([artefact.outcome, *artefact.defects]))
+        return artefact
     pair = work.reference.psnr_pair(signature.name, outputs)
     odd = work.reference.odd_size() if signature.name == "reconstruct" else None
     if odd:

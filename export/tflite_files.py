@@ -19,7 +19,7 @@ Inputs = list[dict[str, np.ndarray]]
 
 def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefact]:
     """Convert, run and judge every part in every variant, with a batch of one and with an open batch."""
-    artefacts = []
+    artefacts: list[Artefact] = []
     calibration = _calibration(work)
     (folder / OPEN_BATCH).mkdir()
     with tempfile.TemporaryDirectory() as scratch:

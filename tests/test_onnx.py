@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ import tfvae
 from export import __main__ as program
 from export import evidence, parity
 from export import onnx as onnx_files
+from export.reference import Reference
 from tfvae.serving import signatures
 
 onnx = pytest.importorskip("onnx")
@@ -98,3 +100,18 @@ def test_without_the_extra_there_is_one_line(tmp_path, capsys, monkeypatch):
     assert program.main([str(run), "--onnx"]) == 2
     assert capsys.readouterr().err == "export: error: --onnx needs tf2onnx: pip install -e '.[onnx]'.\n"
     assert not (run / "export").exists()
+
+
+def test_a_file_whose_answers_do_not_fit_together_is_withheld(tmp_path, monkeypatch):
+    """tf2onnx wrote one once, in a process that had converted many models before."""
+
+    def run(self, inputs):
+        np.concatenate([np.zeros((1, 8)), np.zeros((2, 9))])
+
+    model = make("mlp")
+    work = SimpleNamespace(model=model, reference=Reference(model, pictures(2, 7, 5, 1), 0))
+    monkeypatch.setattr(onnx_files.ONNXFile, "run", run)
+    lines = []
+    artefacts = onnx_files.write(work, tmp_path, lines.append)
+    assert not list(tmp_path.iterdir()) and not any(artefact.written for artefact in artefacts)
+    assert all(line.startswith("WITHHELD") and "wrong shapes" in line for line in lines)

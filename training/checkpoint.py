@@ -117,7 +117,7 @@ class Checkpoints:
     def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         try:
             with disk_full_is_told(self.folder.parent):
-                write_atomically(path, lambda file: np.savez(file, **arrays))
+                write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
             for old in self.paths[: -self.keep]:
                 old.unlink()
         except Exception as failure:  # raised where the thread is waited for
