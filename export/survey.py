@@ -98,7 +98,8 @@ def train(path: Path, model: str, network: str, latent: str) -> None:
     cls = tfvae.MODELS[model]
     shared = {**LATENTS[latent], "network": network, "widths": (32, 64)}
     encoder = tfvae.Encoder(**shared, stochastic=cls.stochastic)
-    trained = cls(encoder, tfvae.Decoder(**{**shared, "widths": (64, 32)}, likelihood="optimal_gaussian"))
+    likelihood = {"likelihood": "optimal_gaussian"} if cls.has_prior else {}  # an autoencoder has its own distortion
+    trained = cls(encoder, tfvae.Decoder(**{**shared, "widths": (64, 32)}, **likelihood))
     trained.compile(keras.optimizers.Adam(2e-3))
     images = load(DATA, seed=SEED).train
     batches = training_batches(images, BATCH, seed=SEED, config=DATA)

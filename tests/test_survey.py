@@ -18,6 +18,13 @@ def test_every_model_and_every_network_is_surveyed():
     }
 
 
+def test_every_combination_can_be_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(survey, "EPOCHS", 1)
+    for names in survey.combinations():
+        if names[1] == "conv" or names[2] == "vector":
+            survey.train(tmp_path / "-".join(names), *names)
+
+
 def test_a_surveyed_model_is_a_row_within_its_bounds():
     (row,) = survey.survey("vae mlp", lambda line: None)
     assert all(artefact.written for artefact in row.artefacts)
