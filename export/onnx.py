@@ -9,9 +9,7 @@ ONNX has one name space for a whole graph, so `reconstruct` cannot have an input
 
 import collections
 import importlib.util
-import statistics
 import tempfile
-import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +20,7 @@ import numpy as np
 
 from export.artefacts import Artefact, Export
 from export.parity import Tensors, judge
+from export.runtime import median_ms
 from export.tflite import PARTS
 from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
@@ -97,15 +96,10 @@ class ONNXFile:
         keras_names = {there: here for here, there in RENAMED.get(self.signature, {}).items()}
         return {keras_names.get(name, name): np.concatenate([answer[name] for answer in answers]) for name in names}
 
-    def latency_ms(self, inputs: Tensors, runs: int = 30) -> float:
+    def latency_ms(self, inputs: Tensors) -> float:
         """Median time of one call on the first example, in milliseconds."""
         one = {name: value[:1] for name, value in inputs.items()}
-        times = []
-        for _ in range(runs + 3):  # the first calls warm caches up
-            start = time.perf_counter()
-            self.session.run(None, one)
-            times.append(time.perf_counter() - start)
-        return 1000.0 * statistics.median(times[3:])
+        return median_ms(lambda: self.session.run(None, one))
 
     def tensors(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Shape (open dimensions by name) and dtype of each input and output by its name in the file."""

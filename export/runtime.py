@@ -4,6 +4,7 @@ import collections
 import itertools
 import statistics
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,16 @@ from ai_edge_litert.interpreter import Interpreter
 from tfvae.quiet import native_messages_held
 
 RUNS = 50  # calls that a latency is the median of
+
+
+def median_ms(call: Callable[[], object], runs: int = RUNS) -> float:
+    """Median time of `call()` in milliseconds, over `runs` calls after three that warm caches up."""
+    times = []
+    for _ in range(runs + 3):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1000.0 * statistics.median(times[3:])
 
 
 class TFLiteFile:
@@ -47,12 +58,7 @@ class TFLiteFile:
     def latency_ms(self, inputs: dict[str, np.ndarray], runs: int = RUNS) -> float:
         """Median time of one call on the first example, in milliseconds."""
         one = {name: value[:1] for name, value in inputs.items()}
-        times = []
-        for _ in range(runs + 3):  # the first calls warm caches up
-            start = time.perf_counter()
-            self.runner(**one)
-            times.append(time.perf_counter() - start)
-        return 1000.0 * statistics.median(times[3:])
+        return median_ms(lambda: self.runner(**one), runs)
 
     def tensors(self) -> dict[str, dict[str, dict[str, Any]]]:
         """Shape, dtype and quantisation (scale and zero point, or `None`) of each input and output by name."""

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import os
 import signal
@@ -39,6 +40,21 @@ def train(out, *arguments, settings=TINY):
 def assert_same_run(one, two):
     for name in ("model.keras", "metrics.csv"):
         assert (one / name).read_bytes() == (two / name).read_bytes()
+
+
+@contextlib.contextmanager
+def terminated_at(step, monkeypatch):
+    """Within, a training gets SIGTERM when it reports `step`."""
+    seen = journal.Journal.progress
+
+    def stop(self, name, now, logs):
+        if now == step:
+            os.kill(os.getpid(), signal.SIGTERM)
+        seen(self, name, now, logs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal.Journal, "progress", stop)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +103,7 @@ def test_the_config_alone_repeats_the_run(whole, tmp_path):
 def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tmp_path, monkeypatch, step):
     """Weights, optimiser, moving averages, schedules, noise, binarisation and metrics, bit for bit."""
     path = tmp_path / "stopped"
-    seen = journal.Journal.progress
-
-    def stop(self, name, now, logs):
-        if now == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        seen(self, name, now, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal.Journal, "progress", stop)
+    with terminated_at(step, monkeypatch):
         assert train(path, "--epochs", "4", settings=[*TINY, "model.likelihood=bernoulli"]) == 130
     assert not (path / "report.json").exists()
     assert run_program("training", lambda: main(["--out", str(path), "--resume"])) == 0

@@ -1,16 +1,15 @@
 """The health of a run, from its first step to its report."""
 
 import json
-import os
-import signal
 
 import numpy as np
 import pytest
+from test_training_run import terminated_at
 
 from tfvae.data import Images, Splits, training_batches
 from tfvae.errors import run_program
 from tfvae.health import Examination
-from training import journal, watch
+from training import watch
 from training.__main__ import main
 from training.build import build_model, compile_model
 from training.config import read_config
@@ -49,15 +48,7 @@ def test_each_epoch_is_measured_and_the_report_says_that_there_is_nothing_to_rep
 @pytest.mark.parametrize("step", [3, 6, 14])
 def test_a_resumed_run_writes_the_same_record(whole, tmp_path, monkeypatch, step):
     path = tmp_path / "stopped"
-    seen = journal.Journal.progress
-
-    def stop(self, name, now, logs):
-        if now == step:
-            os.kill(os.getpid(), signal.SIGTERM)
-        seen(self, name, now, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(journal.Journal, "progress", stop)
+    with terminated_at(step, monkeypatch):
         assert train(path, "--epochs", "3") == 130
     # As a killed session leaves it: a record of epochs that the checkpoint knows nothing of.
     (path / "health.json").write_bytes((whole / "health.json").read_bytes())

@@ -145,8 +145,7 @@ def table(facts: dict[str, Any]) -> list[str]:
         f"keras.io's VAE network, batch {settings['batch']}; median of {settings['rounds']} alternating rounds of "
         f"{settings['steps']} steps (lowest – highest)",
     ]
-    if facts["load_at_start"] >= 0.5:
-        lines.append(f"Not a quiet machine: load {facts['load_at_start']:.1f} at the start. Repeat when others rest.")
+    lines += unrest(facts)
     for fed in dict.fromkeys(row["fed"] for row in facts["images_per_second"]):
         lines += ["", f"{fed:32}{'images/s':>10}   tfvae is"]
         for row in (row for row in facts["images_per_second"] if row["fed"] == fed):
@@ -161,6 +160,12 @@ def table(facts: dict[str, Any]) -> list[str]:
             f"{row['gflops']['median']:9.1f}   {in_range(row['fraction'], '.0%')}"
         )
     return lines + [f"skipped: {line}" for line in facts["skipped"]]
+
+
+def unrest(facts: dict[str, Any]) -> list[str]:
+    """A line that says so when others used the machine as the measurement began; else none."""
+    load = facts["load_at_start"]
+    return [f"Not a quiet machine: load {load:.1f} at the start. Repeat when others rest."] if load >= 0.5 else []
 
 
 def progress(line: str) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import in_range, machine, progress, spread
+from training.benchmark import in_range, machine, progress, spread, unrest
 
 PICTURES = {"mnist": (28, 28, 1), "digits": (8, 8, 1), "photos": (160, 160, 3)}  # of a recipe
 ONE, WEAK, STRONG = "one", "weak", "strong"
@@ -102,8 +102,7 @@ def table(facts: dict[str, Any]) -> list[str]:
         f"recipe {settings['recipe']} ({facts['weights']:,} weights), a core for each worker; median of "
         f"{settings['rounds']} alternating rounds (lowest – highest)",
     ]
-    if facts["load_at_start"] >= 0.5:
-        lines.append(f"Not a quiet machine: load {facts['load_at_start']:.1f} at the start. Repeat when others rest.")
+    lines += unrest(facts)
     lines += ["", f"{'':40}{'images/s':>10}   {'efficiency':20}of processor time"]
     names = {
         ONE: f"1 worker, batch {batch}",
