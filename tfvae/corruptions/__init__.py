@@ -14,7 +14,6 @@ import tensorflow as tf
 from tfvae.corruptions.base import Corrupted, Corruption
 from tfvae.corruptions.blur import Blur
 from tfvae.corruptions.choice import OneOf
-from tfvae.corruptions.draws import ALGORITHM
 from tfvae.corruptions.holes import Boxes, RandomPixels, Scratches, Strokes
 from tfvae.corruptions.jpeg import Jpeg
 from tfvae.corruptions.marks import LogoWatermark, Stains, TextWatermark
@@ -58,9 +57,7 @@ def corrupt(images: tf.Tensor, corruptions: Iterable[Corruption], seed: tf.Tenso
     image = tf.cast(images, tf.float32)
     outcome = Corrupted(image, tf.zeros_like(image[..., :1]))
     steps = tuple(corruptions)
-    for corruption, step_seed in zip(
-        steps, tf.unstack(tf.random.split(seed, max(1, len(steps)), alg=ALGORITHM)), strict=False
-    ):
+    for corruption, step_seed in zip(steps, tf.unstack(tf.random.split(seed, max(1, len(steps)))), strict=False):
         outcome = corruption(*outcome, step_seed)
     return outcome
 
@@ -71,6 +68,8 @@ def from_tables(tables: Sequence[Mapping[str, Any]]) -> tuple[Corruption, ...]:
     Raises:
         ValueError: When a kind or a setting is unknown, or a value is out of its bounds.
     """
+    if not isinstance(tables, list | tuple):
+        raise ValueError(f"`tables` must be a list of tables such as {{'kind': 'gaussian'}}. Received: {tables!r}")
     return tuple(_from_table(table) for table in tables)
 
 

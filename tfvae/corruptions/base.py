@@ -5,7 +5,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import tensorflow as tf
 
-from tfvae.corruptions.draws import ALGORITHM, Draws, Setting
+from tfvae.corruptions.draws import Draws, Setting
 
 
 class Corrupted(NamedTuple):
@@ -20,9 +20,9 @@ class Corrupted(NamedTuple):
     damage: tf.Tensor
 
 
-def within(low: float, high: float) -> dict[str, tuple[float, float]]:
+def within(low: float, high: float, whole: bool = False) -> dict[str, Any]:
     """Metadata of a field that holds a setting: a number from `low` to `high`, or a pair that each image draws from."""
-    return {"bounds": (low, high)}
+    return {"bounds": (low, high), "whole": whole}
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ class Corruption:
     def __post_init__(self):
         for item in fields(self):
             if "bounds" in item.metadata:
-                value = _checked(self.kind, item.name, getattr(self, item.name), *item.metadata["bounds"])
+                value = _checked(self.kind, item.name, getattr(self, item.name), **item.metadata)
                 object.__setattr__(self, item.name, value)
-        if not _is_number(self.probability) or not 0 <= self.probability <= 1:
+        if not is_number(self.probability) or not 0 <= self.probability <= 1:
             raise ValueError(
                 f"`probability` of the corruption '{self.kind}' must be a number in [0, 1]. "
                 f"Received: probability={self.probability!r}"
@@ -51,7 +51,7 @@ class Corruption:
 
     def __call__(self, image: tf.Tensor, damage: tf.Tensor, seed: tf.Tensor) -> Corrupted:
         """`image` `(b, h, w, c)` and `damage` `(b, h, w, 1)` after it; a function of `seed`, int32 (2,)."""
-        seeds = tf.random.split(seed, 2, alg=ALGORITHM)
+        seeds = tf.random.split(seed, 2)
         draws = Draws(seeds[0], tf.shape(image)[0])
         corrupted = self.apply(image, damage, draws)
         if self.probability < 1:
@@ -69,16 +69,19 @@ class Corruption:
         return {"kind": self.kind} | {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()}
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value of a table is a number; true and false are not."""
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _checked(kind: str, name: str, value: Any, low: float, high: float) -> Setting:
+def _checked(kind: str, name: str, value: Any, bounds: tuple[float, float], whole: bool) -> Setting:
     pair = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    low, high = bounds
     # A NaN fails every comparison, so it is refused, too.
-    if len(pair) != 2 or not all(map(_is_number, pair)) or not low <= pair[0] <= pair[1] <= high:
+    fits = len(pair) == 2 and all(map(is_number, pair)) and low <= pair[0] <= pair[1] <= high
+    if not fits or (whole and any(number != int(number) for number in pair)):
         raise ValueError(
-            f"`{name}` of the corruption '{kind}' must be a number or a pair [low, high], from {low} to {high}. "
-            f"Received: {name}={value!r}"
+            f"`{name}` of the corruption '{kind}' must be a {'whole ' if whole else ''}number or a pair [low, high] "
+            f"of them, from {low} to {high}. Received: {name}={value!r}"
         )
     return pair if isinstance(value, list | tuple) else value

@@ -1,12 +1,13 @@
 """One corruption out of several for each image."""
 
+import math
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import tensorflow as tf
 
-from tfvae.corruptions.base import Corrupted, Corruption
-from tfvae.corruptions.draws import ALGORITHM, Draws
+from tfvae.corruptions.base import Corrupted, Corruption, is_number
+from tfvae.corruptions.draws import Draws
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class OneOf(Corruption):
             return
         weights = tuple(self.weights)
         object.__setattr__(self, "weights", weights)
-        if len(weights) != len(self.of) or min(weights) < 0 or sum(weights) <= 0:
+        numbers = all(map(is_number, weights)) and len(weights) == len(self.of)
+        if not numbers or not min(weights) >= 0 or not 0 < sum(weights) < math.inf:
             raise ValueError(
                 "`weights` of the corruption 'one_of' must be as many as `of`, none negative, not all zero. "
                 f"Received: {len(self.of)} corruptions and weights={list(weights)}"
@@ -41,7 +43,7 @@ class OneOf(Corruption):
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         weights = self.weights or (1.0,) * len(self.of)
         u = draws.uniform(1, 1, 1) * sum(weights)
-        seeds = tf.random.split(draws.next_seed(), len(self.of), alg=ALGORITHM)
+        seeds = tf.random.split(draws.next_seed(), len(self.of))
         outcome, upper = Corrupted(image, damage), 0.0
         for i, choice in enumerate(self.of):
             lower, upper = upper, upper + weights[i]

@@ -44,7 +44,7 @@ class Boxes(Holes):
     """`count` rectangles anywhere inside the image, each side `size` times the shorter side of the image."""
 
     kind: ClassVar[str] = "boxes"
-    count: Setting = field(default=(1, 4), metadata=within(0, MAX_COUNT))
+    count: Setting = field(default=(1, 4), metadata=within(0, MAX_COUNT, whole=True))
     size: Setting = field(default=(0.1, 0.4), metadata=within(0, 1))
 
     def lost(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
@@ -65,7 +65,7 @@ class Strokes(Holes):
     """`count` curved brush strokes of `width` pixels; `length` is in shorter sides of the image."""
 
     kind: ClassVar[str] = "strokes"
-    count: Setting = field(default=(1, 6), metadata=within(0, MAX_COUNT))
+    count: Setting = field(default=(1, 6), metadata=within(0, MAX_COUNT, whole=True))
     width: Setting = field(default=(4.0, 14.0), metadata=within(0, 1000))
     length: Setting = field(default=(0.2, 1.0), metadata=within(0.01, 10))
 
@@ -90,7 +90,7 @@ class Scratches(Corruption):
     """
 
     kind: ClassVar[str] = "scratches"
-    count: Setting = field(default=(1, 6), metadata=within(0, MAX_COUNT))
+    count: Setting = field(default=(1, 6), metadata=within(0, MAX_COUNT, whole=True))
     width: Setting = field(default=(0.7, 2.5), metadata=within(0.1, 100))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:

@@ -42,7 +42,7 @@ class Jpeg(Corruption):
     """
 
     kind: ClassVar[str] = "jpeg"
-    quality: Setting = field(default=(20, 95), metadata=within(1, 100))
+    quality: Setting = field(default=(20, 95), metadata=within(1, 100, whole=True))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         quality = draws.whole(self.quality, 1, 1, 1)

@@ -25,7 +25,7 @@ class Stains(Corruption):
     """
 
     kind: ClassVar[str] = "stains"
-    count: Setting = field(default=(1, 4), metadata=within(0, 64))
+    count: Setting = field(default=(1, 4), metadata=within(0, 64, whole=True))
     size: Setting = field(default=(0.1, 0.7), metadata=within(0.001, 5))
     strength: Setting = field(default=(0.3, 1.0), metadata=within(0, 1))
 
@@ -64,7 +64,7 @@ class TextWatermark(Corruption):
     alpha: Setting = field(default=(0.3, 0.9), metadata=within(0, 1))
     size: Setting = field(default=(10.0, 60.0), metadata=within(2, 1000))
     angle: Setting = field(default=(-45.0, 45.0), metadata=within(-180, 180))
-    count: Setting = field(default=(1, 2), metadata=within(0, 16))
+    count: Setting = field(default=(1, 2), metadata=within(0, 16, whole=True))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         bank = words()
@@ -104,12 +104,14 @@ class LogoWatermark(Corruption):
         along = (width_at(bank, which, size) * draws.setting(self.spacing))[:, None, None]
         u, v = _turned(image, draws, draws.setting(self.angle))
         row = tf.round(v / across)
-        u += 0.5 * along * row * tf.cast(draws.uniform(1, 1) < 0.5, tf.float32)
+        shifted = draws.uniform(1, 1) < 0.5
+        u += 0.5 * along * row * tf.cast(shifted, tf.float32)
         u, v = u - along * tf.round(u / along), v - across * row
         cover, ink = sample(bank, which, size, u, v)
-        # Lines from each middle of a gap to the next: diamonds about the logos.
+        # Lines from each middle of a gap to the next: diamonds about the logos, which only meet in unshifted rows.
         apart = tf.abs(tf.abs(u) / along + tf.abs(v) / across - 0.5) * tf.math.rsqrt(along**-2 + across**-2)
-        thickness = draws.uniform(1, 1, low=0.8, high=3.0) * tf.cast(draws.uniform(1, 1) < 0.3, tf.float32)
+        thickness = draws.uniform(1, 1, low=0.8, high=3.0) * tf.cast(draws.uniform(1, 1) < 0.5, tf.float32)
+        thickness = tf.where(shifted, 0.0, thickness)
         line = tf.clip_by_value(thickness / 2 + 0.5 - apart, 0.0, 1.0) * tf.minimum(thickness, 1.0)
         return Corrupted(
             *_blended(image, damage, draws, draws.setting(self.alpha), tf.maximum(cover, line), tf.maximum(ink, line))

@@ -29,7 +29,8 @@ class GaussianNoise(Corruption):
 class PoissonNoise(Corruption):
     """`k / peak`, `k` Poisson with mean `peak * x`: mean x, variance x / peak. `peak` is the photons at white.
 
-    Values outside [0, 1] are clipped first: there is no negative light.
+    Values outside [0, 1] are clipped first: there is no negative light. TensorFlow draws Poisson numbers on the
+    processor only and not under XLA, and this kind takes several times as long as the Gaussian one.
     """
 
     kind: ClassVar[str] = "poisson"
