@@ -4,5 +4,16 @@ from tfvae.applications.embed import embed
 from tfvae.applications.generate import generate
 from tfvae.applications.interpolate import interpolate, lerp, slerp
 from tfvae.applications.reconstruct import reconstruct
+from tfvae.applications.restore import Restored, enhance, restore
 
-__all__ = ["embed", "generate", "interpolate", "lerp", "reconstruct", "slerp"]
+__all__ = [
+    "Restored",
+    "embed",
+    "enhance",
+    "generate",
+    "interpolate",
+    "lerp",
+    "reconstruct",
+    "restore",
+    "slerp",
+]
