@@ -19,45 +19,11 @@ from tfvae.distributions import (
     normal_log_prob,
 )
 from tfvae.errors import did_you_mean
+from tfvae.likelihood_base import MIN_LOG_STD, GaussianFamily, Likelihood
+from tfvae.noise_model import NoiseModel
 from tfvae.objectives import sum_per_example
 
-# Standard deviations below half a grey level of an 8-bit picture model the rounding, not the picture.
-MIN_LOG_STD = -6.25
 LOGISTIC_STD = math.pi / math.sqrt(3)  # standard deviation of a logistic of scale one
-
-
-class Likelihood(keras.layers.Layer):
-    """Base of all likelihoods; float32 under every dtype policy.
-
-    Attributes:
-        parameters_per_channel: How many numbers the decoder emits for each channel of a pixel.
-        discrete: Whether `log_prob` is the logarithm of a mass of 8-bit (or binary) values, so that bits per dim
-            is a code length.
-        binary: Whether the mass is one of values in {0, 1}.
-    """
-
-    parameters_per_channel = 1
-    discrete = False
-    binary = False
-
-    def __init__(self, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-
-    def log_prob(self, x, parameters, training=False):
-        """`log p(x|z)` of each example, shape `(batch,)`, nats, float32."""
-        raise NotImplementedError
-
-    def mean(self, parameters):
-        """`E[x|z]`, shape `(batch, height, width, channels)`, in [0, 1]."""
-        raise NotImplementedError
-
-    def std(self, parameters):
-        """Standard deviation of `p(x|z)`, broadcasts to the shape of `mean`; None where the mean fixes it."""
-        return None
-
-    def sample(self, parameters, seed=None):
-        """A draw from `p(x|z)`, shape of `mean`; `seed` is an integer or a `keras.random.SeedGenerator`."""
-        raise NotImplementedError
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -78,30 +44,8 @@ class Bernoulli(Likelihood):
         return float32(keras.random.uniform(ops.shape(probability), seed=seed) < probability)
 
 
-class _GaussianFamily(Likelihood):
-    """Normal pixels. The location is `0.5 + output`, so an untrained decoder paints mid-grey."""
-
-    def location_and_log_std(self, parameters):
-        raise NotImplementedError
-
-    def log_prob(self, x, parameters, training=False):
-        location, log_std = self.location_and_log_std(parameters)
-        return sum_per_example(normal_log_prob(x, location, log_std))
-
-    def mean(self, parameters):
-        return ops.clip(self.location_and_log_std(parameters)[0], 0.0, 1.0)
-
-    def std(self, parameters):
-        return ops.exp(self.location_and_log_std(parameters)[1])
-
-    def sample(self, parameters, seed=None):
-        location, log_std = self.location_and_log_std(parameters)
-        noise = keras.random.normal(ops.shape(location), seed=seed)
-        return ops.clip(location + ops.exp(log_std) * noise, 0.0, 1.0)
-
-
 @keras.saving.register_keras_serializable(package="tfvae")
-class Gaussian(_GaussianFamily):
+class Gaussian(GaussianFamily):
     """One standard deviation for every pixel of every image, learnt by gradient.
 
     Args:
@@ -127,7 +71,7 @@ class Gaussian(_GaussianFamily):
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class OptimalGaussian(_GaussianFamily):
+class OptimalGaussian(GaussianFamily):
     """One standard deviation, always at its closed-form optimum `std**2 = mean((x - location)**2)`.
 
     While training it is the optimum of the batch; a debiased moving average of it, with weight `momentum`, is kept
@@ -173,7 +117,7 @@ class OptimalGaussian(_GaussianFamily):
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class PixelGaussian(_GaussianFamily):
+class PixelGaussian(GaussianFamily):
     """A standard deviation for every pixel, emitted by the decoder beside the location."""
 
     parameters_per_channel = 2
@@ -302,13 +246,18 @@ LIKELIHOODS = {
     "gaussian": Gaussian,
     "optimal_gaussian": OptimalGaussian,
     "pixel_gaussian": PixelGaussian,
+    "noise_model": NoiseModel,
     "logistic": DiscretizedLogistic,
     "logistic_mixture": DiscretizedLogisticMixture,
 }
 
 
-def get(likelihood):
-    """A likelihood from its name, or itself. Raises `ValueError` naming the known ones."""
+def get(likelihood, **options):
+    """A likelihood from its name and the arguments of its constructor, or itself.
+
+    Raises:
+        ValueError: For an unknown name, saying the known ones; or as the constructor does.
+    """
     if isinstance(likelihood, Likelihood):
         return likelihood
     if likelihood not in LIKELIHOODS:
@@ -316,4 +265,4 @@ def get(likelihood):
             f"`likelihood` must be one of {', '.join(LIKELIHOODS)}.{did_you_mean(str(likelihood), LIKELIHOODS)} "
             f"Received: likelihood={likelihood!r}"
         )
-    return LIKELIHOODS[likelihood]()
+    return LIKELIHOODS[likelihood](**options)
