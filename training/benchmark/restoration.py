@@ -1,0 +1,181 @@
+"""`python -m training benchmark restoration TASK RUN`: a restoration model beside what else there is, in one run.
+
+- `denoise`: normal noise of 15, 25 and 50 of 255, not clipped. BM3D, non-local means and wavelets are told how strong
+  it is; ours is not.
+- `inpaint`: 25, 50 and 75 % of all pixels lost, text, scratches, all with the mask. OpenCV's Telea and Navier–Stokes,
+  scikit-image's biharmonic equation.
+- `dewatermark`: half-transparent marks whose place nobody is told: two drawn here, and the model's own kind.
+- `enhance`: the model's own corruptions. Auto-contrast, auto-levels, CLAHE, grey-world.
+- `speed`: a photograph of 24 megapixels through the `tfvae` command, its time and memory (`restoration_speed.py`).
+
+Every side gets the same pictures with the same damage from the same seed (`restoration_degraded.py`), and its result is
+clipped to [0, 1]. A figure is the mean over pictures of each picture's own value; what ours is ahead by is the mean of
+the differences within a picture, with its standard error. Rates come from one picture, the sides alternating.
+"""
+
+import argparse
+import json
+import os
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfvae.errors import OneLineParser, UserError
+from training.benchmark import OURS, machine, progress, spread
+
+SPEED = "speed"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is compared: cases from a picture and its index, figures beside PSNR and SSIM, and words for the reader.
+
+    Attributes:
+        cases: From the model and the seed: name of a case to a function `(picture, index) -> Example`.
+        caption: What the sides are told.
+        figures: More names of `FIGURES` in `restoration_compare.py`.
+        crop: Side of the part that the comparison picture shows; 0: the whole.
+    """
+
+    cases: Callable[[Any, int], dict[str, Callable]]
+    caption: str
+    figures: tuple[str, ...] = ()
+    crop: int = 0
+
+
+def main(arguments: list[str]) -> None:
+    """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
+    options = _options(arguments)
+    command = shlex.join(["python", "-m", "training", "benchmark", "restoration", *arguments])
+    if options.task == SPEED:
+        from training.benchmark import restoration_speed
+
+        facts = restoration_speed.run(options)
+        lines, picture = restoration_speed.table(facts), None
+    else:
+        from training.benchmark import restoration_tables
+
+        facts, picture = run(options)
+        lines = restoration_tables.table(facts)
+    facts["command"] = command
+    print("\n".join(lines))
+    if options.out:
+        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"\n{options.out}")
+        if picture is not None:
+            from tfvae.pictures import save_png
+
+            print(save_png(options.out.with_suffix(".png"), picture))
+
+
+def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
+    """The facts: the machine, a row for every case and side; and the comparison picture."""
+    from training.benchmark import restoration_compare as compare
+    from training.benchmark.restoration_baselines import MODULES, baselines
+    from training.benchmark.sides import cores
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    task = TASKS[options.task]
+    others = baselines(options.task)
+    opened, model = compare.restorer(options.run, takes_mask=options.task == "inpaint")
+    pictures = compare.held_out(opened, model, options.data)
+    kept = compare.evenly(len(pictures), options.images)
+    sides = [others[0], compare.ours(model), *others[1:]]
+    rows, shown = [], []
+    for name, case in task.cases(model, options.seed).items():
+        examples = compare.Examples(pictures, kept, case)
+        row, one = compare.measure(name, examples, sides, ("PSNR", "SSIM", *task.figures), options.cache)
+        rows += row
+        shown.append(one)
+    rates = compare.rates(sides, shown[0].example, options.rounds) if options.rounds else {}
+    progress("")
+    facts = {
+        **machine(("keras", "numpy", *MODULES)),
+        "cores": cores(),
+        "load_at_start": load,
+        "task": options.task,
+        "caption": task.caption,
+        "model": {"kind": type(model).__name__, "weights": model.count_params()},
+        "settings": {
+            "data": options.data.name
+            if options.data
+            else f"held-out pictures of {Path(opened.data_config.source).name}",
+            "pictures": len(kept),
+            "of": len(pictures),
+            "channels": int(model.image_shape[-1]),
+            "seed": options.seed,
+            "rounds": options.rounds,
+        },
+        "rows": rows,
+        "megapixels_per_second": [
+            {"side": name, **spread(values), "tfvae_is": spread(rates[OURS] / values), "rounds": values.tolist()}
+            for name, values in rates.items()
+        ],
+    }
+    return facts, compare.picture(shown, task.crop)
+
+
+def _noise(model: Any, seed: int) -> dict[str, Callable]:
+    from training.benchmark.restoration_degraded import NOISE, noisy
+
+    return {f"σ = {level}": lambda x, index, level=level: noisy(x, index, seed, level) for level in NOISE}
+
+
+def _holes(model: Any, seed: int) -> dict[str, Callable]:
+    from training.benchmark.restoration_degraded import HOLES, holed
+
+    return {kind: lambda x, index, kind=kind: holed(x, index, seed, kind) for kind in HOLES}
+
+
+def _own(model: Any, seed: int) -> dict[str, Callable]:
+    from training.benchmark.restoration_degraded import corrupted
+
+    return {"the model's own corruptions": lambda x, index: corrupted(x, index, seed, model)}
+
+
+def _marks(model: Any, seed: int) -> dict[str, Callable]:
+    from training.benchmark.restoration_degraded import MARKS, watermarked
+
+    drawn = {kind: lambda x, index, kind=kind: watermarked(x, index, seed, kind) for kind in MARKS}
+    return {**drawn, **_own(model, seed)}
+
+
+TASKS = {
+    "denoise": Task(_noise, "BM3D, non-local means and wavelets are told σ; tfvae is not.", crop=256),
+    "inpaint": Task(_holes, "All sides are given the mask.", figures=("known kept",), crop=256),
+    "dewatermark": Task(_marks, "No side is told where the mark is.", figures=("moved elsewhere",)),
+    "enhance": Task(_own, "No side is told what was done to a picture.", figures=("ΔE2000",)),
+}
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    about = "A restoration model beside BM3D, OpenCV, scikit-image and Pillow, on the same pictures."
+    parser = OneLineParser(prog="training benchmark restoration", description=about)
+    parser.add_argument("task", choices=[*TASKS, SPEED], metavar="TASK", help=", ".join([*TASKS, SPEED]))
+    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="pictures; by default the run's test split")
+    parser.add_argument("--images", type=int, metavar="N", help="so many of them, evenly spaced; by default all")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of noise, holes and marks")
+    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="timed turns of every side; 0: no timing")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps what slow sides returned for the next run")
+    parser.add_argument("--megapixels", type=float, default=24.0, metavar="M", help="of the picture for speed, 3:2")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; a picture is put beside them")
+    options = parser.parse_args(arguments)
+    if options.images is not None and options.images < 1:
+        raise UserError(f"--images must be 1 or more. Received: {options.images}.")
+    lowest = 1 if options.task == SPEED else 0
+    if options.rounds < lowest:
+        raise UserError(f"--rounds must be {lowest} or more. Received: {options.rounds}.")
+    if options.seed < 0:
+        raise UserError(f"--seed must not be negative. Received: {options.seed}.")
+    if not options.megapixels > 0:
+        raise UserError(f"--megapixels must be positive. Received: {options.megapixels:g}.")
+    if options.data and not options.data.is_dir():
+        raise UserError(f"--data must be a folder of pictures. Received: {options.data}.")
+    if options.out and (options.out.suffix.lower() != ".json" or not options.out.parent.is_dir()):
+        raise UserError(f"-o must be a .json file in a folder that exists. Received: {options.out}.")
+    return options

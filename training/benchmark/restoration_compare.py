@@ -1,0 +1,221 @@
+"""What every side makes of the same examples: figures of each picture, rates, and a picture to look at."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tfvae.applications.batches import pixels
+from tfvae.applications.restore import restore
+from tfvae.commands import held_out_images
+from tfvae.data import load, load_images
+from tfvae.errors import UserError
+from tfvae.evaluation.image_quality import psnr, ssim
+from tfvae.pictures import MAX_CELL, grid, to_uint8
+from tfvae.runs import Run, open_run
+from training.benchmark import OURS, progress
+from training.benchmark.restoration_baselines import AS_IT_CAME, Method, cached
+from training.benchmark.restoration_degraded import FONTS, Example
+
+ANY_SIZE = 2**31  # no picture of a benchmark is reduced on the way in
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture of one case, and what every side made of it."""
+
+    case: str
+    example: Example
+    results: dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Examples(Sequence[Example]):
+    """Pictures of one case, degraded when they are asked for.
+
+    Attributes:
+        pictures: All of the folder.
+        kept: Which of them are measured.
+        case: From a picture and its index in the folder to the example.
+    """
+
+    pictures: Sequence[np.ndarray]
+    kept: Sequence[int]
+    case: Callable[[np.ndarray, int], Example]
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    def __getitem__(self, place):
+        index = self.kept[place]
+        return self.case(self.pictures[index], index)
+
+
+def restorer(path: Path, takes_mask: bool | None = None) -> tuple[Run, Any]:
+    """The run and its model; `UserError` where it does not restore, or not with (or without) a mask as is wanted."""
+    run = open_run(path)
+    model = run.load_model()
+    if not hasattr(model, "restore"):
+        raise UserError(f"{path}: holds a {type(model).__name__}, which is not trained to restore pictures.")
+    if takes_mask is not None and model.takes_mask != takes_mask:
+        told = "wants a mask: it is for" if model.takes_mask else "takes no mask: it is not for"
+        raise UserError(f"{path}: its model {told} the task inpaint.")
+    return run, model
+
+
+def held_out(run: Run, model: Any, folder: Path | None) -> list[np.ndarray]:
+    """Pictures the model was not trained on, float32 in [0, 1] with the model's channels, in order."""
+    like = run.prepared_like(model)
+    if folder is None:
+        images = held_out_images(run, load(like, seed=run.seed))
+    else:
+        # As they are: nothing of what the run did to its own pictures when it read them.
+        images, refused = load_images(folder, replace(like, denoise=0, contrast=0.0, max_side=ANY_SIZE))
+        for refusal in refused:
+            progress(f"refused {refusal.name}: {refusal.reason}")
+    return [pixels(images[index]) for index in range(len(images))]
+
+
+def evenly(total: int, count: int | None) -> list[int]:
+    """Every k-th of `total` pictures, from the first, with the smallest k that leaves no more than `count`."""
+    return list(range(0, total, -(-total // min(count or total, total))))
+
+
+def ours(model: Any) -> Method:
+    """The model as a side: what a user of the library gets, told the mask where there is one, and nothing else."""
+
+    def apply(example: Example) -> np.ndarray:
+        return restore(model, example.degraded, example.known, uncertainty=False).image
+
+    return Method(OURS, apply)
+
+
+def colour_difference(example: Example, result: np.ndarray) -> float:
+    """Mean over pixels of CIEDE2000, where 1 can just be seen (Sharma, Wu and Dalal 2005)."""
+    from skimage.color import deltaE_ciede2000, gray2rgb, rgb2lab
+
+    pair = (gray2rgb(x[:, :, 0]) if x.shape[2] == 1 else x for x in (example.original, result))
+    return float(np.mean(deltaE_ciede2000(*(rgb2lab(x) for x in pair))))
+
+
+def known_kept(example: Example, result: np.ndarray) -> float:
+    """Share of the pixels known to be right that come back exactly, in per cent."""
+    assert example.known is not None
+    same = (result == example.degraded).all(axis=2)[example.known[:, :, 0] == 1]
+    return 100.0 * float(same.mean()) if same.size else 100.0
+
+
+def moved_elsewhere(example: Example, result: np.ndarray) -> float:
+    """Mean absolute error where nothing local was done to the picture, in levels of 255."""
+    assert example.damage is not None
+    errors = np.abs(result - example.original)[example.damage[:, :, 0] == 0]
+    return 255.0 * float(errors.mean()) if errors.size else 0.0
+
+
+FIGURES: dict[str, Callable[[Example, np.ndarray], float]] = {
+    "PSNR": lambda example, result: float(psnr(example.original[None], result[None])[0]),
+    "SSIM": lambda example, result: float(ssim(example.original[None], result[None])[0]),
+    "ΔE2000": colour_difference,
+    "known kept": known_kept,
+    "moved elsewhere": moved_elsewhere,
+}
+
+
+def measure(
+    case: str, examples: Sequence[Example], sides: Sequence[Method], figures: Sequence[str], cache: Path | None
+) -> tuple[list[dict[str, Any]], Shown]:
+    """A row for every side: the mean of each figure over the pictures, and how far ours is ahead of it in PSNR.
+
+    Args:
+        case: Its name.
+        examples: The pictures, made as they are asked for.
+        sides: What is compared; one is named `OURS`.
+        figures: Names of `FIGURES`.
+        cache: Where slow sides keep results, or None.
+
+    Returns:
+        The rows, and the first picture as every side restored it.
+    """
+    each: dict[str, dict[str, list[float]]] = {side.name: {name: [] for name in figures} for side in sides}
+    shown = None
+    for number, example in enumerate(examples, start=1):
+        results = {}
+        for side in sides:
+            progress(f"{case}: picture {number}/{len(examples)}: {side.name}")
+            results[side.name] = cached(side, example, cache)
+            for name in figures:
+                each[side.name][name].append(FIGURES[name](example, results[side.name]))
+        shown = shown or Shown(case, example, results)
+    assert shown is not None
+    best = np.array(each[OURS]["PSNR"])
+    rows = [
+        {"case": case, "side": side.name, **{name: float(np.mean(values)) for name, values in each[side.name].items()}}
+        | ({} if side.name == OURS else {"tfvae_ahead_db": paired(best - np.array(each[side.name]["PSNR"]))})
+        | {"each": each[side.name]}
+        for side in sides
+    ]
+    return rows, shown
+
+
+def paired(differences: np.ndarray) -> dict[str, float | None]:
+    """Their mean, with its standard error where there are two or more."""
+    count = len(differences)
+    error = float(differences.std(ddof=1) / np.sqrt(count)) if count > 1 else None
+    return {"mean": float(differences.mean()), "standard_error": error}
+
+
+def rates(sides: Sequence[Method], example: Example, rounds: int) -> dict[str, np.ndarray]:
+    """Megapixels/s of each side that does something, shape `(rounds,)`: all restore one picture, in turns."""
+    from training.benchmark.sides import Side, alternate
+
+    size = example.original.shape[0] * example.original.shape[1] / 1e6
+
+    def timed(side: Method) -> Callable[[], float]:
+        def turn() -> float:
+            started = time.perf_counter()
+            side.apply(example)
+            return size / (time.perf_counter() - started)
+
+        return turn
+
+    working = [side for side in sides if side.name != AS_IT_CAME]
+    found = alternate([Side(side.name, "restoration", timed(side)) for side in working], rounds, progress)
+    return {side.name: found[:, place] for place, side in enumerate(working)}
+
+
+def picture(shown: Sequence[Shown], crop: int) -> np.ndarray:
+    """A row for each case under a row of names: the original, the picture as it came, and each side's result.
+
+    Args:
+        shown: One picture of each case.
+        crop: Side of the part that is shown, from the centre, in pixels; 0: the whole.
+
+    Returns:
+        uint8 RGB picture.
+    """
+    rows = [[one.example.original, *one.results.values()] for one in shown]
+    cells = [centre(to_uint8(image), crop) for row in rows for image in row]
+    side = max(max(cell.shape[:2]) for cell in cells)
+    names = [label(name, side) for name in ("original", *shown[0].results)]
+    return grid([*names, *cells], columns=len(names))
+
+
+def centre(image: np.ndarray, crop: int) -> np.ndarray:
+    """The middle `crop` pixels of height and width, or the whole where it is smaller or `crop` is 0."""
+    if not crop:
+        return image
+    top, left = (max(0, (length - crop) // 2) for length in image.shape[:2])
+    return image[top : top + crop, left : left + crop]
+
+
+def label(text: str, side: int) -> np.ndarray:
+    """A name as a cell of a grid whose largest image has this side: as legible once the grid has reduced it."""
+    scale = max(1.0, side / MAX_CELL)
+    cell = Image.new("L", (side, round(22 * scale)), 255)
+    font = ImageFont.truetype(FONTS / "DejaVuSans.ttf", size=round(13 * scale))
+    ImageDraw.Draw(cell).text((side / 2, cell.height / 2), text, fill=60, font=font, anchor="mm")
+    return np.asarray(cell)[:, :, None]

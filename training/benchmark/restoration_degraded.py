@@ -1,0 +1,155 @@
+"""What the sides of a restoration benchmark are given: pictures with noise, holes and watermarks, from a fixed seed.
+
+Holes and watermarks are drawn here with Pillow and not by `tfvae.corruptions`, which models are trained on: other
+fonts, words, sizes and shapes, so that no training generator marks its own homework.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from tfvae.pictures import to_uint8
+
+FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
+NOISE = (15, 25, 50)  # standard deviations of BSD68's tables, of 255
+
+
+@dataclass(frozen=True)
+class Example:
+    """One picture as it was and as every side gets it.
+
+    Attributes:
+        original: float32 in [0, 1], `(height, width, channels)`.
+        degraded: The same shape; noise is not clipped, so it may leave [0, 1].
+        known: 1 where a pixel is to be trusted, 0 where it is lost, `(height, width, 1)`; None: nobody is told.
+        sigma: Standard deviation of the noise in units of [0, 1], for sides that must be told; 0: no noise.
+        damage: Where the benchmark drew something, `(height, width, 1)` in {0, 1}; only for judging.
+    """
+
+    original: np.ndarray
+    degraded: np.ndarray
+    known: np.ndarray | None = None
+    sigma: float = 0.0
+    damage: np.ndarray | None = None
+
+
+def noisy(picture: np.ndarray, index: int, seed: int, level: float) -> Example:
+    """Normal noise of standard deviation `level` / 255, in floats and not clipped.
+
+    Args:
+        picture: float32 in [0, 1], `(height, width, channels)`.
+        index: Of the picture in its folder: its noise is the same whichever others are measured.
+        seed: Of the noise.
+        level: Of 255.
+    """
+    noise = np.random.default_rng([seed, index]).standard_normal(picture.shape)
+    sigma = level / 255.0
+    return Example(picture, (picture + sigma * noise).astype(np.float32), sigma=sigma)
+
+
+def holed(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
+    """A picture whose lost pixels are black and known to be lost; `kind` is a key of `HOLES`."""
+    rng = np.random.default_rng([seed, index, list(HOLES).index(kind)])
+    known = 1.0 - HOLES[kind](*picture.shape[:2], rng).astype(np.float32)[:, :, None]
+    return Example(picture, picture * known, known=known, damage=1.0 - known)
+
+
+def watermarked(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
+    """A picture under a half-transparent mark, whose place nobody is told; `kind` is a key of `MARKS`.
+
+    `degraded = (1 - a) * picture + a * colour`, where `a` is 0.35 to 0.6 in the letters, less at their smooth edges.
+    """
+    rng = np.random.default_rng([seed, index, list(MARKS).index(kind)])
+    ink = MARKS[kind](*picture.shape[:2], rng)[:, :, None]
+    opacity = rng.uniform(0.35, 0.6) * ink
+    colour = rng.choice([0.0, 1.0], p=[0.25, 0.75])  # stock agencies mostly print in white
+    marked = (1.0 - opacity) * picture + opacity * colour
+    return Example(picture, as_a_file(marked), damage=(ink > 0).astype(np.float32))
+
+
+def corrupted(picture: np.ndarray, index: int, seed: int, model: Any) -> Example:
+    """A picture under the corruptions that the model was trained on, saved as a file would be."""
+    image, damage = model.corrupt(picture[None], np.array([seed, index], np.int32))
+    return Example(picture, as_a_file(np.asarray(image[0])), damage=(np.asarray(damage[0]) > 0).astype(np.float32))
+
+
+def as_a_file(picture: np.ndarray) -> np.ndarray:
+    """The picture after it was saved in bytes, float32 in [0, 1]."""
+    return to_uint8(picture).astype(np.float32) / np.float32(255.0)
+
+
+def random_pixels(height: int, width: int, rng: np.random.Generator, share: float) -> np.ndarray:
+    """Each pixel lost by itself with probability `share`."""
+    return rng.random((height, width)) < share
+
+
+def opaque_text(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Tiled words, opaque, about an eighth of the picture."""
+    return _tiled("© PREVIEW", height, width, rng, "DejaVuSans-Bold.ttf", size=0.055, angle=30) > 0.5
+
+
+def scratches(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Twelve crooked lines across the picture, 1 to 4 pixels wide."""
+    canvas = Image.new("L", (width, height))
+    draw = ImageDraw.Draw(canvas)
+    for _ in range(12):
+        start, turn = rng.uniform(0, 1, 2) * (width, height), rng.uniform(0, 2 * np.pi)
+        length, thickness = rng.uniform(0.3, 1.0) * max(height, width), int(rng.integers(1, 5))
+        turns = turn + np.cumsum(rng.normal(0, 0.08, 24))
+        steps = length / 24 * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+        points = np.concatenate([[start], start + np.cumsum(steps, axis=0)])
+        draw.line([tuple(point) for point in points.tolist()], fill=255, width=thickness, joint="curve")
+    return np.asarray(canvas) > 127
+
+
+def tiled_mark(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """'© PREVIEW' all over the picture, aslant."""
+    angle = rng.uniform(20, 40) * rng.choice([-1, 1])
+    return _tiled("© PREVIEW", height, width, rng, "STIXGeneralBol.ttf", size=rng.uniform(0.05, 0.08), angle=angle)
+
+
+def single_mark(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """'SAMPLE' once, large, across the middle of the picture."""
+    angle = rng.uniform(15, 45) * rng.choice([-1, 1])
+    size = 0.9 * min(height, width) / 4.0
+    letters = Image.new("L", (width, height))
+    centre = (width / 2 + rng.uniform(-0.1, 0.1) * width, height / 2 + rng.uniform(-0.1, 0.1) * height)
+    ImageDraw.Draw(letters).text(centre, "SAMPLE", fill=255, font=_font("DejaVuSerif.ttf", size), anchor="mm")
+    return np.asarray(letters.rotate(angle, Image.Resampling.BICUBIC, center=centre), np.float32) / 255.0
+
+
+HOLES: dict[str, Callable[..., np.ndarray]] = {
+    **{f"{share} % of pixels": functools.partial(random_pixels, share=share / 100) for share in (25, 50, 75)},
+    "text": opaque_text,
+    "scratches": scratches,
+}
+MARKS: dict[str, Callable[..., np.ndarray]] = {"SAMPLE, once": single_mark, "© PREVIEW, tiled": tiled_mark}
+
+
+def _tiled(
+    words: str, height: int, width: int, rng: np.random.Generator, font: str, size: float, angle: float
+) -> np.ndarray:
+    """Coverage in [0, 1], `(height, width)`: `words` in rows, `size` of the shorter side high, turned by degrees."""
+    letters = _font(font, size * min(height, width))
+    diagonal = int(np.ceil(np.hypot(height, width)))
+    canvas = Image.new("L", (diagonal, diagonal))
+    draw = ImageDraw.Draw(canvas)
+    left, top, right, bottom = (int(side) for side in letters.getbbox(words))
+    across, down = int(1.35 * (right - left)), int(2.6 * (bottom - top))
+    shift = rng.integers(0, across), rng.integers(0, down)
+    for row, y in enumerate(range(-int(shift[1]), diagonal, down)):
+        for x in range(-int(shift[0]) - (row % 2) * across // 2, diagonal, across):
+            draw.text((x, y), words, fill=255, font=letters)
+    turned = canvas.rotate(angle, Image.Resampling.BICUBIC)
+    x, y = (diagonal - width) // 2, (diagonal - height) // 2
+    return np.asarray(turned.crop((x, y, x + width, y + height)), np.float32) / 255.0
+
+
+def _font(name: str, size: float) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(FONTS / name, size=max(6, round(size)))
