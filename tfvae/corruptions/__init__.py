@@ -83,7 +83,7 @@ def _from_table(table: Mapping[str, Any]) -> Corruption:
         raise ValueError(f"`tables` must hold tables such as {{'kind': 'gaussian'}}. Received: {table!r}")
     settings = dict(table)
     kind = settings.pop("kind", None)
-    if kind not in KINDS:
+    if not isinstance(kind, str) or kind not in KINDS:
         raise ValueError(
             f"`kind` of a corruption must be one of {', '.join(KINDS)}.{did_you_mean(str(kind), KINDS)} "
             f"Received: kind={kind!r}"

@@ -26,18 +26,20 @@ class OneOf(Corruption):
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "of", tuple(self.of))
-        if not self.of or not all(isinstance(choice, Corruption) for choice in self.of):
+        sequence = isinstance(self.of, list | tuple) and len(self.of) > 0
+        if not sequence or not all(isinstance(choice, Corruption) for choice in self.of):
             raise ValueError(f"`of` of the corruption 'one_of' must hold corruptions. Received: of={self.of!r}")
-        if self.weights is None:
+        object.__setattr__(self, "of", tuple(self.of))
+        received = self.weights
+        if received is None:
             return
-        weights = tuple(self.weights)
+        weights = tuple(received) if isinstance(received, list | tuple) else ()
         object.__setattr__(self, "weights", weights)
         numbers = all(map(is_number, weights)) and len(weights) == len(self.of)
         if not numbers or not min(weights) >= 0 or not 0 < sum(weights) < math.inf:
             raise ValueError(
                 "`weights` of the corruption 'one_of' must be as many as `of`, none negative, not all zero. "
-                f"Received: {len(self.of)} corruptions and weights={list(weights)}"
+                f"Received: {len(self.of)} corruptions and weights={received!r}"
             )
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:

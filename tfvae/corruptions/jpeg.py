@@ -51,11 +51,12 @@ class Jpeg(Corruption):
         if image.shape[-1] == 1:
             out = _quantised(_padded(pixels, 8) - 128, LUMINANCE_TABLE, quality) + 128
         else:
-            planes = tf.tensordot(_padded(pixels, 16), tf.constant(TO_YCBCR.T), 1)
+            # Each step ends in whole numbers, as it does in coders: what is rounded then falls on the same side.
+            planes = tf.round(tf.tensordot(_padded(pixels, 16), tf.constant(TO_YCBCR.T), 1))
             luma = _quantised(planes[..., :1] - 128, LUMINANCE_TABLE, quality) + 128
-            half = tf.nn.avg_pool2d(planes[..., 1:], 2, 2, "VALID")
+            half = _halved(planes[..., 1:])
             chroma = [_quantised(half[..., i : i + 1], CHROMINANCE_TABLE, quality) for i in range(2)]
-            chroma = _doubled(_doubled(tf.concat(chroma, -1), 1), 2)
+            chroma = tf.round(_doubled(_doubled(tf.concat(chroma, -1), 1), 2))
             out = tf.tensordot(tf.concat([luma, chroma], -1), tf.constant(TO_RGB.T), 1)
         out = tf.clip_by_value(tf.round(out), 0.0, 255.0) / 255.0
         return Corrupted(tf.ensure_shape(out[:, :height, :width], image.shape), damage)
@@ -68,7 +69,8 @@ def _quantised(plane: tf.Tensor, table: tuple[int, ...], quality: tf.Tensor) -> 
     # The blocks become channels, in reading order, and one product transforms them all.
     coefficients = tf.tensordot(tf.nn.space_to_depth(plane, 8), tf.constant(COSINES), 1)
     coefficients = tf.round(coefficients / steps) * steps
-    return tf.nn.depth_to_space(tf.tensordot(coefficients, tf.constant(COSINES.T), 1), 8)
+    plane = tf.nn.depth_to_space(tf.tensordot(coefficients, tf.constant(COSINES.T), 1), 8)
+    return tf.clip_by_value(tf.round(plane), -128.0, 127.0)
 
 
 def _padded(image: tf.Tensor, multiple: int) -> tf.Tensor:
@@ -79,6 +81,13 @@ def _padded(image: tf.Tensor, multiple: int) -> tf.Tensor:
         places = tf.minimum(tf.range(side + (-side) % multiple), side - 1)
         image = tf.gather(image, places, axis=axis)
     return image
+
+
+def _halved(plane: tf.Tensor) -> tf.Tensor:
+    """Means of 2 × 2 samples in whole numbers; libjpeg rounds halves down in even columns and up in odd ones."""
+    mean = tf.nn.avg_pool2d(plane, 2, 2, "VALID")
+    odd = tf.cast(tf.range(tf.shape(mean)[2]) % 2, tf.float32)
+    return tf.floor(mean + 0.25 + 0.25 * odd[:, None])
 
 
 def _doubled(plane: tf.Tensor, axis: int) -> tf.Tensor:

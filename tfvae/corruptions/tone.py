@@ -109,7 +109,7 @@ class ColourCast(Tone):
     """
 
     kind: ClassVar[str] = "colour_cast"
-    strength: Setting = field(default=(0.0, 1.0), metadata=within(0, 5))
+    strength: Setting = field(default=(0.0, 0.6), metadata=within(0, 5))
 
     def change(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         strength, direction = draws.setting(self.strength, 1, 1, 1), draws.uniform(1, 1, 3, low=-1.0, high=1.0)
