@@ -1,8 +1,8 @@
 """What others make of a degraded picture: BM3D, OpenCV, scikit-image, Pillow, each as its documentation shows it.
 
-Every method takes an `Example` and returns float pixels, `(height, width, channels)`, not yet clipped. A library that
-works on floats gets floats; OpenCV inpaints colour in bytes only, and the pictures that it gets are bytes: nothing is
-lost there but the rounding of what it fills in, 59 dB, far from where any of them are.
+Every method takes an `Example` and returns float pixels of its size, not yet clipped. A library that works on floats gets
+floats; OpenCV inpaints colour in bytes only, and the pictures that it gets are bytes: nothing is lost there but the
+rounding of what it fills in, 59 dB, far from where any of them are.
 """
 
 import hashlib
@@ -59,8 +59,7 @@ def bm3d(example: Example) -> np.ndarray:
     from bm3d import bm3d, bm3d_rgb
 
     grey = example.degraded.shape[2] == 1
-    denoised = bm3d(example.degraded[:, :, 0], example.sigma) if grey else bm3d_rgb(example.degraded, example.sigma)
-    return denoised.reshape(example.degraded.shape)
+    return bm3d(example.degraded[:, :, 0], example.sigma) if grey else bm3d_rgb(example.degraded, example.sigma)
 
 
 def non_local_means(example: Example) -> np.ndarray:
@@ -159,21 +158,21 @@ METHODS = {
 
 
 def cached(method: Method, example: Example, folder: Path | None) -> np.ndarray:
-    """What the method returns, clipped to [0, 1], float32; a slow method's result is kept in `folder`.
+    """What the method returns, in the example's shape, clipped to [0, 1], float32; `folder` keeps what is slow.
 
     Kept under everything that decides it: the method, its version, the degraded pixels, the mask and the noise. So a
     run that is stopped goes on where it was, and a changed seed, picture or package is computed anew.
     """
     if folder is None or not method.slow:
-        return clipped(method.apply(example))
+        return finished(method, example)
     how = (method.name, version(method.package), example.sigma, example.degraded.shape)
     digest = hashlib.sha256(" ".join(map(str, how)).encode())
     for pixels in (example.degraded, example.known):
         digest.update(b"" if pixels is None else np.ascontiguousarray(pixels, np.float32).tobytes())
     path = folder / f"{digest.hexdigest()}.npy"
     if path.is_file():
-        return np.load(path)
-    result = clipped(method.apply(example))
+        return np.load(path).reshape(example.degraded.shape)
+    result = finished(method, example)
     folder.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp")
     with unfinished.open("wb") as file:
@@ -182,9 +181,9 @@ def cached(method: Method, example: Example, folder: Path | None) -> np.ndarray:
     return result
 
 
-def clipped(picture: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1]: every side's result is judged as it would be shown."""
-    return np.clip(np.asarray(picture, np.float32), 0.0, 1.0)
+def finished(method: Method, example: Example) -> np.ndarray:
+    """What the method returns as it would be shown: clipped to [0, 1], float32, with an axis of channels."""
+    return np.clip(np.asarray(method.apply(example), np.float32), 0.0, 1.0).reshape(example.degraded.shape)
 
 
 def _lost(example: Example) -> np.ndarray:

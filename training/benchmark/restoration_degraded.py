@@ -117,11 +117,13 @@ def tiled_mark(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
 def single_mark(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """'SAMPLE' once, large, across the middle of the picture."""
     angle = rng.uniform(15, 45) * rng.choice([-1, 1])
-    size = 0.9 * min(height, width) / 4.0
-    letters = Image.new("L", (width, height))
-    centre = (width / 2 + rng.uniform(-0.1, 0.1) * width, height / 2 + rng.uniform(-0.1, 0.1) * height)
-    ImageDraw.Draw(letters).text(centre, "SAMPLE", fill=255, font=_font("DejaVuSerif.ttf", size), anchor="mm")
-    return np.asarray(letters.rotate(angle, Image.Resampling.BICUBIC, center=centre), np.float32) / 255.0
+    size, diagonal = min(height, width) / 5, int(np.ceil(np.hypot(height, width)))
+    canvas = Image.new("L", (diagonal, diagonal))
+    centre = diagonal / 2 + rng.uniform(-0.08, 0.08, 2) * (width, height)
+    ImageDraw.Draw(canvas).text(
+        tuple(centre.tolist()), "SAMPLE", fill=255, font=_font("DejaVuSerif.ttf", size), anchor="mm"
+    )
+    return _turned(canvas, angle, height, width)
 
 
 HOLES: dict[str, Callable[..., np.ndarray]] = {
@@ -146,9 +148,14 @@ def _tiled(
     for row, y in enumerate(range(-int(shift[1]), diagonal, down)):
         for x in range(-int(shift[0]) - (row % 2) * across // 2, diagonal, across):
             draw.text((x, y), words, fill=255, font=letters)
-    turned = canvas.rotate(angle, Image.Resampling.BICUBIC)
-    x, y = (diagonal - width) // 2, (diagonal - height) // 2
-    return np.asarray(turned.crop((x, y, x + width, y + height)), np.float32) / 255.0
+    return _turned(canvas, angle, height, width)
+
+
+def _turned(canvas: Image.Image, angle: float, height: int, width: int) -> np.ndarray:
+    """Coverage in [0, 1], `(height, width)`: the middle of a square canvas, turned by degrees."""
+    x, y = (canvas.width - width) // 2, (canvas.height - height) // 2
+    turned = canvas.rotate(angle, Image.Resampling.BICUBIC).crop((x, y, x + width, y + height))
+    return np.asarray(turned, np.float32) / 255.0
 
 
 def _font(name: str, size: float) -> ImageFont.FreeTypeFont:

@@ -53,8 +53,8 @@ def heading(facts: dict[str, Any]) -> list[str]:
 def told(settings: dict[str, Any]) -> str:
     """Which pictures, and the seed."""
     colour = "grey" if settings["channels"] == 1 else "colour"
-    every = "" if settings["pictures"] == settings["of"] else f" of {settings['of']}, evenly spaced"
-    return f"{settings['pictures']}{every} {colour} pictures of {settings['data']}, seed {settings['seed']}."
+    chosen = "" if settings["pictures"] == settings["of"] else f", evenly spaced among {settings['of']}"
+    return f"{settings['pictures']} {colour} pictures of {settings['data']}{chosen}, seed {settings['seed']}."
 
 
 def published(facts: dict[str, Any], case: str) -> dict[str, float]:
