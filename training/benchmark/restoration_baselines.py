@@ -1,8 +1,8 @@
 """What others make of a degraded picture: BM3D, OpenCV, scikit-image, Pillow, each as its documentation shows it.
 
-Every method takes an `Example` and returns float pixels of its size, not yet clipped. A library that works on floats gets
-floats; OpenCV inpaints colour in bytes only, and the pictures that it gets are bytes: nothing is lost there but the
-rounding of what it fills in, 59 dB, far from where any of them are.
+Every method takes an `Example` and returns float pixels of its size, not yet clipped. A library that works on floats
+gets floats; OpenCV inpaints colour in bytes only, and the pictures that it gets are bytes: nothing is lost there but
+the rounding of what it fills in, 59 dB, far from where any of them are.
 """
 
 import hashlib
