@@ -1,5 +1,6 @@
 """Pictures and charts: every pixel where it belongs."""
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,6 +12,7 @@ from tfvae.pictures import (
     latent_map,
     learning_curves,
     reconstruction_picture,
+    restoration_picture,
     save_png,
     to_uint8,
 )
@@ -75,6 +77,31 @@ def test_equal_images_differ_by_black():
     ].any()
 
 
+def test_rows_of_a_restoration_are_what_was_given_and_the_uncertainty_in_magma():
+    rng = np.random.default_rng(0)
+    original, degraded, restored = rng.integers(0, 256, (3, 2, 72, 72, 3), dtype=np.uint8)
+    std = np.full((2, 72, 72, 3), 0.1, np.float32)
+    std[1] = 0.0
+    picture = restoration_picture(original, degraded, restored, std)
+    step = 72 + SEPARATOR
+    tops = [8 + SEPARATOR // 2 + row * step for row in range(4)]
+    lefts = [picture.shape[1] - 8 - SEPARATOR // 2 - 72 - (1 - column) * step for column in range(2)]
+    for top, images in zip(tops, (original, degraded, restored), strict=False):
+        for left, image in zip(lefts, images, strict=True):
+            np.testing.assert_array_equal(picture[top : top + 72, left : left + 72], image)
+    # 0.1 may be doubled three times before it burns out.
+    for left, value in zip(lefts, (0.8, 0.0), strict=True):
+        cell = picture[tops[3] : tops[3] + 72, left : left + 72].reshape(-1, 3)
+        np.testing.assert_array_equal(cell, [matplotlib.colormaps["magma"](value, bytes=True)[:3]] * len(cell))
+    np.testing.assert_array_equal(restoration_picture(original, degraded, restored)[:-8], picture[: -8 - step])
+
+
+def test_restorations_are_laid_out_in_blocks_and_of_one_channel_too():
+    images = np.random.default_rng(0).random((5, 72, 80, 1))
+    picture = restoration_picture(images, images, images, 0.01 * images, columns=2)
+    assert picture.shape == (3 * (4 * (72 + SEPARATOR) + 16), 128 + 2 * (80 + SEPARATOR) + 16, 3)
+
+
 def test_pictures_come_back_from_disk_as_they_were(tmp_path):
     for channels in (1, 3):
         picture = np.random.default_rng(0).integers(0, 256, (7, 5, channels), dtype=np.uint8)
@@ -121,8 +148,17 @@ def test_a_column_of_zeros_is_no_curve():
 
 
 def test_nothing_to_show_is_refused():
-    for picture in (lambda: grid([]), lambda: reconstruction_picture([], []), lambda: latent_map(np.zeros((0, 2)))):
+    for picture in (
+        lambda: grid([]),
+        lambda: reconstruction_picture([], []),
+        lambda: restoration_picture([], [], []),
+        lambda: latent_map(np.zeros((0, 2))),
+    ):
         with pytest.raises(ValueError, match="at least one"):
             picture()
     with pytest.raises(ValueError, match="as many"):
         reconstruction_picture(np.zeros((2, 8, 8, 1)), np.zeros((1, 8, 8, 1)))
+    with pytest.raises(ValueError, match="as many"):
+        restoration_picture(*np.zeros((3, 2, 8, 8, 1)), std=np.zeros((1, 8, 8, 1)))
+    with pytest.raises(ValueError, match="positive"):
+        restoration_picture(*np.zeros((3, 2, 8, 8, 1)), columns=0)

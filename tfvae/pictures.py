@@ -1,7 +1,7 @@
 """Pictures a person would rather look at than numbers: grids and reconstructions. Curves and maps: `charts.py`."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import matplotlib
@@ -10,7 +10,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 from tfvae.charts import latent_map, learning_curves, search_panels
 
-__all__ = ["grid", "latent_map", "learning_curves", "reconstruction_picture", "save_png", "search_panels", "to_uint8"]
+__all__ = [
+    "grid",
+    "latent_map",
+    "learning_curves",
+    "reconstruction_picture",
+    "restoration_picture",
+    "save_png",
+    "search_panels",
+    "to_uint8",
+]
 
 # A cell of a grid is enlarged by whole factors until it is about this many pixels wide, so that digits of 8×8 or
 # 28×28 pixels can be seen; larger pictures are reduced to at most MAX_CELL.
@@ -93,16 +102,64 @@ def reconstruction_picture(
     factor = _amplification(apart)
     differences = [np.minimum(image * factor, 255).astype(np.uint8) for image in apart]
     labels = ["original", "reconstruction", "difference" if factor == 1 else f"difference × {factor}"]
-    columns = min(columns, len(originals))
-    scale = _scale(originals)
+    return _sheet(zip(labels, (originals, rebuilt, differences), strict=True), columns)
+
+
+def restoration_picture(
+    originals: Sequence[np.ndarray] | np.ndarray,
+    degraded: Sequence[np.ndarray] | np.ndarray,
+    restored: Sequence[np.ndarray] | np.ndarray,
+    std: Sequence[np.ndarray] | np.ndarray | None = None,
+    columns: int = 6,
+) -> np.ndarray:
+    """Rows original / degraded / restored / uncertainty, labelled; one block of rows for each `columns` images.
+
+    The uncertainty is the root mean square over the channels of `std`, in units of the pixels' range, times the factor
+    written beside it, chosen once for the whole picture: in the colours of "magma" black is 0 and the brightest is 1.
+
+    Args:
+        originals: `(n, height, width, channels)` or a sequence of images of any sizes; uint8 or float in [0, 1].
+        degraded: What the model was given, sizes as in `originals`.
+        restored: What it made of them.
+        std: Standard deviation of the model's own uncertainty, floats in units of [0, 1]; without it three rows.
+        columns: Images in a row.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`.
+
+    Raises:
+        ValueError: When there are no images, or not as many of each kind, or `columns` is not positive.
+    """
+    counts = [len(images) for images in (originals, degraded, restored, std) if images is not None]
+    if len(set(counts)) > 1:
+        raise ValueError(
+            "`originals`, `degraded`, `restored` and `std` must hold as many images. "
+            f"Received: {', '.join(map(str, counts))}."
+        )
+    if not counts[0]:
+        raise ValueError("`originals` must hold at least one image. Received: 0 images.")
+    if columns < 1:
+        raise ValueError(f"`columns` must be positive. Received: columns={columns}")
+    kinds = (("original", originals), ("degraded", degraded), ("restored", restored))
+    rows = [(text, [to_uint8(image) for image in images]) for text, images in kinds]
+    if std is not None:
+        levels = [np.sqrt(np.mean(np.square(np.asarray(image, np.float32)), axis=-1)) for image in std]
+        factor = _amplification([255 * level for level in levels], highest=64)
+        colours = [matplotlib.colormaps["magma"](np.minimum(level * factor, 1.0), bytes=True) for level in levels]
+        rows.append(("std" if factor == 1 else f"std × {factor}", [colour[..., :3] for colour in colours]))
+    return _sheet(rows, columns)
+
+
+def _sheet(rows: Iterable[tuple[str, list[np.ndarray]]], columns: int) -> np.ndarray:
+    """Labelled rows of images, in blocks of `columns` images; the sizes of the first row decide the scale."""
+    rows = list(rows)
+    first = rows[0][1]
+    columns, scale = min(columns, len(first)), _scale(first)
     blocks = []
-    for start in range(0, len(originals), columns):
+    for start in range(0, len(first), columns):
         part = slice(start, start + columns)
-        rows = []
-        for images, text in zip((originals, rebuilt, differences), labels, strict=True):
-            cells = [_resize(_rgb(image), scale) for image in images[part]]
-            rows.append(_label(_row(cells), text))
-        blocks.append(np.concatenate(rows))
+        cells = [(text, [_resize(_rgb(image), scale) for image in images[part]]) for text, images in rows]
+        blocks.append(np.concatenate([_label(_row(row), text) for text, row in cells]))
     width = max(block.shape[1] for block in blocks)
     return np.concatenate(
         [_framed(np.pad(b, ((0, 0), (0, width - b.shape[1]), (0, 0)), constant_values=PAPER), 8, 8) for b in blocks]
@@ -133,11 +190,14 @@ def _label(row: np.ndarray, text: str) -> np.ndarray:
     return np.concatenate([np.asarray(margin), row], axis=1)
 
 
-def _amplification(differences: list[np.ndarray]) -> int:
-    """The power of two, 16 at most, that makes the largest differences visible without burning them out."""
+def _amplification(differences: list[np.ndarray], highest: int = 16) -> int:
+    """The power of two, `highest` at most, that makes the largest of 255 levels visible without burning them out."""
     # The 99th per cent, because one wrong pixel should not make all others invisible.
     high = np.percentile(np.concatenate([image.ravel() for image in differences]), 99)
-    return next((factor for factor in (16, 8, 4, 2) if factor * high <= 255), 1)
+    factor = highest
+    while factor > 1 and factor * high > 255:
+        factor //= 2
+    return factor
 
 
 def _scale(images: Sequence[np.ndarray] | np.ndarray) -> float:
