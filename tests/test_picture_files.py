@@ -1,6 +1,6 @@
 """A picture file that is changed keeps what is not pixels: transparency, EXIF, profile, resolution, bit depth."""
 
-import io
+import struct
 
 import numpy as np
 import pytest
@@ -134,22 +134,29 @@ def test_sixteen_bit_colour_is_read_as_eight_bit_and_that_is_said(tmp_path, suff
     assert np.abs(picture.pixels[:, :, ::-1] - pixels / 257).max() <= 1
 
 
+def tiff(path, width, height, bits, photometric, data):
+    """An uncompressed grey TIFF; Pillow writes neither 12 bits nor a white of 0."""
+    tags = {256: width, 257: height, 258: bits, 259: 1, 262: photometric, 273: 8, 277: 1, 278: height, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    data += bytes(len(data) % 2)
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4)
+    path.write_bytes(b"II*\0" + struct.pack("<I", 8 + len(data)) + data + directory)
+
+
 def test_an_x_ray_whose_white_is_zero_is_read_as_it_is_seen(tmp_path):
     values = levels(6, 8, dtype=np.uint16)
-    buffer = io.BytesIO()
-    Image.fromarray(values).save(buffer, "TIFF")
-    content = bytearray(buffer.getvalue())
-    picture = Image.open(io.BytesIO(content))
-    # Photometric interpretation 0, written into its entry: tag 262, SHORT, one value.
-    place = content.index(b"\x06\x01\x03\x00\x01\x00\x00\x00") + 8
-    assert content[place] == picture.tag_v2[262] == 1
-    content[place] = 0
-    (tmp_path / "x.tif").write_bytes(content)
-    read = open_picture(tmp_path / "x.tif")
-    np.testing.assert_array_equal(read.pixels[:, :, 0], 65535 - values)
-    _, _, file = back(tmp_path / "x.tif", tmp_path / "out.tif")
+    tiff(tmp_path / "x.tif", 8, 6, 16, 0, values.tobytes())
+    picture, lost, file = back(tmp_path / "x.tif", tmp_path / "out.tif")
+    np.testing.assert_array_equal(picture.pixels[:, :, 0], 65535 - values)
     np.testing.assert_array_equal(np.asarray(file), 65535 - values)
-    assert file.tag_v2[262] == 1
+    assert file.tag_v2[262] == 1 and not lost
+
+
+def test_twelve_bits_are_spread_over_sixteen_and_that_is_said(tmp_path):
+    tiff(tmp_path / "x.tif", 2, 1, 12, 1, bytes([0xFF, 0xF0, 0x01]))  # 4095 and 1
+    picture, _, file = back(tmp_path / "x.tif", tmp_path / "out.tif")
+    assert picture.notes == ("grey of fewer than 16 bits is written with 16",)
+    assert np.asarray(file).tolist() == [[65535, 16]]
 
 
 def test_grey_stays_grey(tmp_path):

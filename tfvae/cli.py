@@ -1,7 +1,7 @@
-"""The `tfvae` command: what a person types, checked; `commands.py` and `commands_evaluate.py` do it.
+"""The `tfvae` command: what a person types, checked; `commands.py` and its neighbours do it.
 
-`tfvae generate | reconstruct | interpolate | embed | evaluate RUN …`, `tfvae compare A.json B.json …`, also as
-`python -m tfvae …`.
+`tfvae generate | reconstruct | interpolate | embed | restore | enhance | evaluate RUN …`,
+`tfvae compare A.json B.json …`, also as `python -m tfvae …`.
 """
 
 import argparse
@@ -77,6 +77,33 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     embed.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
     _out(embed, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
 
+    restore = command("restore", "Take damage and noise out of pictures of any size.", "commands_restore")
+    _pictures(restore, "RUN/restored")
+    where = restore.add_mutually_exclusive_group()
+    where.add_argument(
+        "--mask", type=Path, metavar="M", help="picture that is white where IN is damaged, or a folder with IN's names"
+    )
+    where.add_argument("--auto", action="store_true", help="find what 5 or more pictures of one size share, or damage")
+    restore.add_argument(
+        "--samples", type=_integer(0), default=0, metavar="N", help="also N plausible originals of each picture"
+    )
+    restore.add_argument("--uncertainty", action="store_true", help="also a map of standard deviations")
+    _seed(restore, "of the samples")
+    restore.add_argument(
+        "--method",
+        choices=("model", "map", "langevin", "gibbs"),
+        help="how: as the model was trained to (default), or by the prior of any VAE",
+    )
+    restore.add_argument(
+        "--noise", type=_number(0, 1), metavar="STD", help="of the noise in IN where white is 1; for map and langevin"
+    )
+
+    enhance = command("enhance", "Give light, contrast and colour back to dull pictures.", "commands_restore")
+    _pictures(enhance, "RUN/enhanced")
+    enhance.add_argument(
+        "--strength", type=_number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: twice as far (default: 1)"
+    )
+
     evaluate = command("evaluate", "Figures with their confidence intervals and protocol.", "commands_evaluate")
     evaluate.add_argument(
         "--data", metavar="SOURCE", dest="source", help=f"{SOURCE}; default: the run's held-out images"
@@ -114,6 +141,13 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     return parser, commands
 
 
+def _pictures(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder of pictures")
+    _out(parser, "a folder, or OUT.png, .jpg, .webp, .tif or .bmp for one picture", default)
+    parser.add_argument("--tile", type=_integer(1), metavar="PX", help="side of the parts it is computed in")
+    parser.add_argument("--page", action="store_true", help="a page before/after for one picture, too")
+
+
 def _seed(parser: argparse.ArgumentParser, meaning: str, default: int | None = 0) -> None:
     shown = "the run's" if default is None else default
     parser.add_argument("--seed", type=_integer(0), default=default, help=f"{meaning} (default: {shown})")
@@ -143,14 +177,16 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _number(lowest: float) -> Callable[[str], float]:
+def _number(lowest: float, highest: float = float("inf")) -> Callable[[str], float]:
+    accepted = f"{lowest:g} or more" if highest == float("inf") else f"from {lowest:g} to {highest:g}"
+
     def parsed(text: str) -> float:
         try:
             value = float(text)
         except ValueError:
             value = float("nan")
-        if not lowest <= value < float("inf"):
-            raise argparse.ArgumentTypeError(f"must be a number, {lowest:g} or more. Received: {text}")
+        if not lowest <= value <= highest or value == float("inf"):
+            raise argparse.ArgumentTypeError(f"must be a number, {accepted}. Received: {text}")
         return value
 
     return parsed

@@ -203,7 +203,7 @@ def _applied(
     return {name: joined([part[name] for part in maps], pixels.shape[-1]) for name in maps[0]} | found
 
 
-@functools.lru_cache(maxsize=4)
+@functools.lru_cache(maxsize=8)
 def _traced(model: Any, method: str, shapes: tuple[tuple[str, int, int], ...]) -> Any:
     """The model's method as one graph for all sizes: a folder of pictures is traced once."""
     specs = {name: tf.TensorSpec([None] * (rank - 1) + [last], tf.float32, name) for name, rank, last in shapes}

@@ -1,0 +1,198 @@
+"""Pictures in, pictures out: which file becomes which, one after the other, and what is said about it."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tfvae.commands import place, say
+from tfvae.data.folder import LISTED, SUFFIXES, _name, list_files
+from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
+from tfvae.errors import UserError
+from tfvae.picture_files import MAX_PIXELS, WRITTEN
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One picture.
+
+    Attributes:
+        source: File to read.
+        name: Its path within the folder it was found in.
+        out: File to write.
+    """
+
+    source: Path
+    name: str
+    out: Path
+
+    def beside(self, what: str) -> Path:
+        """The PNG file `OUT_what.png`."""
+        return self.out.with_name(f"{self.out.stem}_{what}.png")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All pictures of a command.
+
+    Attributes:
+        jobs: In sorted order.
+        folder: Where the results go.
+        many: Whether a folder was named, so that a bad picture ends nothing.
+        refused: Files that are known to be no readable pictures, with the reason.
+    """
+
+    jobs: list[Job]
+    folder: Path
+    many: bool
+    refused: list[tuple[str, str]]
+
+
+def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str], reserved: Sequence[Path]) -> Plan:
+    """What is read and what is written, checked before anything is.
+
+    Args:
+        source: A picture or a folder of them.
+        out: A file or a folder; None for the default.
+        default: A folder.
+        extras: What is written beside each picture, as in `Job.beside`.
+        reserved: Further files that must not be written over.
+
+    Raises:
+        UserError: When there is nothing to read, or something that is read would be written over.
+    """
+    if not source.exists():
+        raise UserError(f"{source}: there is no such file or folder.")
+    many = source.is_dir()
+    target, is_folder = place(out, default, ("",) if many else (*WRITTEN, ""))
+    refused: list[tuple[str, str]] = []
+    if many:
+        found, others = list_files(source)
+        if source.resolve() in target.resolve().parents:  # results of an earlier call are not to be restored again
+            found = [path for path in found if target.resolve() not in path.resolve().parents]
+        # Notes and thumbnails beside pictures are nobody's mistake; a picture that leads nowhere is.
+        refused = [(_name(path, source), why) for path, why in others if path.suffix.lower() in ("", *SUFFIXES)]
+        if not found and not refused:
+            raise UserError(f"{source}: no picture in it. Accepted: a folder that holds {LISTED} files.")
+        jobs = list(_named(source, found, target))
+    else:
+        jobs = [Job(source, source.name, target / _file(source, set()) if is_folder else target)]
+    read = {path.resolve() for path in (*(job.source for job in jobs), *reserved)}
+    for job in jobs:
+        for path in (job.out, *(job.beside(what) for what in extras)):
+            if path.resolve() in read:
+                raise UserError(f"{path}: would be written over, and is to be read. Name another place with -o.")
+    return Plan(jobs, target if is_folder else target.parent, many, refused)
+
+
+def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
+    """Does `work` for each job; a picture it refuses with `UnreadableError` is named and passed over.
+
+    Returns:
+        The jobs that were done.
+
+    Raises:
+        UserError: When the only picture is refused.
+        KeyboardInterrupt: After saying what had been done.
+    """
+    done: list[Job] = []
+    meter = Meter(plan.jobs)
+    for name, reason in plan.refused:
+        print(f"tfvae: refused {name}: {reason}", file=sys.stderr)
+    try:
+        for index, job in enumerate(plan.jobs):
+            try:
+                work(job, meter.of(index))
+                done.append(job)
+            except UnreadableError as reason:
+                if not plan.many:
+                    raise UserError(f"{job.source}: {reason}.") from None
+                plan.refused.append((job.name, str(reason)))
+                meter.clear()
+                print(f"tfvae: refused {job.name}: {reason}", file=sys.stderr)
+            except OSError as error:
+                raise UserError(f"{error.filename or job.out}: cannot be written: {error.strerror}.") from error
+    except KeyboardInterrupt:
+        if done:
+            say(plan.folder, f"so far: {len(done):,} of {len(plan.jobs):,} pictures")
+        raise
+    finally:
+        meter.clear()
+    return done
+
+
+def close(plan: Plan, done: list[Job], what: str) -> None:
+    """Says where the results are. Raises `UserError` when some pictures of a folder were refused."""
+    if not plan.many:
+        say(done[0].out)
+    elif done:
+        say(plan.folder, f"and {len(done):,} {'picture' if len(done) == 1 else 'pictures'} in it")
+    if plan.refused:
+        rest = f"the other {len(done):,} are done" if done else "there are no others"
+        raise UserError(f"{what}: {len(plan.refused):,} of the pictures could not be used, {rest}.")
+
+
+class Meter:
+    """A line on the terminal: pictures done, rate, time left; measured in pixels, because pictures differ in size."""
+
+    def __init__(self, jobs: Sequence[Job]):
+        self.jobs = jobs
+        self.shown = sys.stderr.isatty()
+        self.sizes = [_pixels(job.source) if self.shown else 0 for job in jobs]
+        self.begun = 0.0
+        self.before = 0.0  # pixels that were done when the clock started
+
+    def of(self, index: int) -> Progress:
+        """The progress of one job: called with the parts done and all parts."""
+
+        def show(done: int, total: int) -> None:
+            if not self.shown:
+                return
+            pixels = sum(self.sizes[:index]) + self.sizes[index] * done / total
+            text = f"{index + 1:,} of {len(self.jobs):,}, " if len(self.jobs) > 1 else ""
+            if not self.begun:  # the first part compiles: the rate is that since then
+                self.begun, self.before = time.monotonic(), pixels
+                rate = ""
+            else:
+                speed = (pixels - self.before) / max(time.monotonic() - self.begun, 1e-6)
+                left = (sum(self.sizes) - pixels) / max(speed, 1e-6)
+                rate = f", {speed / 1e6:.2f} megapixels a second, {left:.0f} s left"
+            print(f"\r\x1b[K{text}{self.jobs[index].name}: {done:,} of {total:,} parts{rate}", end="", file=sys.stderr)
+            sys.stderr.flush()
+
+        return show
+
+    def clear(self) -> None:
+        """An empty line, for what is said next."""
+        if self.shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _pixels(path: Path) -> int:
+    try:
+        height, width, _ = look_at_picture(str(path), Preparation(max_pixels=MAX_PIXELS))
+    except UnreadableError:  # said when its turn comes
+        return 0
+    return height * width
+
+
+def _named(source: Path, found: Sequence[Path], target: Path) -> Iterator[Job]:
+    taken: set[str] = set()
+    for path in found:
+        inner = path.relative_to(source)
+        yield Job(path, _name(path, source), target / inner.parent / _file(inner, taken))
+
+
+def _file(path: Path, taken: set[str]) -> str:
+    """The name of the result: the source's own where its format is written, else PNG; distinct from those `taken`."""
+    suffix = path.suffix if path.suffix.lower() in WRITTEN else ".png"
+    name, again = f"{path.stem}{suffix}", 1
+    # Lower case, because a.png and A.png are one file on many disks.
+    while str(path.parent / name).lower() in taken:
+        again += 1
+        name = f"{path.stem}_{again}{suffix}"
+    taken.add(str(path.parent / name).lower())
+    return name
