@@ -19,6 +19,7 @@ from export.samples import draw_samples, static_size
 from export.saved_model import Request, run_in_fresh_process
 from export.serving_kit import kit as serving_kit
 from tfvae import data
+from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
 from tfvae.runs import Run, open_run
 from tfvae.serving import DEFAULT_SIGNATURE, float32_copy, write_saved_model
@@ -91,6 +92,11 @@ def _prepare(run: Run, size, bounds, say: Say) -> Export:
     with native_messages_held():
         trained = run.load_model()
         model = float32_copy(trained)
+    if not model.decodes:
+        raise UserError(
+            f"{run.path}: holds a {type(model).__name__}, and a bundle needs a model whose codes can be decoded alone. "
+            "For a SavedModel: model.export(PATH); for a TFLite file: model.export(PATH, format='litert', size=(H, W))."
+        )
     shape = "×".join("any" if side is None else str(side) for side in model.image_shape)
     say(f"{run.path}: {type(model).__name__} of {shape} images")
     config = run.prepared_like(model)

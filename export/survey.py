@@ -71,7 +71,8 @@ def combinations() -> list[tuple[str, str, str]]:
     """Model, network and latent of everything that can be put together."""
     return [
         (model, network, latent)
-        for model in tfvae.MODELS
+        for model, cls in tfvae.MODELS.items()
+        if cls.decodes
         for latent in LATENTS
         for network, facts in NETWORKS.items()
         if latent == "vector" or facts.pyramid

@@ -23,10 +23,29 @@ from tfvae.decoders import Decoder
 from tfvae.encoders import Encoder
 from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.base import LatentModel
+from tfvae.models.enhancer import Enhancer
+from tfvae.models.restorer import Restorer
 from tfvae.models.vae import VAE
 
 # Models by the name that recipes use.
-MODELS: dict[str, type[LatentModel]] = {"vae": VAE, "autoencoder": Autoencoder}
+MODELS: dict[str, type[LatentModel]] = {
+    "vae": VAE,
+    "autoencoder": Autoencoder,
+    "restorer": Restorer,
+    "enhancer": Enhancer,
+}
 
 __version__ = "0.1.0"
-__all__ = ["MODELS", "VAE", "Autoencoder", "Decoder", "Encoder", "layers", "likelihoods", "objectives", "schedules"]
+__all__ = [
+    "MODELS",
+    "VAE",
+    "Autoencoder",
+    "Decoder",
+    "Encoder",
+    "Enhancer",
+    "Restorer",
+    "layers",
+    "likelihoods",
+    "objectives",
+    "schedules",
+]

@@ -25,7 +25,7 @@ def generate(arguments: argparse.Namespace) -> None:
     run = open_run(arguments.run)
     out, folder = place(arguments.out, run.path / "generated.png", (".png", ""))
     model = run.load_model()
-    if not model.has_prior:
+    if not model.generates:
         raise UserError(
             f"generate: {run.path} holds a {type(model).__name__}, which has no prior to draw from. Use a VAE."
         )
@@ -68,6 +68,11 @@ def interpolate(arguments: argparse.Namespace) -> None:
     run = open_run(arguments.run)
     out, folder = place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
     model = run.load_model()
+    if not model.decodes:
+        raise UserError(
+            f"interpolate: {run.path} holds a {type(model).__name__}, whose codes mean nothing without a degraded "
+            "picture. Use a VAE or an autoencoder."
+        )
     held_out = None
     ends = []
     for text in (arguments.start, arguments.end):

@@ -6,6 +6,8 @@
 | `decode` | `z` | `image` |
 | `reconstruct` | `image` | `image` |
 | `generate` | `noise` | `image`, only where the model has a prior |
+| `restore` | `image` (and `known`) | `image`, `std` (and `damage`): these two are all that a model of restoration has |
+| `sample` | `image`, `noise` (and `known`) | `image` |
 
 All are deterministic and float32 on both sides: noise enters as an input, so that no runtime needs a random op.
 """
@@ -66,21 +68,17 @@ def signatures(model, batch: int | None = None, size: tuple[int, int] | None = N
             A model with a vector latent has one size, its own.
 
     Returns:
-        `encode`, `decode`, `reconstruct`, and `generate` where `model.has_prior`.
+        `encode`, `decode`, `reconstruct`, and `generate` where `model.generates`; `restore` and `sample` of a model of
+        restoration.
 
     Raises:
         ValueError: When `size` is not the size of the model's images.
     """
     image, latent = (batch, *_image_shape(model, size)), (batch, *_latent_shape(model, size))
-    # Each entry names what goes in, its shape, and the method it goes to.
-    table = {
-        "encode": ("image", image, model.encode),
-        "decode": ("z", latent, model.decode),
-        "reconstruct": ("image", image, model.reconstruct),
+    return {
+        name: Signature(name, {key: (shape, "float32") for key, shape in inputs.items()}, function)
+        for name, (inputs, function) in model.endpoints(image, latent).items()
     }
-    if model.has_prior:
-        table["generate"] = ("noise", latent, model.generate)
-    return {name: _signature(name, *entry) for name, entry in table.items()}
 
 
 def float32_copy(model):
@@ -109,8 +107,9 @@ def write_saved_model(
 ) -> dict[str, Signature]:
     """Write `model` as a SavedModel that TensorFlow alone can run; returns the signatures it has.
 
-    Besides the signatures of `signatures(model)` there is `serving_default`, which is `reconstruct`. The batch is
-    open, and for spatial latents height and width are too, unless `batch` and `size` fix them.
+    Besides the signatures of `signatures(model)` there is `serving_default`, which is `reconstruct` (`restore` of a
+    model of restoration). The batch is open, and for spatial latents height and width are too, unless `batch` and
+    `size` fix them.
 
     Args:
         model: A `tfvae` model, of any dtype policy.
@@ -125,7 +124,7 @@ def write_saved_model(
     for name, signature in found.items():
         function = signature.traced()
         archive.add_endpoint(name, function)
-        if name == DEFAULT_SIGNATURE:
+        if name == model.default_endpoint:
             # The same traced function under a second name: the graph is stored once.
             archive.add_endpoint("serving_default", function)
     archive.write_out(str(path), verbose=False)
@@ -157,10 +156,6 @@ def write_tflite(model, path: str | Path, batch: int | None = None, size: tuple[
         content = converter.convert()
     Path(path).write_bytes(content)
     return found
-
-
-def _signature(name, argument, shape, method) -> Signature:
-    return Signature(name, {argument: (shape, "float32")}, lambda **inputs: method(inputs[argument]))
 
 
 def _image_shape(model, size):

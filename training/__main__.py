@@ -29,6 +29,7 @@ def parser() -> OneLineParser:
     p.add_argument("--out", metavar="DIR", help="the run directory (default: runs/NAME)")
     p.add_argument("--epochs", type=int, metavar="N")
     p.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting of a recipe")
+    p.add_argument("--init", metavar="RUN", help="start from the weights of this run (fine-tuning)")
     p.add_argument("--resume", action="store_true", help="continue the run in --out where it stopped")
     p.add_argument("--precision", choices=("float32", "mixed_float16", "mixed_bfloat16"))
     p.add_argument("--jit", action="store_true", default=None, help="compile the training step with XLA")
@@ -57,6 +58,7 @@ def main(arguments: list[str]) -> None:
         "jit": options.jit,
         "steps_per_execution": options.steps_per_execution,
         "strategy": options.strategy,
+        "init": options.init,
     }
     training = {key: value for key, value in flags.items() if value is not None}
     if options.resume:

@@ -9,6 +9,7 @@ import keras
 import tfvae
 from tfvae import likelihoods, networks, schedules
 from tfvae.errors import UserError, did_you_mean
+from tfvae.runs import open_run
 from training import devices
 from training.config import ModelConfig, RunConfig, TrainingConfig
 
@@ -24,16 +25,9 @@ def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
             raise UserError(
                 f"model.{name}: unknown '{value}'.{did_you_mean(value, known)} Accepted: {', '.join(known)}."
             )
-    known = objective_defaults(config.kind)
-    for key, value in objective.items():
-        if key not in known:
-            raise UserError(
-                f"[objective]: unknown key '{key}'.{did_you_mean(key, known)} "
-                f"Known keys of '{config.kind}': {', '.join(known)}."
-            )
-        kinds = (int, float, dict) if isinstance(known[key], float) else (type(known[key]),)
-        if isinstance(value, bool) or not isinstance(value, kinds):
-            raise UserError(f"objective.{key} must be like its default, {known[key]!r}. Received: {value!r}.")
+    _check_options("objective", objective, objective_defaults(config.kind), config.kind, schedules=True)
+    of_likelihood = _defaults(likelihoods.LIKELIHOODS[config.likelihood])
+    _check_options("model.likelihood_options", config.likelihood_options, of_likelihood, config.likelihood)
 
 
 def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Model:
@@ -48,23 +42,41 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.M
     model, cls = config.model, tfvae.MODELS[config.model.kind]
     height, width, channels = image_shape
     shape = (None, None, channels) if model.latent == "spatial" else (height, width, channels)
-    shared = {
-        "image_shape": shape,
-        "latent_dim": model.latent_dim,
-        "network": model.network,
-        "hidden": model.hidden,
-        "dropout": model.dropout,
-    }
-    seed = config.training.seed
-    seeded = {"seed": seed + 2} if "seed" in inspect.signature(cls).parameters else {}
     try:
         options = {key: _option(value) for key, value in config.objective.items()}
-        encoder = tfvae.Encoder(**shared, widths=model.widths, stochastic=cls.stochastic, seed=seed)
-        decoder = tfvae.Decoder(**shared, widths=model.widths[::-1], likelihood=model.likelihood, seed=seed + 1)
-        return cls(encoder, decoder, **options, **seeded)
+        return cls.assemble(
+            image_shape=shape,
+            latent_dim=model.latent_dim,
+            network=model.network,
+            widths=model.widths,
+            hidden=model.hidden,
+            dropout=model.dropout,
+            likelihood=likelihoods.get(model.likelihood, **model.likelihood_options),
+            seed=config.training.seed,
+            **options,
+        )
     except ValueError as error:
         # The constructors name the argument and the value; at this edge their word is the answer.
         raise UserError(f"[model]: {error}") from error
+
+
+def start_from(model: keras.Model, path: str) -> None:
+    """Gives `model` the weights of the model in the run directory `path`.
+
+    Raises:
+        UserError: When there is no trained model, or one of other parts.
+    """
+    trained = open_run(path).load_model()
+    pairs = list(zip(model.trainable_variables, trained.trainable_variables, strict=False))
+    alike = type(trained) is type(model) and len(model.trainable_variables) == len(trained.trainable_variables)
+    if not alike or any(own.shape != other.shape for own, other in pairs):
+        raise UserError(
+            f"training.init: the model of {path} has other parts ({type(trained).__name__} of "
+            f"{trained.image_shape[-1]} channels). Accepted: a run with the same [model] and as many channels, "
+            f"here {type(model).__name__} of {model.image_shape[-1]}."
+        )
+    for own, other in pairs:
+        own.assign(other.value)
 
 
 def compile_model(model: keras.Model, config: TrainingConfig, total_steps: int) -> None:
@@ -100,8 +112,29 @@ def scope(config: TrainingConfig) -> contextlib.AbstractContextManager:
 
 def objective_defaults(kind: str) -> dict[str, Any]:
     """Settings of a model's constructor beside its parts, with their defaults."""
-    parameters = inspect.signature(tfvae.MODELS[kind]).parameters.values()
+    return _defaults(tfvae.MODELS[kind])
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    parameters = inspect.signature(cls).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "seed"}
+
+
+def _check_options(where: str, options: dict[str, Any], known: dict[str, Any], owner: str, schedules=False) -> None:
+    """Raises `UserError` for an option that `owner` has not, or of another type than its default.
+
+    `schedules`: whether a table may stand for a number that changes while training.
+    """
+    for key, value in options.items():
+        if key not in known:
+            raise UserError(
+                f"[{where}]: unknown key '{key}'.{did_you_mean(key, known)} "
+                f"Known keys of '{owner}': {', '.join(known) or 'none'}."
+            )
+        number = (int, float, dict) if schedules else (int, float)
+        kinds = {float: number, tuple: (list, tuple)}.get(type(known[key]), (type(known[key]),))
+        if isinstance(value, bool) != isinstance(known[key], bool) or not isinstance(value, kinds):
+            raise UserError(f"{where}.{key} must be like its default, {known[key]!r}. Received: {value!r}.")
 
 
 def _option(value: Any) -> Any:

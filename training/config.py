@@ -25,6 +25,7 @@ class ModelConfig:
     hidden: int = 256  # units between a convolutional network and a vector latent
     dropout: float = 0.0
     likelihood: str = "bernoulli"  # a name in tfvae.likelihoods.LIKELIHOODS
+    likelihood_options: dict[str, Any] = field(default_factory=dict)  # of its constructor: { std = 0.098 }
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class TrainingConfig:
     clip_norm: float = 0.0  # ceiling of the global gradient norm; 0 = none
     ema: float = 0.0  # momentum of the average of the weights that is evaluated and kept; 0 = none
     patience: int = 0  # epochs without a better validation loss before stopping; 0 = never
+    init: str = ""  # run directory whose weights this run starts from (fine-tuning); "" = from scratch
     seed: int = 0
     precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
     jit: bool = False  # compile the step with XLA

@@ -4,13 +4,14 @@ import csv
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfvae.pictures import grid, reconstruction_picture, save_png
+from tfvae.pictures import grid, reconstruction_picture, restoration_picture, save_png
 
 SAMPLES = 64
 
@@ -74,8 +75,8 @@ class Journal:
 
 def sample_picture(model: Any, images: np.ndarray, seed: int) -> np.ndarray:
     """Draws from fixed latents, so that the grids of all epochs compare; a model without a prior rebuilds `images`."""
-    if not model.has_prior:
-        return reconstruction_picture(images[:8], np.asarray(model.reconstruct(images[:8])["image"]))
+    if not model.generates:
+        return comparison_picture(model, list(images[:8]))
     shape = model.latent_shape
     count = SAMPLES
     if shape[0] is None:
@@ -83,6 +84,18 @@ def sample_picture(model: Any, images: np.ndarray, seed: int) -> np.ndarray:
         shape, count = (height, width, shape[-1]), 16
     noise = np.random.default_rng(seed).standard_normal((count, *shape)).astype("float32")
     return grid(np.asarray(model.generate(noise)["image"]))
+
+
+def comparison_picture(model: Any, images: Sequence[np.ndarray], columns: int = 8) -> np.ndarray:
+    """Images beside what the model makes of them: their reconstructions, or themselves degraded and restored again."""
+    trials = [model.trial(image[None]) for image in images]
+    if trials[0] is None:
+        rebuilt = [np.asarray(model.reconstruct(image[None])["image"])[0] for image in images]
+        return reconstruction_picture(images, rebuilt, columns)
+    degraded, restored, std = (
+        [np.asarray(trial[name])[0] for trial in trials] for name in ("degraded", "image", "std")
+    )
+    return restoration_picture(images, degraded, restored, std, columns=columns)
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

@@ -86,9 +86,10 @@ class _Training:
         devices.agree("the fingerprint of the data", same_run.fingerprint(self.identity))
         settings = self.settings
         self.should_stop = devices.StopVote(asked)
-        self.batch_size = min(settings.batch_size, len(splits.train))
+        crops = config.data.crops
+        self.batch_size = min(settings.batch_size, crops * len(splits.train))
         devices.check_share(self.batch_size)
-        self.epoch_steps = steps_per_epoch(splits.train, settings.batch_size)
+        self.epoch_steps = steps_per_epoch(splits.train, settings.batch_size, crops)
         self.total_steps = settings.epochs * self.epoch_steps
         self.iterator = devices.distribute(
             lambda share: training_batches(

@@ -13,10 +13,11 @@ import tensorflow as tf
 from tfvae.applications.embed import embed
 from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.evaluation import evaluate
-from tfvae.pictures import latent_map, learning_curves, reconstruction_picture, save_png
+from tfvae.models.restoration import RestorationModel
+from tfvae.pictures import latent_map, learning_curves, save_png
 from training import report_health, watch
 from training.config import RunConfig
-from training.journal import duration, read_rows, sample_picture
+from training.journal import comparison_picture, duration, read_rows, sample_picture
 from training.loop import Progress
 
 UNITS = {
@@ -93,11 +94,12 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
         if len(shown) >= 16:
             break
     shown = shown[:16] if shown[0].shape[0] <= 128 else shown[:6]
-    rebuilt = [np.asarray(model.reconstruct(image[None])["image"])[0] for image in shown]
     columns = 8 if shown[0].shape[0] <= 128 else 3
-    save_png(path / "reconstructions.png", reconstruction_picture(shown, rebuilt, columns))
-    pictures = {"Held-out images, their reconstructions, and the difference": "reconstructions.png"}
-    if model.has_prior:
+    save_png(path / "reconstructions.png", comparison_picture(model, shown, columns))
+    restores = isinstance(model, RestorationModel)
+    what = "degraded, restored, where the model is unsure" if restores else "their reconstructions, and the difference"
+    pictures = {f"Held-out images, {what}": "reconstructions.png"}
+    if model.generates:
         first = next(iter(evaluation_batches(images, 8, seed=seed, config=config.data, crop=config.data.crop)))
         save_png(path / "samples.png", sample_picture(model, first.numpy(), seed))
         spatial = config.model.latent == "spatial"

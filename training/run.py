@@ -108,15 +108,22 @@ def fit(
     Raises:
         Stopped: After Ctrl-C or SIGTERM; the state was saved.
     """
-    total_steps = total_steps or config.training.epochs * steps_per_epoch(splits.train, config.training.batch_size)
     with build.scope(config.training):
         model = build.build_model(config, _image_shape(config, splits))
-        build.compile_model(model, config.training, total_steps)
+        if config.training.init:
+            build.start_from(model, config.training.init)
+        build.compile_model(model, config.training, total_steps or steps_in_all(config, splits))
         path.mkdir(parents=True, exist_ok=True)
         write_atomically(path / CONFIG, lambda file: file.write(config.toml().encode()))
         weights = sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables)
         print(f"model: {config.model.kind}, {config.model.network}, {weights:,} weights; run directory: {path}")
         return train(model, splits, config, path, resume), weights
+
+
+def steps_in_all(config: RunConfig, splits: Splits) -> int:
+    """Of the whole training."""
+    epoch = steps_per_epoch(splits.train, config.training.batch_size, config.data.crops)
+    return config.training.epochs * epoch
 
 
 def with_epochs(config: RunConfig, epochs: int) -> RunConfig:
@@ -172,7 +179,8 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
     # A run is opened from other folders, too.
     source, manual_dir, key_file = map(_absolute, (data.source, data.manual_dir, data.key_file))
     data = dataclasses.replace(data, source=source, manual_dir=manual_dir, key_file=key_file)
-    return dataclasses.replace(config, data=data)
+    training = dataclasses.replace(config.training, init=_absolute(config.training.init))
+    return dataclasses.replace(config, data=data, training=training)
 
 
 def _absolute(source: str) -> str:

@@ -82,7 +82,8 @@ class Watch:
         stream = training_batches(
             images, settings.batch_size, seed=settings.seed, config=self.config.data, start_step=step
         )
-        indices = training_indices(images, settings.batch_size, seed=settings.seed, step=step)
+        crops = self.config.data.crops
+        indices = training_indices(images, settings.batch_size, seed=settings.seed, step=step, crops=crops)
         counts = {"distortion": self.model.first_skip.distortion, "rate": self.model.first_skip.rate}
         explanation = explain(
             self.model,

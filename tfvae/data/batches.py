@@ -16,9 +16,9 @@ ORDER, DRAWS, PIXELS, EVALUATION = range(4)
 FOREVER = 2**62
 
 
-def steps_per_epoch(images: Images, batch_size: int) -> int:
-    """Whole batches in one pass; a set smaller than a batch is one batch."""
-    return max(1, len(images) // batch_size)
+def steps_per_epoch(images: Images, batch_size: int, crops: int = 1) -> int:
+    """Whole batches in one epoch of `crops` random crops of each image; a set smaller than a batch is one batch."""
+    return max(1, crops * len(images) // batch_size)
 
 
 def training_batches(
@@ -40,7 +40,7 @@ def training_batches(
         images: What to learn from.
         batch_size: Images in a batch; a smaller set is one batch.
         seed: Of everything random.
-        config: Crop, augmentation and binarisation.
+        config: Crop, crops of each image in an epoch, augmentation and binarisation.
         start_step: Batches that were already consumed.
         share: `(i, n)` gives part i of n equal parts of every batch, so that n workers together make the one stream.
 
@@ -55,6 +55,7 @@ def training_batches(
             "data: the pictures have unequal sizes, and training needs equal ones. "
             "Accepted: data.crop (random crops), or data.height and data.width."
         )
+    images = images.repeated(config.crops)
     count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
     own = _share_of(batch, share)
     read = _reader(images, config.crop)
@@ -87,11 +88,12 @@ def training_batches(
     return dataset.with_options(_options()).prefetch(tf.data.AUTOTUNE)
 
 
-def training_indices(images: Images, batch_size: int, *, seed: int, step: int) -> np.ndarray:
+def training_indices(images: Images, batch_size: int, *, seed: int, step: int, crops: int = 1) -> np.ndarray:
     """Which images the batch of `step` of `training_batches` holds: int64 `(batch,)`, in its order."""
-    count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
+    count, steps = crops * len(images), steps_per_epoch(images, batch_size, crops)
+    batch = min(batch_size, count)
     epoch, position = divmod(step, steps)
-    return _order(count, seed, epoch).numpy()[position * batch : (position + 1) * batch]
+    return _order(count, seed, epoch).numpy()[position * batch : (position + 1) * batch] % len(images)
 
 
 def evaluation_batches(

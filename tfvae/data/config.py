@@ -26,6 +26,7 @@ class DataConfig:
     max_pixels: int = 64_000_000  # larger pictures are refused before they are decoded (decompression bombs)
     binarize: bool = False  # Bernoulli draws of the grey value, fresh in every epoch ("dynamic binarisation")
     crop: int = 0  # side of the random crops of training, in pixels; 0 = whole images
+    crops: int = 1  # random crops of each image in one epoch
     denoise: int = 0  # side of a median filter in pixels (odd), applied once, at load
     contrast: float = 0.0  # per cent of the pixels clipped at each end when contrast is stretched at load; 0 = off
     augment: tuple[str, ...] = ()  # of AUGMENTATIONS
@@ -38,7 +39,9 @@ class DataConfig:
     def __post_init__(self) -> None:
         for name in ("height", "width", "crop", "limit"):
             _check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        for name in ("max_side", "max_pixels"):
+        if self.crops > 1 and not self.crop:
+            raise UserError(f"data.crops counts random crops and needs data.crop. Received: crops={self.crops}.")
+        for name in ("max_side", "max_pixels", "crops"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         if not self.source:
             raise UserError(

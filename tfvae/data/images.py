@@ -139,6 +139,10 @@ class Images:
             digest.update(np.ascontiguousarray(image).data)
         return digest.hexdigest()
 
+    def repeated(self, times: int) -> "Images":
+        """Every image `times` times, over the same pixels: an epoch of so many random crops of each."""
+        return self if times == 1 else self.take(np.tile(np.arange(len(self)), times))
+
     def take(self, indices) -> "Images":
         """The images at `indices`, in that order, over the same pixels."""
         indices = np.asarray(indices, np.int64).reshape(-1)

@@ -152,7 +152,7 @@ def _step(model, x, window):
     dims = tf.fill(shape[:1], tf.cast(tf.reduce_prod(shape[1:]), tf.float32))
     values = [distortion, rate, dims]
     if window:
-        reconstruction = model.reconstruct(x)["image"]
+        reconstruction = model.rebuilt(x)
         values += [psnr(x, reconstruction), ssim(x, reconstruction, window)]
     return tf.stack(values), all_binary(x)
 

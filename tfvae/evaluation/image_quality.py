@@ -18,7 +18,7 @@ MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the
 def measure_ms_ssim(subject: Subject) -> dict[str, Figure]:
     """`ms_ssim` of the reconstruction from the posterior mean (or the code) with the images the model saw."""
     step = tf.function(
-        lambda model, x, scales, window: ms_ssim(x, model.reconstruct(x)["image"], scales, window),
+        lambda model, x, scales, window: ms_ssim(x, model.rebuilt(x), scales, window),
         reduce_retracing=True,
     )
     values: list[np.ndarray] = []

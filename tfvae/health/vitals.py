@@ -120,7 +120,7 @@ class Examination:
         z = next(outputs[name] for name in ("z", "code") if name in outputs)
         image = model.crop(likelihood.mean(outputs["parameters"]), x)
         noise = tf.random.stateless_normal(tf.shape(z), seed=key)
-        moved = model.crop(model.decode(z + noise)["image"], x)
+        moved = model.crop(model.decode_beside(outputs, z + noise), x)
         count = tf.cast(tf.shape(x)[0], tf.float32)
         values = tf.cast(tf.size(x), tf.float32)
         figures = {
@@ -148,7 +148,8 @@ class Examination:
         figures["own_distortion"], figures["own_rate"] = tf.reduce_sum(own), tf.reduce_sum(sum_per_example(kl))
         if hasattr(model, "current_beta"):
             beta = float32(model.current_beta())
-            figures["paid"] = count * (loss - tf.reduce_mean(distortion))
+            beside = tf.reduce_mean(model.beside_the_bound(outputs, x))
+            figures["paid"] = count * (loss - tf.reduce_mean(distortion) - beside)
             figures["owed"] = count * beta * free_bits_rate(kl, model.free_bits)
         return figures, outputs["mean"], outputs["log_var"]
 

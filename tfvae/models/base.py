@@ -1,5 +1,6 @@
 """What every model with a code shares: the training step, the trackers, and the ways in and out of the latent space."""
 
+import inspect
 import warnings
 from typing import Any
 
@@ -9,7 +10,9 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae import replicas
+from tfvae.decoders import Decoder
 from tfvae.distributions import float32
+from tfvae.encoders import Encoder
 from tfvae.objectives import elbo
 from tfvae.serving import write_saved_model, write_tflite
 from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak, Mean
@@ -31,7 +34,10 @@ class LatentModel(keras.Model):
     constructor. Images are float32 in [0, 1], shape `(batch, height, width, channels)`.
     """
 
-    has_prior = False  # whether `generate(noise)` draws from a prior
+    has_prior = False  # whether codes have a distribution, so that there is a bound
+    decodes = True  # whether `decode(z)` needs a code and nothing else
+    generates = False  # whether `generate(noise)` draws pictures from noise alone
+    default_endpoint = "reconstruct"  # what a server runs when a request names none
     stochastic = False  # whether the encoder emits a posterior
     train_function: Any  # made by Keras, or for several devices by `replicas.step_function`
     test_function: Any
@@ -60,6 +66,31 @@ class LatentModel(keras.Model):
         counter["aggregation"] = "only_first_replica"
         self.skipped_steps = self.add_weight(name="skipped_steps", **counter)
         self.skipped_in_a_row = self.add_weight(name="skipped_in_a_row", **counter)
+
+    @classmethod
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+        """The model of a recipe: its parts from `[model]`, its other arguments from `[objective]`.
+
+        Args:
+            image_shape, latent_dim, network, widths, hidden, dropout, likelihood: As `Encoder` and `Decoder` take
+                them; `widths` from fine to coarse.
+            seed: Of the encoder; parts that also draw numbers get the ones after it.
+            options: Of the constructor.
+
+        Raises:
+            ValueError: When the parts cannot be put together.
+        """
+        shared: dict[str, Any] = {
+            "image_shape": image_shape,
+            "latent_dim": latent_dim,
+            "network": network,
+            "hidden": hidden,
+            "dropout": dropout,
+        }
+        encoder = Encoder(**shared, widths=widths, stochastic=cls.stochastic, seed=seed)
+        decoder = Decoder(**shared, widths=widths[::-1], likelihood=likelihood, seed=seed + 1)
+        seeded = {"seed": seed + 2} if "seed" in inspect.signature(cls).parameters else {}
+        return cls(encoder, decoder, **options, **seeded)
 
     def build(self, input_shape):
         self.built = True  # The children arrive built: they know their shapes.
@@ -101,6 +132,10 @@ class LatentModel(keras.Model):
         """Distortion and rate of each example, both shape `(batch,)`, in nats, float32."""
         raise NotImplementedError
 
+    def beside_the_bound(self, outputs, images):
+        """What the loss has beside distortion and weighed rate, nats per example; `outputs` are of `self(images)`."""
+        return 0.0
+
     def decode(self, z):
         """`{"image": E[x|z]}` in [0, 1], float32; for a spatial latent `factor` times its height and width."""
         return {"image": self.likelihood.mean(self.decoder(float32(z)))}
@@ -109,12 +144,40 @@ class LatentModel(keras.Model):
         """`{"image": decode(codes(images))}` at the size of `images`; deterministic."""
         return {"image": self.crop(self.decode(self.codes(images))["image"], images)}
 
+    def rebuilt(self, images):
+        """What PSNR and SSIM compare with `images`, at their size: the reconstruction, deterministic."""
+        return self.reconstruct(images)["image"]
+
+    def trial(self, images):
+        """A trial of a model that restores: `degraded`, `image`, `std` of originals; None for one that rebuilds."""
+        return None
+
+    def decode_beside(self, outputs, z):
+        """`E[x|z]` of another `z` for the pictures that `self(images)` gave `outputs` of; float32."""
+        return self.decode(z)["image"]
+
     def crop(self, maps, images):
         """`maps` at the height and width of `images`: a spatial decoder returns a multiple of `factor`."""
         if self.image_shape[0] is not None:
             return maps
         shape = ops.shape(images)
         return maps[:, : shape[1], : shape[2], :]
+
+    def endpoints(self, image, latent):
+        """What the model does when it leaves Python: by name, its inputs' shapes by name, and the function of them.
+
+        Args:
+            image: Shape of a batch of pictures.
+            latent: Shape of a batch of codes.
+        """
+        table = {
+            "encode": ({"image": image}, lambda image: self.encode(image)),
+            "decode": ({"z": latent}, lambda z: self.decode(z)),
+            "reconstruct": ({"image": image}, lambda image: self.reconstruct(image)),
+        }
+        if self.generates:
+            table["generate"] = ({"noise": latent}, lambda noise: self.generate(noise))
+        return table
 
     def loss_and_terms(self, images, training=False):
         """The scalar loss, and distortion and rate per example."""

@@ -45,10 +45,16 @@ class VAE(LatentModel):
     """
 
     has_prior = True
+    generates = True
     stochastic = True
 
     def __init__(self, encoder, decoder, beta=1.0, free_bits=0.0, seed=None, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
+        self.set_objective(encoder, beta, free_bits, seed)
+        self.build((None, *self.image_shape))
+
+    def set_objective(self, encoder, beta, free_bits, seed):
+        """The part of the constructor that a subclass with more parts calls, too, before it adds them and is built."""
         if not encoder.stochastic:
             raise ValueError("`encoder` must emit a posterior. Received: an Encoder with stochastic=False")
         if free_bits < 0:
@@ -63,7 +69,6 @@ class VAE(LatentModel):
         self.free_bits = free_bits
         self.seed = seed
         self.sampler = GaussianSampler(seed=seed)
-        self.build((None, *self.image_shape))
 
     def call(self, images, training=False):
         mean, log_var = self.encoder(images, training=training)

@@ -86,7 +86,12 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     kept = compare.evenly(len(pictures), options.images)
     sides = [others[0], compare.ours(model), *others[1:]]
     rows, shown = [], []
-    for name, case in task.cases(model, options.seed).items():
+    cases = task.cases(model, options.seed)
+    chosen = [name for name in cases if not options.cases or options.cases in name]
+    if not chosen:
+        raise UserError(f"--cases: no case has '{options.cases}' in its name. Cases: {', '.join(cases)}.")
+    for name in chosen:
+        case = cases[name]
         examples = compare.Examples(pictures, kept, case)
         row, one = compare.measure(name, examples, sides, ("PSNR", "SSIM", *task.figures), options.cache)
         rows += row
@@ -159,6 +164,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="pictures; by default the run's test split")
     parser.add_argument("--images", type=int, metavar="N", help="so many of them, evenly spaced; by default all")
+    parser.add_argument("--cases", metavar="WORD", help="only cases with this in their name, such as 25")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of noise, holes and marks")
     parser.add_argument("--rounds", type=int, default=3, metavar="N", help="timed turns of every side; 0: no timing")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps what slow sides returned for the next run")

@@ -6,8 +6,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from tfvae.data import Splits, steps_per_epoch
+from tfvae.data import Splits
 from tfvae.pictures import save_png, search_panels
+from training import run
 from training.config import Tables, merge, write_tables
 from training.journal import duration
 from training.tune.search import FIGURES, Search, score
@@ -104,10 +105,8 @@ def _recipe(plan: Search, rows: list[dict[str, Any]], best: dict[str, Any], spli
         f"# Result   trial {best['trial'] + 1}, validation: {figures} after {best['epochs']} epochs; "
         f"seed {plan.config.training.seed}, {len(splits.validation):,} images",
     ]
-    training = plan.config.training
     # As in the trials, no warm-up may take more of the training than its first quarter.
-    total_steps = training.epochs * steps_per_epoch(splits.train, training.batch_size)
-    config = shortened(apply(plan.config, best["values"]), total_steps)
+    config = shortened(apply(plan.config, best["values"]), run.steps_in_all(plan.config, splits))
     tables: Tables = {name: _said(getattr(config, name)) for name in ("data", "model", "training")}
     return "\n".join(head) + "\n\n" + write_tables(merge(tables, {"objective": config.objective}))
 

@@ -18,7 +18,7 @@ import keras
 import keras_tuner
 import tensorflow as tf
 
-from tfvae.data import Splits, steps_per_epoch
+from tfvae.data import Splits
 from tfvae.errors import UserError
 from tfvae.evaluation import evaluate
 from training import run
@@ -111,7 +111,7 @@ def _trial(plan: Search, oracle: Any, trial: Any, splits: Splits, path: Path, pl
     began = time.monotonic()
     try:
         with _told(folder, place):
-            total_steps = plan.epochs * steps_per_epoch(splits.train, plan.config.training.batch_size)
+            total_steps = run.steps_in_all(run.with_epochs(plan.config, plan.epochs), splits)
             config = shortened(run.with_epochs(apply(plan.config, values), epochs), total_steps)
             # The schedule is that of the longest trial, so that a shorter one is its beginning.
             progress, weights = run.fit(config, splits, folder, resume=True, total_steps=total_steps)

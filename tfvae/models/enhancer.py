@@ -1,0 +1,95 @@
+"""Enhancement of light and colour: one curve for the whole picture."""
+
+import keras
+from keras import ops
+
+from tfvae.distributions import float32
+from tfvae.models.restoration import RestorationModel
+from tfvae.models.tone import ToneCurve, ToneFeatures, TonePosterior
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class Enhancer(RestorationModel):
+    """A curve through colour space for the whole picture, chosen by what the picture looks like and by a vector z.
+
+    Exposure, contrast, gamma, colour balance and saturation change every pixel by the same function of its colour, so
+    one such function takes them back. A dull picture may be of a dull day: what cannot be seen in y is what z holds,
+    and draws of it are other ways to enhance the picture. The estimate is the curve of `z = 0`, which the loss trains
+    beside the bound.
+
+    Args:
+        channels: 1 or 3.
+        widths: Filters of the levels that look at the thumbnail.
+        latent_dim: Units of z.
+        network: Of those levels: `"conv"`, `"inception"` or `"resnet"`.
+        hidden: Units of the features of a picture.
+        corruptions: What degrades the pictures while training: tables as `tfvae.corruptions.from_tables` takes.
+        beta, free_bits, seed: As in `VAE`.
+    """
+
+    def __init__(
+        self,
+        channels,
+        widths,
+        latent_dim,
+        network,
+        hidden,
+        corruptions=(),
+        beta=1.0,
+        free_bits=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        encoder, decoder = TonePosterior(channels, latent_dim, hidden), ToneCurve(channels, latent_dim, hidden)
+        super().__init__(encoder, decoder, corruptions, beta=beta, free_bits=free_bits, seed=seed, **kwargs)
+        self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
+        self.network, self.hidden = network, hidden
+        self.features = ToneFeatures(channels, network, self.widths, hidden)
+        images, features = (None, None, None, channels), (None, hidden)
+        self.features.build(images)
+        encoder.build((None, 2 * hidden))
+        decoder.build(images, features, (None, latent_dim))
+        self.build((None, *self.image_shape))
+
+    @classmethod
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+        if dropout:
+            raise ValueError(f"`dropout` must be 0 for an enhancer. Received: dropout={dropout}")
+        return cls(image_shape[-1], widths, latent_dim, network=network, hidden=hidden, seed=seed, **options)
+
+    def infer(self, images, degraded, known, training=False):
+        seen = self.features(degraded)
+        mean, log_var = self.encoder(ops.concatenate([seen, self.features(images)], axis=-1))
+        z = self.sampler(mean, log_var)
+        outputs = {"mean": mean, "log_var": log_var, "z": z, "degraded": degraded, "features": seen}
+        outputs["estimate"] = 0.5 + self.decoder(degraded, seen, ops.zeros_like(z))
+        return {**outputs, "parameters": self.decoder(degraded, seen, z)}
+
+    def decode_beside(self, outputs, z):
+        return self.likelihood.mean(self.decoder(outputs["degraded"], outputs["features"], z))
+
+    def context(self, degraded):
+        return self.features(degraded)
+
+    def restore(self, degraded, known=None, context=None):
+        seen = self.context(degraded) if context is None else context
+        parameters = self._curve(degraded, seen, ops.zeros((ops.shape(seen)[0], self.latent_dim)))
+        image = self.likelihood.mean(parameters)
+        return {"image": image, "std": ops.broadcast_to(self.likelihood.std(parameters), ops.shape(image))}
+
+    def sample(self, degraded, noise, known=None, context=None):
+        seen = self.context(degraded) if context is None else context
+        return {"image": self.likelihood.mean(self._curve(degraded, seen, float32(noise)))}
+
+    def _curve(self, degraded, seen, z):
+        return self.decoder(float32(degraded), seen, z)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "channels": self.channels,
+            "widths": self.widths,
+            "latent_dim": self.latent_dim,
+            "network": self.network,
+            "hidden": self.hidden,
+        }

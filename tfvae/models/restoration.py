@@ -1,0 +1,198 @@
+"""What models of restoration share: pictures are degraded on the fly, and the original is learnt given that."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfvae import corruptions as corruption_library
+from tfvae.distributions import float32
+from tfvae.layers.seeded import SavesSeedState
+from tfvae.models.base import LatentModel
+from tfvae.models.vae import VAE
+from tfvae.objectives import free_bits_rate, gaussian_kl_per_unit, sum_per_example
+from tfvae.replicas import several
+
+FLOOR = 1e-5  # of a mean squared error whose logarithm is taken: 50 dB, beyond which 8 bits hold no difference
+
+
+class RestorationModel(VAE):
+    """A VAE of originals x given degraded pictures y: `log p(x|y) >= E_q[log p(x|y, z)] - KL(q(z|x, y) || p(z))`.
+
+    | symbol | meaning | name in the code |
+    | --- | --- | --- |
+    | p(y\\|x) | the corruption, known | `corruptions` |
+    | y | the degraded picture | `degraded` |
+    | m | where pixels can be trusted: 1, else 0 | `known` |
+    | E[x\\|y] | the estimate | `estimate` |
+    | q(z\\|x, y), p(z) | posterior and prior of what y leaves open | `mean`, `log_var` |
+    | p(x\\|y, z) | likelihood | `parameters` |
+
+    Beside the bound, the loss has the negative log-likelihood of the estimate alone, whose standard deviation is the
+    best for each picture: `0.5 * n * log(mean((x - estimate)**2))`, so minimising it maximises the mean PSNR. The sum
+    is the hybrid objective of Sohn et al., equation 9, with both weights 1.
+
+    Training images are originals. Each step degrades them anew from the model's own generator, whose state is saved;
+    outside of training the draw depends on the seed and the pictures alone, so that figures of all epochs compare.
+
+    A subclass defines `infer`, `restore`, `sample` and `context`, and `takes_mask`, `finds_damage`, `margin`.
+
+    Reference:
+        Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models
+    """
+
+    default_endpoint = "restore"
+    decodes = False  # nor does a code say anything alone
+    generates = False  # a draw needs a degraded picture beside the noise
+
+    def __init__(self, encoder, decoder, corruptions=(), beta=1.0, free_bits=0.0, seed=None, **kwargs):
+        LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
+        self.set_objective(encoder, beta, free_bits, seed)
+        self.corruptions = corruption_library.from_tables(corruptions)
+        self.degrader = Degrader(None if seed is None else seed + 1)
+
+    @property
+    def takes_mask(self):
+        """Whether `restore` wants to know which pixels are lost."""
+        return False
+
+    @property
+    def finds_damage(self):
+        """Whether `restore` tells where the picture is damaged."""
+        return False
+
+    @property
+    def margin(self):
+        """Radius of the receptive field in pixels; 0 where a pixel is changed by itself."""
+        return 0
+
+    def corrupt(self, images, seed):
+        """`Corrupted(image, damage)` of originals; `seed`: two int32. Equal seeds, equal damage."""
+        image, damage = corruption_library.corrupt(float32(images), self.corruptions, seed)
+        # Draws of unknown sizes leave the channels unknown, too.
+        return corruption_library.Corrupted(tf.ensure_shape(image, images.shape), damage)
+
+    def infer(self, images, degraded, known, training=False):
+        """Everything the loss needs: float32 tensors by name.
+
+        Args:
+            images: Originals, `(b, h, w, c)`.
+            degraded: Of the same shape.
+            known: `(b, h, w, 1)`.
+
+        Returns:
+            At least `mean`, `log_var`, `z`, `parameters` and `estimate`.
+        """
+        raise NotImplementedError
+
+    def restore(self, degraded, known=None, context=None):
+        """The estimate of the original and how sure it is; deterministic.
+
+        Args:
+            degraded: Pictures, `(b, h, w, c)`, of any size, mostly within [0, 1].
+            known: `(b, h, w, 1)`: 1 where a pixel can be trusted, 0 where it is lost; all 1 by default.
+            context: What `context` returned for the whole pictures, where these are tiles of them.
+
+        Returns:
+            `image` in [0, 1] and `std`, its standard deviation, both `(b, h, w, c)`; where `finds_damage` also
+            `damage`, the probability that a pixel is damaged, `(b, h, w, 1)`.
+        """
+        raise NotImplementedError
+
+    def sample(self, degraded, noise, known=None, context=None):
+        """`{"image"}`: one plausible original for standard normal `noise` of the latent's shape."""
+        raise NotImplementedError
+
+    def context(self, degraded):
+        """What tiles must know of their whole picture; None where they need nothing."""
+        return None
+
+    def degrade(self, images, training=False):
+        """Degraded pictures, known pixels and damage of originals, as the training or the evaluation draws them."""
+        seed = self.degrader(images, training=training)
+        image, damage = self.corrupt(images, seed)
+        return image, (1.0 - damage if self.takes_mask else tf.ones_like(damage)), damage
+
+    def call(self, images, training=False):
+        degraded, known, damage = self.degrade(images, training)
+        return {**self.infer(images, degraded, known, training), "damage": damage}
+
+    def encode(self, images):
+        """Posterior of originals, each beside its own degraded picture."""
+        outputs = self(images)
+        return {name: outputs[name] for name in ("mean", "log_var")}
+
+    def reconstruct(self, images):
+        """`images` taken as degraded pictures, restored."""
+        return {"image": self.restore(images)["image"]}
+
+    def trial(self, images):
+        degraded, known, _ = self.degrade(images)
+        return {"degraded": degraded, **self.restore(degraded, known)}
+
+    def rebuilt(self, images):
+        return self.trial(images)["image"]
+
+    def endpoints(self, image, latent):
+        shapes = {"image": image, **({"known": (*image[:3], 1)} if self.takes_mask else {})}
+        return {
+            "restore": (shapes, lambda image, known=None: self.restore(image, known)),
+            "sample": (
+                {**shapes, "noise": latent},
+                lambda image, noise, known=None: self.sample(image, noise, known),
+            ),
+        }
+
+    def beside_the_bound(self, outputs, images):
+        return estimate_loss(images, outputs["estimate"])
+
+    def loss_and_terms(self, images, training=False):
+        outputs = self(images, training=training)
+        distortion = -self.likelihood.log_prob(images, outputs["parameters"], training=training)
+        kl = gaussian_kl_per_unit(outputs["mean"], outputs["log_var"])
+        loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
+        loss += ops.mean(self.beside_the_bound(outputs, images))
+        return loss, distortion, sum_per_example(kl)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["encoder"], config["decoder"]  # made from the settings
+        return {**config, "corruptions": corruption_library.as_tables(self.corruptions)}
+
+
+def estimate_loss(images, estimate):
+    """`0.5 * n * log(mean((x - estimate)**2))` of each example with n values, nats, `(b,)`.
+
+    The negative log-likelihood of a normal whose variance is the best for each picture, up to a constant, and the
+    negative PSNR in other units. Its gradient has the same size whatever the strength of the corruption was.
+
+    Reference:
+        Rybkin et al. (2021), equation 5, https://arxiv.org/abs/2006.13202
+    """
+    squares = ops.square(float32(images) - float32(estimate))
+    count = ops.cast(ops.prod(ops.shape(squares)[1:]), "float32")
+    return 0.5 * count * ops.log(ops.mean(squares, axis=(1, 2, 3)) + FLOOR)
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class Degrader(SavesSeedState):
+    """Seeds of corruptions: the next of its generator while training, else one that the pictures determine."""
+
+    def __init__(self, seed=None, **kwargs):
+        super().__init__(**{**kwargs, "dtype": "float32"})
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def build(self, input_shape):
+        self.built = True
+
+    def call(self, images, training=False):
+        if training:
+            seed = tf.cast(self.seed_generator.next(), "int32")
+            replica = several()  # each degrades its own rows in its own way
+            return seed if replica is None else seed + tf.stack([0, replica.replica_id_in_sync_group])
+        # Whole numbers, whose sum does not depend on the order: the same pictures, the same draw.
+        levels = tf.reduce_sum(tf.cast(tf.round(float32(images) * 255.0), "int32"))
+        return tf.stack([levels, tf.constant(self.seed or 0, "int32")])
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
