@@ -148,6 +148,15 @@ def test_a_restorer_takes_any_size(size):
     assert maps["damage"].shape == (1, *size, 1)
 
 
+def test_a_picture_is_mirrored_to_the_size_that_the_network_takes():
+    model = restorer()
+    x = pictures(1, 19, 21)
+    whole = np.pad(x, ((0, 0), (0, 5), (0, 3), (0, 0)), mode="symmetric")
+    np.testing.assert_allclose(
+        model.restore(x)["image"], model.restore(whole)["image"][:, :19, :21], rtol=1e-6, atol=1e-6
+    )
+
+
 def test_what_is_further_away_than_the_margin_changes_nothing():
     model = restorer()
     x = pictures(1, 16, 8 * 24)

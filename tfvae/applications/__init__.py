@@ -3,17 +3,24 @@
 from tfvae.applications.embed import embed
 from tfvae.applications.generate import generate
 from tfvae.applications.interpolate import interpolate, lerp, slerp
+from tfvae.applications.overlay import Overlay, find_overlay, remove_overlay
+from tfvae.applications.posterior import denoise, restore_with_prior
 from tfvae.applications.reconstruct import reconstruct
 from tfvae.applications.restore import Restored, enhance, restore
 
 __all__ = [
+    "Overlay",
     "Restored",
+    "denoise",
     "embed",
     "enhance",
+    "find_overlay",
     "generate",
     "interpolate",
     "lerp",
     "reconstruct",
+    "remove_overlay",
     "restore",
+    "restore_with_prior",
     "slerp",
 ]

@@ -97,7 +97,7 @@ class Restorer(RestorationModel):
 
     def estimate(self, degraded, known):
         """Features of the U-Net, the estimate and the log-odds of damage (None unless it is found), padded to 8."""
-        degraded, known = pad_to_multiple(degraded, FACTOR), pad_to_multiple(known, FACTOR)
+        degraded, known = _padded(degraded), _padded(known)
         # Centred pixels; a lost one is grey whatever it holds.
         inputs = (degraded - 0.5) * known
         features = self.unet(ops.concatenate([inputs, known], axis=-1) if self.takes_mask else inputs)
@@ -119,9 +119,9 @@ class Restorer(RestorationModel):
         beside = {
             "features": tf.stop_gradient(features),
             "estimate": tf.stop_gradient(estimate),
-            "known": pad_to_multiple(known, FACTOR),
+            "known": _padded(known),
         }
-        residual = pad_to_multiple(float32(images), FACTOR) - beside["estimate"]
+        residual = _padded(float32(images)) - beside["estimate"]
         mean, log_var = self.encoder(residual, beside["features"])
         z = self.sampler(mean, log_var)
         outputs = {"mean": mean, "log_var": log_var, "z": z, "beside": beside}
@@ -143,7 +143,7 @@ class Restorer(RestorationModel):
         features, estimate, log_odds = self.estimate(degraded, known)
         shape = ops.shape(features)
         typical = ops.zeros((shape[0], shape[1] // 4, shape[2] // 4, self.latent_shape[-1]))
-        parameters = self.parameters(typical, features, estimate, pad_to_multiple(known, FACTOR))
+        parameters = self.parameters(typical, features, estimate, _padded(known))
         _, log_std, counts = self.likelihood.parts(parameters)
         maps = {"image": ops.clip(estimate, 0.0, 1.0), "std": counts * ops.exp(log_std)}
         if log_odds is not None:
@@ -153,7 +153,7 @@ class Restorer(RestorationModel):
     def sample(self, degraded, noise, known=None, context=None):
         degraded, known = self._inputs(degraded, known)
         features, estimate, _ = self.estimate(degraded, known)
-        parameters = self.parameters(float32(noise), features, estimate, pad_to_multiple(known, FACTOR))
+        parameters = self.parameters(float32(noise), features, estimate, _padded(known))
         return {"image": self.crop(self.likelihood.mean(parameters), degraded)}
 
     def _inputs(self, degraded, known):
@@ -169,3 +169,7 @@ class Restorer(RestorationModel):
             "blocks": self.blocks,
             "mask": self.mask,
         }
+
+
+def _padded(maps):
+    return pad_to_multiple(maps, FACTOR, mirror=True)

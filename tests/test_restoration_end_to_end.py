@@ -1,0 +1,86 @@
+"""From the embedded digits to a model that removes noise, and the `tfvae` command that uses it."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfvae.cli
+from tfvae.evaluation import psnr
+from tfvae.runs import open_run
+from training.__main__ import main as training_main
+
+SMALL = [
+    *("--set", "model.widths=[16, 16, 16]", "--set", "objective.blocks=1"),
+    *("--set", "data.crop=8", "--set", "data.limit=400", "--set", "data.validation=20", "--set", "data.test=20"),
+    *("--set", "data.augment=[]", "--set", "training.learning_rate=4e-3", "--set", "training.warmup_steps=20"),
+    *("--set", "training.ema=0.9", "--set", "training.batch_size=36", "--set", "data.crops=5"),
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    path = tmp_path_factory.mktemp("restoration") / "denoise"
+    noise = 'objective.corruptions=[{ kind = "gaussian", std = 0.2 }]'
+    training_main(
+        ["--recipe", "denoise", "--data", "digits", "--epochs", "6", "--set", noise, *SMALL, "--out", str(path)]
+    )
+    return path
+
+
+def test_training_learnt_to_remove_noise_it_has_not_seen(run):
+    test = json.loads((run / "report.json").read_text())["test"]
+    noisy = -20 * np.log10(0.2)
+    assert test["psnr"] > noisy + 2, f"the noisy digits themselves are at {noisy:.1f} dB"
+    assert test["rate"] > 0
+
+
+def test_the_report_shows_originals_degraded_restored_and_the_uncertainty(run):
+    picture = Image.open(run / "reconstructions.png")
+    assert picture.height > 4 * 8  # four rows
+    assert "where the model is unsure" in (run / "report.md").read_text(encoding="utf-8")
+    assert not (run / "samples.png").exists()
+
+
+def test_health_has_nothing_to_say_of_scales(run):
+    found = {finding["name"] for finding in json.loads((run / "report.json").read_text())["health"]["findings"]}
+    assert not {name for name in found if "scale" in name}
+
+
+def test_the_command_restores_a_noisy_file(run, tmp_path):
+    rng = np.random.default_rng(0)
+    digit = _digit()
+    noisy = np.clip(digit + 0.2 * rng.standard_normal(digit.shape), 0, 1)
+    Image.fromarray(np.uint8(np.round(255 * noisy))).save(tmp_path / "noisy.png")
+    assert tfvae.cli.main(["restore", str(run), str(tmp_path / "noisy.png"), "-o", str(tmp_path / "clean.png")]) == 0
+    restored = np.asarray(Image.open(tmp_path / "clean.png")) / 255
+
+    def decibels(image):
+        return float(psnr(digit[None, ..., None], image[None, ..., None])[0])
+
+    assert decibels(restored) > decibels(noisy) + 2
+
+
+def test_fine_tuning_starts_from_the_weights_of_a_run(run, tmp_path):
+    # A learning rate of nothing: what the new run keeps is what it began with.
+    arguments = ["--recipe", "denoise", "--data", "digits", "--epochs", "1", *SMALL, "--init", str(run)]
+    training_main([*arguments, "--set", "training.learning_rate=1e-12", "--out", str(tmp_path / "tuned")])
+    former, tuned = (open_run(path).load_model() for path in (run, tmp_path / "tuned"))
+    for a, b in zip(former.trainable_variables, tuned.trainable_variables, strict=True):
+        np.testing.assert_allclose(a.value, b.value, atol=1e-6)
+    assert former.corruptions != tuned.corruptions
+
+
+def test_fine_tuning_from_another_kind_of_model_is_refused(run, tmp_path, capsys):
+    from tfvae.errors import run_program
+
+    arguments = ["--recipe", "digits", "--init", str(run), "--out", str(tmp_path / "vae")]
+    assert run_program("training", lambda: training_main(arguments)) == 2
+    assert "training.init: the model of" in capsys.readouterr().err
+
+
+def _digit():
+    from sklearn.datasets import load_digits
+
+    return load_digits().images[7] / 16
