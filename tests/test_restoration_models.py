@@ -102,13 +102,15 @@ class TestEveryModel:
         assert abs(bounds.mean() - log_weights.mean()) <= 5 * standard_error + 1e-5 * abs(bounds.mean())
         assert bounds.mean() <= float(importance_bound(log_weights)) + 5 * standard_error
 
-    def test_trains_and_finds_a_better_estimate(self, make):
-        model, channels = make()
-        model.compile(keras.optimizers.Adam(3e-3))
-        x = np.repeat(pictures(4, 3, 2, channels), 8, axis=1).repeat(8, axis=2)  # flat squares: easy to restore
-        before = np.mean(psnr(x, model.rebuilt(x)))
-        model.fit(x, batch_size=4, epochs=30, verbose=0)
-        assert np.mean(psnr(x, model.rebuilt(x))) > before + 1.0
+
+@pytest.mark.parametrize("kind", ["blind", "enhancer"])
+def test_trains_and_finds_a_better_estimate(kind):
+    model, channels = MODELS[kind]()
+    model.compile(keras.optimizers.Adam(3e-3))
+    x = np.repeat(pictures(4, 3, 2, channels), 8, axis=1).repeat(8, axis=2)  # flat squares: easy to restore
+    before = np.mean(psnr(x, model.rebuilt(x)))
+    model.fit(x, batch_size=4, epochs=30, verbose=0)
+    assert np.mean(psnr(x, model.rebuilt(x))) > before + 1.0
 
 
 def test_the_loss_of_the_estimate_is_psnr_in_other_units():
@@ -245,11 +247,9 @@ def test_an_enhancer_changes_every_pixel_by_its_colour_alone():
     )
 
 
-@pytest.mark.parametrize(
-    "make", [MODELS["masked"], MODELS["finding"], MODELS["enhancer"]], ids=["masked", "found", "tone"]
-)
-def test_leaves_python_as_restore_and_sample(make, tmp_path):
-    model, channels = make()
+@pytest.mark.parametrize("kind", ["masked", "enhancer"])
+def test_leaves_python_as_restore_and_sample(kind, tmp_path):
+    model, channels = MODELS[kind]()
     x = pictures(1, 16, 24, channels)
     inputs = {"image": tf.constant(x)}
     if model.takes_mask:
@@ -276,7 +276,8 @@ def test_settings_that_cannot_be_are_refused():
     with pytest.raises(ValueError, match="no setting of the corruption 'gaussian'"):
         restorer(corruptions=[{"kind": "gaussian", "sigma": 0.1}])
     with pytest.raises(ValueError, match="must be 'spatial'"):
-        tfvae.Restorer.assemble((8, 8, 1), 2, "resnet", (8, 8, 8), "bernoulli")
+        parts = {"hidden": 0, "dropout": 0.0, "likelihood": "bernoulli", "seed": 0}
+        tfvae.Restorer.assemble((8, 8, 1), 2, network="resnet", widths=(8, 8, 8), **parts)
 
 
 def test_the_rate_is_the_sum_of_what_the_units_say():
