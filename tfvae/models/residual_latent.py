@@ -1,17 +1,22 @@
 """The latent variables of a residual: what a restored picture leaves open, at two scales, given features of it."""
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32, normal_log_prob
 from tfvae.layers.residual import ResidualBlock
-from tfvae.likelihoods import MIN_LOG_STD, Likelihood
+from tfvae.likelihoods import Likelihood
 from tfvae.objectives import sum_per_example
 
 # Places of the latent are 8 pixels wide: one fine unit for each 4×4 pixels, one coarse for each 8×8.
 FACTOR = 8
 FINE = 4  # fine places in a latent place
+# No estimate is surer than one grey level: where most pixels are as they were, a single wrong one would else weigh more
+# than all others.
+SUREST = -math.log(255.0)
 
 
 def latent_channels(latent_dim):
@@ -167,4 +172,4 @@ class CountedGaussian(Likelihood):
         parameters = float32(parameters)
         size = parameters.shape[-1] // 3
         mean, log_std, counts = (parameters[..., part * size : (part + 1) * size] for part in range(3))
-        return mean, ops.clip(log_std, MIN_LOG_STD, 0.0), counts
+        return mean, ops.clip(log_std, SUREST, 0.0), counts
