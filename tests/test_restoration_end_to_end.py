@@ -8,6 +8,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import tfvae.cli
+from export.__main__ import main as export_main
 from tfvae.evaluation import psnr
 from tfvae.runs import open_run
 from training.__main__ import main as training_main
@@ -40,7 +41,7 @@ def test_training_learnt_to_remove_noise_it_has_not_seen(run):
 def test_the_report_shows_originals_degraded_restored_and_the_uncertainty(run):
     picture = Image.open(run / "reconstructions.png")
     assert picture.height > 4 * 8  # four rows
-    assert "where the model is unsure" in (run / "report.md").read_text(encoding="utf-8")
+    assert "degraded and restored" in (run / "report.md").read_text(encoding="utf-8")
     assert not (run / "samples.png").exists()
 
 
@@ -60,6 +61,14 @@ def test_the_command_restores_noisy_files(run, tmp_path):
     restored = np.stack([np.asarray(Image.open(path)) for path in sorted((tmp_path / "clean").glob("*.png"))]) / 255
     gains = psnr(originals[..., None], restored[..., None]) - psnr(originals[..., None], noisy[..., None])
     assert np.mean(gains) > 1.0
+
+
+def test_what_a_restorer_has_not_is_refused_in_one_line(run, tmp_path, capsys):
+    for command in (["generate"], ["interpolate", "0", "1"], ["evaluate", "--nll", "5"]):
+        assert tfvae.cli.main([command[0], str(run), *command[1:]]) == 2
+        assert "Restorer" in capsys.readouterr().err
+    assert export_main([str(run), "--out", str(tmp_path / "bundle")]) == 2
+    assert "holds a Restorer" in capsys.readouterr().err
 
 
 def test_fine_tuning_starts_from_the_weights_of_a_run(run, tmp_path):

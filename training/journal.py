@@ -92,9 +92,8 @@ def comparison_picture(model: Any, images: Sequence[np.ndarray], columns: int = 
     if trials[0] is None:
         rebuilt = [np.asarray(model.reconstruct(image[None])["image"])[0] for image in images]
         return reconstruction_picture(images, rebuilt, columns)
-    degraded, restored, std = (
-        [np.asarray(trial[name])[0] for trial in trials] for name in ("degraded", "image", "std")
-    )
+    degraded, restored = ([np.asarray(trial[name])[0] for trial in trials] for name in ("degraded", "image"))
+    std = [np.asarray(trial["std"])[0] for trial in trials] if "std" in trials[0] else None
     return restoration_picture(images, degraded, restored, std, columns=columns)
 
 

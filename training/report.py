@@ -97,7 +97,7 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
     columns = 8 if shown[0].shape[0] <= 128 else 3
     save_png(path / "reconstructions.png", comparison_picture(model, shown, columns))
     restores = isinstance(model, RestorationModel)
-    what = "degraded, restored, where the model is unsure" if restores else "their reconstructions, and the difference"
+    what = "degraded and restored" if restores else "their reconstructions, and the difference"
     pictures = {f"Held-out images, {what}": "reconstructions.png"}
     if model.generates:
         first = next(iter(evaluation_batches(images, 8, seed=seed, config=config.data, crop=config.data.crop)))

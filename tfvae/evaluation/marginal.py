@@ -78,7 +78,7 @@ def measure(subject: Subject) -> dict[str, Figure]:
     Raises:
         UnmeasurableError: For a model without a posterior and a prior.
     """
-    if not hasattr(subject.model, "log_weights"):
+    if not _has_evidence(subject.model):
         raise UnmeasurableError(f"a {type(subject.model).__name__} has no p(x): it has no prior or no posterior")
     result = subject.remembered("marginal", lambda: _estimate(subject))
     protocol = {"k": subject.k, "distortion": result.kind}
@@ -110,10 +110,15 @@ def noise_key(seed: int, index: Any, portion: Any) -> tf.Tensor:
     return key
 
 
+def _has_evidence(model: Any) -> bool:
+    """Whether there is a p(x): a prior and a posterior, and codes that can be decoded alone."""
+    return hasattr(model, "log_weights") and getattr(model, "decodes", True)
+
+
 def _estimate(subject: Subject) -> Marginal:
     if subject.k < 1:
         raise ValueError(f"`k` must be positive. Received: k={subject.k}")
-    if not hasattr(subject.model, "log_weights"):
+    if not _has_evidence(subject.model):
         raise ValueError(f"`model` must have a posterior and a prior. Received: {type(subject.model).__name__}")
     step = subject.compiled(_batch_values)
     columns: list[np.ndarray] = []

@@ -149,7 +149,7 @@ class LatentModel(keras.Model):
         return self.reconstruct(images)["image"]
 
     def trial(self, images):
-        """A trial of a model that restores: `degraded`, `image`, `std` of originals; None for one that rebuilds."""
+        """A trial of a model that restores: `degraded`, `image` and perhaps `std`; None for one that rebuilds."""
         return None
 
     def decode_beside(self, outputs, z):

@@ -14,6 +14,7 @@ from tfvae.objectives import sum_per_example
 # Places of the latent are 8 pixels wide: one fine unit for each 4×4 pixels, one coarse for each 8×8.
 FACTOR = 8
 FINE = 4  # fine places in a latent place
+WIDEST = 8.0  # bound of a log-variance: the prior's is 0
 # No estimate is surer than one grey level: where most pixels are as they were, a single wrong one would else weigh more
 # than all others.
 SUREST = -math.log(255.0)
@@ -93,7 +94,8 @@ class ResidualPosterior(_Part):
         fine = float32(self.fine(quarter))
         pairs = ((coarse[..., part], tf.nn.space_to_depth(fine[..., part], 2)) for part in self._parts())
         mean, log_var = (ops.concatenate(pair, axis=-1) for pair in pairs)
-        return mean, log_var
+        # Most residuals are near zero, and a few are large: unbounded, a variance that answers one of those overflows.
+        return mean, WIDEST * ops.tanh(log_var / WIDEST)
 
     def _parts(self):
         return slice(None, self.latent_dim), slice(self.latent_dim, None)
