@@ -6,6 +6,7 @@ from keras import ops
 
 from tfvae.distributions import bernoulli_log_prob, float32
 from tfvae.encoders import pad_to_multiple
+from tfvae.interpolation import MARGIN, interpolate
 from tfvae.models.residual_latent import FACTOR, ResidualDecoder, ResidualPosterior
 from tfvae.models.restoration import RestorationModel, estimate_loss
 from tfvae.networks.unet import UNet
@@ -31,7 +32,7 @@ class Restorer(RestorationModel):
         latent_dim: Units of a latent place at each scale.
         blocks: Residual blocks of a level, in each direction.
         mask: `"none"`: nothing is said of where the damage lies, or it lies everywhere; `"given"`: lost pixels are
-            named (inpainting), and only they are changed; `"found"`: the model says where the damage lies.
+            named (inpainting), interpolated first, and only they are changed; `"found"`: the model says where it lies.
         corruptions: What degrades the pictures while training: tables as `tfvae.corruptions.from_tables` takes.
         beta, free_bits, seed: As in `VAE`.
 
@@ -93,13 +94,14 @@ class Restorer(RestorationModel):
     @property
     def margin(self):
         radius = self.unet.margin + self.decoder.margin + 2  # and the exit's own convolution
+        radius += MARGIN if self.takes_mask else 0
         return -(-radius // FACTOR) * FACTOR
 
     def estimate(self, degraded, known):
         """Features of the U-Net, the estimate and the log-odds of damage (None unless it is found), padded to 8."""
         degraded, known = _padded(degraded), _padded(known)
-        # Centred pixels; a lost one is grey whatever it holds.
-        inputs = (degraded - 0.5) * known
+        # Centred pixels; a lost one starts from its known neighbours, whatever it holds.
+        inputs = (interpolate(degraded, known) if self.takes_mask else degraded) - 0.5
         features = self.unet(ops.concatenate([inputs, known], axis=-1) if self.takes_mask else inputs)
         out = tf.nn.depth_to_space(float32(self.exit(features)), 2)
         estimate = inputs + 0.5 + out[..., : self.channels]
