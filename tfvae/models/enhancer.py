@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from tfvae.distributions import float32
-from tfvae.models.restoration import RestorationModel
+from tfvae.models.restoration import FLOOR, RestorationModel
 from tfvae.models.tone import ToneCurve, ToneFeatures, TonePosterior
 
 
@@ -24,6 +24,7 @@ class Enhancer(RestorationModel):
         network: Of those levels: `"conv"`, `"inception"` or `"resnet"`.
         hidden: Units of the features of a picture.
         corruptions: What degrades the pictures while training: tables as `tfvae.corruptions.from_tables` takes.
+        floor: Of the mean squared error whose logarithm is the estimate's loss: see `estimate_loss`.
         beta, free_bits, seed: As in `VAE`.
     """
 
@@ -35,13 +36,14 @@ class Enhancer(RestorationModel):
         network,
         hidden,
         corruptions=(),
+        floor=FLOOR,
         beta=1.0,
         free_bits=0.0,
         seed=None,
         **kwargs,
     ):
         encoder, decoder = TonePosterior(channels, latent_dim, hidden), ToneCurve(channels, latent_dim, hidden)
-        super().__init__(encoder, decoder, corruptions, beta=beta, free_bits=free_bits, seed=seed, **kwargs)
+        super().__init__(encoder, decoder, corruptions, floor, beta=beta, free_bits=free_bits, seed=seed, **kwargs)
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.network, self.hidden = network, hidden
         self.features = ToneFeatures(channels, network, self.widths, hidden)

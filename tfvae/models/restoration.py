@@ -44,10 +44,13 @@ class RestorationModel(VAE):
     decodes = False  # nor does a code say anything alone
     generates = False  # a draw needs a degraded picture beside the noise
 
-    def __init__(self, encoder, decoder, corruptions=(), beta=1.0, free_bits=0.0, seed=None, **kwargs):
+    def __init__(self, encoder, decoder, corruptions=(), floor=FLOOR, beta=1.0, free_bits=0.0, seed=None, **kwargs):
         LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
         self.set_objective(encoder, beta, free_bits, seed)
+        if floor <= 0:
+            raise ValueError(f"`floor` must be positive. Received: floor={floor}")
         self.corruptions = corruption_library.from_tables(corruptions)
+        self.floor = floor
         self.degrader = Degrader(None if seed is None else seed + 1)
 
     @property
@@ -143,7 +146,7 @@ class RestorationModel(VAE):
         }
 
     def beside_the_bound(self, outputs, images):
-        return estimate_loss(images, outputs["estimate"])
+        return estimate_loss(images, outputs["estimate"], self.floor)
 
     def loss_and_terms(self, images, training=False):
         outputs = self(images, training=training)
@@ -156,21 +159,21 @@ class RestorationModel(VAE):
     def get_config(self):
         config = super().get_config()
         del config["encoder"], config["decoder"]  # made from the settings
-        return {**config, "corruptions": corruption_library.as_tables(self.corruptions)}
+        return {**config, "corruptions": corruption_library.as_tables(self.corruptions), "floor": self.floor}
 
 
-def estimate_loss(images, estimate):
-    """`0.5 * n * log(mean((x - estimate)**2))` of each example with n values, nats, `(b,)`.
+def estimate_loss(images, estimate, floor=FLOOR):
+    """`0.5 * n * log(mean((x - estimate)**2) + floor)` of each example with n values, nats, `(b,)`.
 
     The negative log-likelihood of a normal whose variance is the best for each picture, up to a constant, and the
-    negative PSNR in other units. Its gradient has the same size whatever the strength of the corruption was.
+    negative PSNR in other units. The lower the floor, the more the pictures count that are nearly right already.
 
     Reference:
         Rybkin et al. (2021), equation 5, https://arxiv.org/abs/2006.13202
     """
     squares = ops.square(float32(images) - float32(estimate))
     count = ops.cast(ops.prod(ops.shape(squares)[1:]), "float32")
-    return 0.5 * count * ops.log(ops.mean(squares, axis=(1, 2, 3)) + FLOOR)
+    return 0.5 * count * ops.log(ops.mean(squares, axis=(1, 2, 3)) + floor)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

@@ -8,7 +8,7 @@ from tfvae.distributions import bernoulli_log_prob, float32
 from tfvae.encoders import pad_to_multiple
 from tfvae.interpolation import MARGIN, interpolate
 from tfvae.models.residual_latent import FACTOR, ResidualDecoder, ResidualPosterior
-from tfvae.models.restoration import RestorationModel, estimate_loss
+from tfvae.models.restoration import FLOOR, RestorationModel
 from tfvae.networks.unet import UNet
 from tfvae.objectives import sum_per_example
 
@@ -34,6 +34,7 @@ class Restorer(RestorationModel):
         mask: `"none"`: nothing is said of where the damage lies, or it lies everywhere; `"given"`: lost pixels are
             named (inpainting), interpolated first, and only they are changed; `"found"`: the model says where it lies.
         corruptions: What degrades the pictures while training: tables as `tfvae.corruptions.from_tables` takes.
+        floor: Of the mean squared error whose logarithm is the estimate's loss: see `estimate_loss`.
         beta, free_bits, seed: As in `VAE`.
 
     Raises:
@@ -48,6 +49,7 @@ class Restorer(RestorationModel):
         blocks=2,
         mask="none",
         corruptions=(),
+        floor=FLOOR,
         beta=1.0,
         free_bits=0.0,
         seed=None,
@@ -58,7 +60,7 @@ class Restorer(RestorationModel):
         if len(widths) != LEVELS:
             raise ValueError(f"`widths` must be of {LEVELS} levels. Received: widths={widths}")
         encoder, decoder = ResidualPosterior(channels, latent_dim), ResidualDecoder(channels, latent_dim)
-        super().__init__(encoder, decoder, corruptions, beta=beta, free_bits=free_bits, seed=seed, **kwargs)
+        super().__init__(encoder, decoder, corruptions, floor, beta=beta, free_bits=free_bits, seed=seed, **kwargs)
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.blocks, self.mask = blocks, mask
         self.unet = UNet(self.widths, blocks)
@@ -132,7 +134,7 @@ class Restorer(RestorationModel):
         return outputs if log_odds is None else {**outputs, "log_odds": self.crop(log_odds, images)}
 
     def beside_the_bound(self, outputs, images):
-        loss = estimate_loss(images, outputs["estimate"])
+        loss = super().beside_the_bound(outputs, images)
         if self.finds_damage:
             loss -= sum_per_example(bernoulli_log_prob(outputs["damage"], outputs["log_odds"]))
         return loss
