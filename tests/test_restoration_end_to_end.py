@@ -64,7 +64,7 @@ def test_the_command_restores_noisy_files(run, tmp_path):
 
 
 def test_what_a_restorer_has_not_is_refused_in_one_line(run, tmp_path, capsys):
-    for command in (["generate"], ["interpolate", "0", "1"], ["evaluate", "--nll", "5"]):
+    for command in (["generate"], ["interpolate", "0", "1"], ["evaluate", "--figures", "nll"]):
         assert tfvae.cli.main([command[0], str(run), *command[1:]]) == 2
         assert "Restorer" in capsys.readouterr().err
     assert export_main([str(run), "--out", str(tmp_path / "bundle")]) == 2
