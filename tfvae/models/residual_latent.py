@@ -14,7 +14,7 @@ from tfvae.objectives import sum_per_example
 # Places of the latent are 8 pixels wide: one fine unit for each 4×4 pixels, one coarse for each 8×8.
 FACTOR = 8
 FINE = 4  # fine places in a latent place
-WIDEST = 8.0  # bound of a log-variance: the prior's is 0
+WIDEST = 8.0  # bound of a posterior's mean and log-variance: the prior's are 0
 # No estimate is surer than one grey level: where most pixels are as they were, a single wrong one would else weigh more
 # than all others.
 SUREST = -math.log(255.0)
@@ -94,8 +94,8 @@ class ResidualPosterior(_Part):
         fine = float32(self.fine(quarter))
         pairs = ((coarse[..., part], tf.nn.space_to_depth(fine[..., part], 2)) for part in self._parts())
         mean, log_var = (ops.concatenate(pair, axis=-1) for pair in pairs)
-        # Most residuals are near zero, and a few are large: unbounded, a variance that answers one of those overflows.
-        return mean, WIDEST * ops.tanh(log_var / WIDEST)
+        # Most residuals are near zero, and a few are large: unbounded, an answer to one of those overflows.
+        return WIDEST * ops.tanh(mean / WIDEST), WIDEST * ops.tanh(log_var / WIDEST)
 
     def _parts(self):
         return slice(None, self.latent_dim), slice(self.latent_dim, None)
@@ -113,7 +113,7 @@ class ResidualDecoder(_Part):
         features: `(b, h / 2, w / 2, f)`.
 
     Returns:
-        `(b, h, w, 2 * channels)`, float32: the change of the estimate, then log-standard deviations.
+        `(b, h, w, 2 * channels)`, float32: the change of the estimate, within (-1, 1), then log-standard deviations.
     """
 
     margin = 8 * 2 + 4 * 2 + 2 * 4  # pixels: its blocks at 1/8, 1/4 and 1/2, and two convolutions at 1/2
@@ -139,7 +139,9 @@ class ResidualDecoder(_Part):
         fine = tf.nn.depth_to_space(z[..., self.latent_dim :], 2)
         x = self.at_quarter(tf.nn.depth_to_space(self.quarter(x), 2) + self.fine(fine))
         x = self.at_half(tf.nn.depth_to_space(self.half(x), 2) + self.features(features))
-        return tf.nn.depth_to_space(float32(self.exit(x)), 2)
+        change, log_std = ops.split(tf.nn.depth_to_space(float32(self.exit(x)), 2), 2, axis=-1)
+        # No pixel can change by more than the range.
+        return ops.concatenate([ops.tanh(change), log_std], axis=-1)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
