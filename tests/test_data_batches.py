@@ -237,3 +237,31 @@ def test_the_images_of_a_step_are_known_by_its_number(step):
     stream = first(training_batches(images, 3, seed=4, config=PLAIN), step + 1)
     indices = training_indices(images, 3, seed=4, step=step)
     np.testing.assert_array_equal(np.rint(stream[step][:, 0, 0, 0] * 255), indices)
+
+
+def test_labels_come_with_their_images_and_change_nothing_about_them():
+    images = Images.from_array(
+        np.tile(np.arange(12, dtype=np.uint8)[:, None, None, None], (1, 4, 4, 1)), labels=np.arange(12) % 5
+    )
+    config = DataConfig("x", augment=("flip",), crop=3, crops=2)
+    plain = first(training_batches(images, 4, seed=3, config=config, start_step=2), 9)
+    pairs = list(itertools.islice(training_batches(images, 4, seed=3, config=config, start_step=2, labels=True), 9))
+    np.testing.assert_array_equal(np.stack([x for x, _ in pairs]), plain)
+    for x, labels in pairs:
+        np.testing.assert_array_equal(labels, np.rint(x[:, 0, 0, 0] * 255) % 5)
+    told = np.concatenate([labels for _, labels in evaluation_batches(images, 5, config=PLAIN, labels=True)])
+    np.testing.assert_array_equal(told, images.labels)
+
+
+def test_labels_are_asked_of_every_image():
+    images = Images.from_array(np.zeros((3, 4, 4, 1), np.uint8), labels=np.array([0, 1, -1]))
+    with pytest.raises(UserError, match="some pictures have none"):
+        training_batches(images, 2, seed=0, config=PLAIN, labels=True)
+
+
+def test_balanced_images_have_as_many_of_each_label():
+    images = Images.from_array(
+        np.arange(7, dtype=np.uint8).reshape(7, 1, 1, 1), labels=np.array([0, 1, 1, 1, 1, 1, 2])
+    ).balanced()
+    assert np.bincount(images.labels).tolist() == [5, 5, 5]
+    assert set(images.names) == {f"{index:06d}" for index in range(7)}  # and none is left out

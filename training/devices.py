@@ -213,7 +213,7 @@ def distribute(make: Callable[[tuple[int, int]], tf.data.Dataset]) -> Any:
     """An iterator of the global batches that `make((i, n))` gives part i of n of, each part cut for its devices.
 
     Args:
-        make: From a share to an endless data set of float32 images; the batch divides among all devices.
+        make: From a share to an endless data set of float32 images (and labels); the batch divides among all devices.
     """
     strategy = tf.distribute.get_strategy()
     if not isinstance(strategy, replicas.STRATEGIES):
@@ -223,11 +223,17 @@ def distribute(make: Callable[[tuple[int, int]], tf.data.Dataset]) -> Any:
         batches = make((context.input_pipeline_id, context.num_input_pipelines))
         devices = context.num_replicas_in_sync // context.num_input_pipelines
         if devices > 1:
-            batches = batches.flat_map(lambda x: tf.data.Dataset.from_tensor_slices(tf.stack(tf.split(x, devices))))
+            batches = batches.flat_map(lambda *parts: tf.data.Dataset.from_tensor_slices(_split(parts, devices)))
         # Were an end possible, the workers would ask each other about it at every step.
         return batches.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
 
     return iter(strategy.distribute_datasets_from_function(pipeline))
+
+
+def _split(parts: tuple[tf.Tensor, ...], devices: int) -> Any:
+    """The parts of a batch (images, perhaps labels), each cut for so many devices."""
+    cut = tuple(tf.stack(tf.split(part, devices)) for part in parts)
+    return cut if len(cut) > 1 else cut[0]
 
 
 def evaluator(model: keras.Model, make: Callable[[tuple[int, int]], tf.data.Dataset]) -> Callable[[], dict[str, float]]:

@@ -99,6 +99,7 @@ class _Training:
                 config=config.data,
                 start_step=self.progress.step,
                 share=share,
+                labels=model.conditional,
             )
         )
         self.validate = _validation(model, splits, config)
@@ -154,12 +155,12 @@ class _Training:
         progress.epoch += 1
         row.update(self.watch.epoch(progress.epoch, row))
         with averaged(self.model):
-            value: float = -progress.epoch  # without validation images, the last epoch is kept
+            value: float = -progress.epoch  # without validation images that judge the model, the last epoch is kept
             if self.validate is not None:
                 row.update({f"val_{key}": float(value) for key, value in self.validate().items()})
                 # Judged at the final beta: during a warm-up the loss itself rises while the model improves.
                 beta = float(self.model.beta.value.numpy()) if hasattr(self.model, "beta") else 1.0
-                value = row["val_distortion"] + beta * row["val_rate"]
+                value = value if self.model.keeps_last else row["val_distortion"] + beta * row["val_rate"]
             better = value < progress.best
             if better:
                 progress.best, progress.best_epoch = value, progress.epoch
@@ -202,7 +203,10 @@ def _validation(model: keras.Model, splits: Splits, config: RunConfig) -> Callab
         return None
     batch, seed, data = config.training.batch_size, config.training.seed, config.data
     return devices.evaluator(
-        model, lambda share: evaluation_batches(images, batch, seed=seed, config=data, crop=data.crop, share=share)
+        model,
+        lambda share: evaluation_batches(
+            images, batch, seed=seed, config=data, crop=data.crop, share=share, labels=model.conditional
+        ),
     )
 
 

@@ -158,7 +158,7 @@ def _load(config: RunConfig, path: Path) -> Splits:
         print(f"  refused {refusal.name}: {refusal.reason}")
     if len(splits.refused) > 10:
         print(f"  … and {len(splits.refused) - 10:,} more, all named in {path / 'report.json'}")
-    return splits
+    return dataclasses.replace(splits, train=splits.train.balanced()) if config.data.balance else splits
 
 
 def _complete(config: RunConfig, splits: Splits) -> RunConfig:
@@ -180,7 +180,10 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
     source, manual_dir, key_file = map(_absolute, (data.source, data.manual_dir, data.key_file))
     data = dataclasses.replace(data, source=source, manual_dir=manual_dir, key_file=key_file)
     training = dataclasses.replace(config.training, init=_absolute(config.training.init))
-    return dataclasses.replace(config, data=data, training=training)
+    objective = config.objective
+    if tfvae.MODELS[config.model.kind].conditional:
+        objective = {**objective, "label_names": splits.train.label_names}
+    return dataclasses.replace(config, data=data, training=training, objective=objective)
 
 
 def _absolute(source: str) -> str:

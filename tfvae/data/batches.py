@@ -29,6 +29,7 @@ def training_batches(
     config: DataConfig,
     start_step: int = 0,
     share: tuple[int, int] = (0, 1),
+    labels: bool = False,
 ) -> tf.data.Dataset:
     """Training images without end: float32 `(batch, height, width, channels)` in [0, 1].
 
@@ -43,10 +44,12 @@ def training_batches(
         config: Crop, crops of each image in an epoch, augmentation and binarisation.
         start_step: Batches that were already consumed.
         share: `(i, n)` gives part i of n equal parts of every batch, so that n workers together make the one stream.
+        labels: Give pairs of images and their labels, int32 `(batch,)`; the images are those of the stream without.
 
     Raises:
         ValueError: the batch does not divide into the shares.
-        UserError: no images, or images of unequal sizes and no crop that makes them equal.
+        UserError: no images, labels of images that have none, or images of unequal sizes and no crop that makes them
+            equal.
     """
     if not len(images):
         raise UserError("data: there is no image to train on.")
@@ -58,6 +61,7 @@ def training_batches(
     images = images.repeated(config.crops)
     count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
     own = _share_of(batch, share)
+    classes = _labels(images) if labels else None
     read = _reader(images, config.crop)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -79,7 +83,7 @@ def training_batches(
             shape = tf.concat([[batch], tf.shape(x)[1:]], axis=0)
             noise = tf.random.stateless_uniform(shape, seed=_key(seed, PIXELS, epoch, position), alg="philox")
             x = tf.cast(noise[own] < x, tf.float32)
-        return x
+        return x if classes is None else (x, tf.gather(classes, index))
 
     epochs = tf.data.Dataset.range(start_step // steps, FOREVER)
     places = epochs.flat_map(epoch_batches).skip(start_step % steps)
@@ -104,6 +108,7 @@ def evaluation_batches(
     seed: int = 0,
     crop: int = 0,
     share: tuple[int, int] = (0, 1),
+    labels: bool = False,
 ) -> tf.data.Dataset:
     """Every image once, in order: float32 `(batch, height, width, channels)` in [0, 1]; the last batch may be smaller.
 
@@ -117,10 +122,13 @@ def evaluation_batches(
         seed: Of the binarisation.
         crop: Side of centre crops in pixels, 0 for whole images.
         share: `(i, n)` gives part i of n equal parts of every batch.
+        labels: Give pairs of images and their labels, int32 `(batch,)`.
 
     Raises:
         ValueError: a batch does not divide into the shares.
+        UserError: labels of images that have none.
     """
+    classes = _labels(images) if labels else None
     bounds = _runs(images, batch_size, equal=bool(crop) or images.uniform)
     parts = [_share_of(int(size), share) for size in np.diff(bounds)]
     starts = bounds[:-1] + np.array([part.start for part in parts], np.int64)
@@ -142,11 +150,22 @@ def evaluation_batches(
         x = tf.cast(read(index, tf.fill((stop - start, 2), 0.5)), tf.float32) / 255.0
         if config.binarize:
             x = tf.cast(noise(index, tf.shape(x)) < x, tf.float32)
-        return tf.ensure_shape(x, (None, height, width, images.channels))
+        x = tf.ensure_shape(x, (None, height, width, images.channels))
+        return x if classes is None else (x, classes[start:stop])
 
     dataset = tf.data.Dataset.from_tensor_slices((starts, stops))
     dataset = dataset.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return dataset.with_options(_options()).prefetch(tf.data.AUTOTUNE)
+
+
+def _labels(images: Images) -> tf.Tensor:
+    """The class of each image, int32 `(n,)`."""
+    if images.labels is None or (images.labels < 0).any():
+        raise UserError(
+            "data: the model is conditional on labels, and some pictures have none. "
+            "Accepted: a folder whose pictures all lie in sub-folders, one a class."
+        )
+    return tf.constant(images.labels, tf.int32)
 
 
 def _share_of(batch: int, share: tuple[int, int]) -> slice:

@@ -27,6 +27,7 @@ class DataConfig:
     binarize: bool = False  # Bernoulli draws of the grey value, fresh in every epoch ("dynamic binarisation")
     crop: int = 0  # side of the random crops of training, in pixels; 0 = whole images
     crops: int = 1  # random crops of each image in one epoch
+    balance: bool = False  # an epoch of training has as many images of each label, those of small classes repeated
     denoise: int = 0  # side of a median filter in pixels (odd), applied once, at load
     contrast: float = 0.0  # per cent of the pixels clipped at each end when contrast is stretched at load; 0 = off
     augment: tuple[str, ...] = ()  # of AUGMENTATIONS

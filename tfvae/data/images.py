@@ -143,6 +143,14 @@ class Images:
         """Every image `times` times, over the same pixels: an epoch of so many random crops of each."""
         return self if times == 1 else self.take(np.tile(np.arange(len(self)), times))
 
+    def balanced(self) -> "Images":
+        """As many images of each label, over the same pixels: those of smaller classes repeated in turn."""
+        if self.labels is None or not len(self):
+            return self
+        classes = [np.flatnonzero(self.labels == label) for label in np.unique(self.labels)]
+        most = max(map(len, classes))
+        return self.take(np.concatenate([np.resize(members, most) for members in classes]))
+
     def take(self, indices) -> "Images":
         """The images at `indices`, in that order, over the same pixels."""
         indices = np.asarray(indices, np.int64).reshape(-1)

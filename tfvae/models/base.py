@@ -39,6 +39,8 @@ class LatentModel(keras.Model):
     generates = False  # whether `generate(noise)` draws pictures from noise alone
     default_endpoint = "reconstruct"  # what a server runs when a request names none
     stochastic = False  # whether the encoder emits a posterior
+    conditional = False  # whether batches come with labels; the constructor then takes their names, `label_names`
+    keeps_last = False  # whether no figure of the validation images tells the best epoch, so that the last is kept
     train_function: Any  # made by Keras, or for several devices by `replicas.step_function`
     test_function: Any
 
@@ -179,6 +181,10 @@ class LatentModel(keras.Model):
             table["generate"] = ({"noise": latent}, lambda noise: self.generate(noise))
         return table
 
+    def served(self):
+        """The model that leaves Python: without the parts that only training needs."""
+        return self
+
     def loss_and_terms(self, images, training=False):
         """The scalar loss, and distortion and rate per example."""
         distortion, rate = self.elbo_terms(images, training=training)
@@ -235,15 +241,26 @@ class LatentModel(keras.Model):
         return self.test_function
 
     def train_step(self, data):
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        images, labels = self.batch_of(data)
+        # From here on every replica knows the whole batch, and all do together what one device would.
+        replicas.once(self.finish_step, *replicas.share(*self.gradients_and_terms(images, **labels)))
+        return self.get_metrics_result()
+
+    def batch_of(self, data):
+        """Images, and the further arguments of `loss_and_terms`: `labels` of a conditional model."""
+        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        return images, {"labels": labels} if self.conditional else {}
+
+    def gradients_and_terms(self, images, **labels):
+        """Gradients of all `trainable_variables`, the loss, and distortion and rate per example.
+
+        A model of several losses gives each variable the gradient of its own: Adam takes each variable by itself.
+        """
         with tf.GradientTape() as tape:
-            loss, distortion, rate = self.loss_and_terms(images, training=True)
+            loss, distortion, rate = self.loss_and_terms(images, training=True, **labels)
             # Gradients are summed over the replicas: their losses are shares of one mean.
             scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas.count())
-        gradients = tape.gradient(scaled_loss, self.trainable_variables)
-        # From here on every replica knows the whole batch, and all do together what one device would.
-        replicas.once(self.finish_step, *replicas.share(gradients, loss, distortion, rate))
-        return self.get_metrics_result()
+        return tape.gradient(scaled_loss, self.trainable_variables), loss, distortion, rate
 
     def finish_step(self, gradients, loss, distortion, rate):
         """What follows the gradients of a batch: the optimiser's step, if they are finite, and the trackers."""
@@ -251,8 +268,8 @@ class LatentModel(keras.Model):
         self.track(loss, distortion, rate, skipping=True)
 
     def test_step(self, data):
-        images, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        _, *values = replicas.share([], *self.loss_and_terms(images))
+        images, labels = self.batch_of(data)
+        _, *values = replicas.share([], *self.loss_and_terms(images, **labels))
         replicas.once(lambda _, *values: self.track(*values), [], *values)
         return {tracker.name: tracker.result() for tracker in self.trackers}
 
