@@ -7,9 +7,11 @@ from types import SimpleNamespace
 import keras
 import numpy as np
 import pytest
+import test_overlay
 from PIL import Image
 from tiny_runs import vector_vae, write_run
 
+from tfvae.applications.batches import pixels
 from tfvae.errors import UserError
 from tfvae.models.restorer import Restorer
 from training import benchmark
@@ -230,6 +232,21 @@ def test_rows_hold_the_means_and_the_paired_lead_of_ours(photograph):
     np.testing.assert_array_equal(shown.results[baselines.AS_IT_CAME], examples[0].degraded)
 
 
+def test_a_mark_that_all_pictures_share_is_taken_out_as_the_command_does():
+    originals = [pixels(test_overlay.photograph(seed, 1)) for seed in range(30)]
+    examples = [degraded.watermarked(x, 0, 0, "SAMPLE, once") for x in originals]
+    model = tiny_restorer(channels=1, mask="found", corruptions=[{"kind": "boxes"}])
+    side = compare.as_a_folder(model, examples)
+    for example in examples[:3]:
+        better, before = (compare.FIGURES["PSNR"](example, x) for x in (side.apply(example), example.degraded))
+        assert better > before + 6
+
+    # Five pictures that share nothing are each left to the model.
+    apart = [degraded.Example(x, x) for x in originals[:5]]
+    side = compare.as_a_folder(model, apart)
+    np.testing.assert_array_equal(side.apply(apart[0]), compare.ours(model).apply(apart[0]))
+
+
 def test_pictures_are_chosen_evenly_from_the_first():
     assert compare.evenly(68, 9) == [0, 8, 16, 24, 32, 40, 48, 56, 64]
     assert compare.evenly(5, None) == compare.evenly(5, 99) == [0, 1, 2, 3, 4]
@@ -269,7 +286,9 @@ def test_the_command_writes_table_numbers_and_picture(tmp_path, folder, capsys):
 
     facts = json.loads(out.read_text())
     said = capsys.readouterr().out
-    assert {row["case"] for row in facts["rows"]} == {*degraded.MARKS, "the model's own corruptions"}
+    shared = {f"{kind}, the same on all" for kind in degraded.MARKS}
+    assert {row["case"] for row in facts["rows"]} == {*degraded.MARKS, *shared, "the model's own corruptions"}
+    assert {row["side"] for row in facts["rows"]} == {baselines.AS_IT_CAME, OURS, f"{OURS}, as a folder"}
     assert facts["settings"]["pictures"] == 2 and facts["settings"]["of"] == 3
     assert facts["model"]["weights"] == model.count_params()
     assert [row["side"] for row in facts["megapixels_per_second"]] == [OURS]

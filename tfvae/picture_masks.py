@@ -81,7 +81,6 @@ class SharedOverlays:
 
     def __init__(self, plan: Plan, model: Any):
         self.finds_damage = getattr(model, "finds_damage", False)
-        self.takes_mask = getattr(model, "takes_mask", False)
         groups: dict[tuple[int, int, int], list[Path]] = defaultdict(list)
         for job in plan.jobs:
             try:
@@ -106,7 +105,7 @@ class SharedOverlays:
         from tfvae.applications.overlay import remove_overlay
 
         # What shines through an overlay is worth more than what a model paints: only opaque parts are lost.
-        return Given(remove_overlay(pixels, overlay), ~(overlay.opaque if self.takes_mask else overlay.mask))
+        return Given(remove_overlay(pixels, overlay), ~overlay.opaque)
 
 
 class _Pictures(Sequence):

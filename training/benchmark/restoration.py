@@ -4,7 +4,8 @@
   it is; ours is not.
 - `inpaint`: 25, 50 and 75 % of all pixels lost, text, scratches, all with the mask. OpenCV's Telea and Navier–Stokes,
   scikit-image's biharmonic equation.
-- `dewatermark`: half-transparent marks whose place nobody is told: two drawn here, and the model's own kind.
+- `dewatermark`: half-transparent marks whose place nobody is told: drawn here, and the model's own kind. Ours also sees
+  all pictures of a case at once, as `tfvae restore FOLDER --auto` does, for a mark that is the same on all.
 - `enhance`: the model's own corruptions. Auto-contrast, auto-levels, CLAHE, grey-world.
 - `speed`: a photograph of 24 megapixels through the `tfvae` command, its time and memory (`restoration_speed.py`).
 
@@ -39,12 +40,14 @@ class Task:
         caption: What the sides are told.
         figures: More names of `FIGURES` in `restoration_compare.py`.
         crop: Side of the part that the comparison picture shows; 0: the whole.
+        together: From the model and all examples of a case to one more side, which may learn from them together.
     """
 
     cases: Callable[[Any, int], dict[str, Callable]]
     caption: str
     figures: tuple[str, ...] = ()
     crop: int = 0
+    together: Callable[[Any, Any], Any] | None = None
 
 
 def main(arguments: list[str]) -> None:
@@ -93,7 +96,8 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     for name in chosen:
         case = cases[name]
         examples = compare.Examples(pictures, kept, case)
-        row, one = compare.measure(name, examples, sides, ("PSNR", "SSIM", *task.figures), options.cache)
+        more = [task.together(model, examples)] if task.together else []
+        row, one = compare.measure(name, examples, [*sides, *more], ("PSNR", "SSIM", *task.figures), options.cache)
         rows += row
         shown.append(one)
     rates = compare.rates(sides, shown[0].example, options.rounds) if options.rounds else {}
@@ -146,13 +150,23 @@ def _marks(model: Any, seed: int) -> dict[str, Callable]:
     from training.benchmark.restoration_degraded import MARKS, watermarked
 
     drawn = {kind: lambda x, index, kind=kind: watermarked(x, index, seed, kind) for kind in MARKS}
-    return {**drawn, **_own(model, seed)}
+    # One index for all pictures: the same place, opacity and colour.
+    shared = {f"{kind}, the same on all": lambda x, index, kind=kind: watermarked(x, 0, seed, kind) for kind in MARKS}
+    return {**drawn, **shared, **_own(model, seed)}
+
+
+def _as_a_folder(model: Any, examples: Any) -> Any:
+    from training.benchmark.restoration_compare import as_a_folder
+
+    return as_a_folder(model, examples)
 
 
 TASKS = {
     "denoise": Task(_noise, "BM3D, non-local means and wavelets are told σ; tfvae is not.", crop=256),
     "inpaint": Task(_holes, "All sides are given the mask.", figures=("known kept",), crop=256),
-    "dewatermark": Task(_marks, "No side is told where the mark is.", figures=("moved elsewhere",)),
+    "dewatermark": Task(
+        _marks, "No side is told where the mark is.", figures=("moved elsewhere",), together=_as_a_folder
+    ),
     "enhance": Task(_own, "No side is told what was done to a picture.", figures=("ΔE2000",)),
 }
 

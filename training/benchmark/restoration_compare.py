@@ -1,6 +1,7 @@
 """What every side makes of the same examples: figures of each picture, rates, and a picture to look at."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfvae.applications.batches import pixels
+from tfvae.applications.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restore import restore
 from tfvae.commands import held_out_images
 from tfvae.data import load, load_images
@@ -92,6 +94,35 @@ def ours(model: Any) -> Method:
         return restore(model, example.degraded, example.known, uncertainty=False).image
 
     return Method(OURS, apply)
+
+
+def as_a_folder(model: Any, examples: Sequence[Example]) -> Method:
+    """The model as a side that sees all pictures first: what they share is taken out, the model does the rest.
+
+    This is what `tfvae restore RUN FOLDER --auto` does, without the files.
+    """
+    stacks: dict[tuple[int, ...], list[np.ndarray]] = defaultdict(list)
+    for example in examples:
+        stacks[example.degraded.shape].append(to_uint8(example.degraded))
+    overlays = {shape: _shared(stack) for shape, stack in stacks.items()}
+    alone = ours(model)
+
+    def apply(example: Example) -> np.ndarray:
+        overlay = overlays[example.degraded.shape]
+        if overlay is None:
+            return alone.apply(example)
+        below = pixels(remove_overlay(to_uint8(example.degraded), overlay))
+        return restore(model, below, ~overlay.opaque, uncertainty=False).image
+
+    return Method(f"{OURS}, as a folder", apply)
+
+
+def _shared(stack: Sequence[np.ndarray]) -> Overlay | None:
+    """The overlay that pictures of one size share; None where they share none or are too few."""
+    try:
+        return find_overlay(stack)
+    except ValueError:
+        return None
 
 
 def colour_difference(example: Example, result: np.ndarray) -> float:
