@@ -1,16 +1,15 @@
-"""A film as frames, through PyAV."""
+"""A film as a source of images: its frames."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from tfvae.data.gathering import Gathering
 from tfvae.data.reading import prepare
 from tfvae.errors import UserError
+from tfvae.films import SUFFIXES, Film
 
-SUFFIXES = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm")
+__all__ = ["SUFFIXES", "gather_film"]
 
 
 def gather_film(path: Path, into: Gathering, limit: int) -> None:
@@ -18,45 +17,20 @@ def gather_film(path: Path, into: Gathering, limit: int) -> None:
 
     A film that is damaged half-way gives the frames before the damage, and is named in `refused`.
     """
+    try:
+        film = Film(path)
+    except UserError as error:
+        raise UserError(f"data.source: {error}") from error
+    if film.size[0] * film.size[1] > into.how.max_pixels:
+        raise UserError(f"data.source: frames of film '{path}' are larger than {into.how.max_pixels:,} pixels.")
     count = 0
-    for pixels in _frames(path, into, limit):
+    for pixels in film.frames(limit):
         into.add_prepared(prepare(Image.fromarray(pixels), into.how), f"{path.name}#{count:06d}")
         count += 1
+        into.progress(count, min(limit, film.count) if limit else film.count)
+    if film.damage:
+        into.refuse(path.name, film.damage)
     if not count:
-        reason = f" ({into.refused[-1].reason})" if into.refused else ""
-        raise UserError(f"data.source: no frame of film '{path}' could be read{reason}.")
+        raise UserError(f"data.source: no frame of film '{path}' could be read ({film.damage}).")
     into.in_order = True
     into.description = f"{count:,} frames of film '{path.name}'"
-
-
-def _frames(path: Path, into: Gathering, limit: int) -> Iterator[np.ndarray]:
-    """Frames as uint8 `(height, width, 3)`, upright."""
-    try:
-        import av
-    except ImportError as error:
-        raise UserError(
-            f"data.source: '{path.name}' is a film, and reading films needs PyAV: pip install 'tfvae[video]'."
-        ) from error
-    av.logging.set_level(None)  # damage is reported once, by us
-    done = 0
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise UserError(f"data.source: '{path}' holds no film, only {len(container.streams)} other streams.")
-            stream = container.streams.video[0]
-            size = stream.codec_context.width * stream.codec_context.height
-            if size > into.how.max_pixels:
-                into.refuse(path.name, f"frames larger than {into.how.max_pixels:,} pixels")
-                return
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                # Telephones film sideways and note the turn: counter-clockwise degrees.
-                turns = round(getattr(frame, "rotation", 0) / 90) % 4
-                yield np.rot90(frame.to_ndarray(format="rgb24"), turns)
-                done += 1
-                into.progress(done, min(limit, stream.frames) if limit else stream.frames)
-                if done == limit:
-                    return
-    except (av.FFmpegError, OSError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
-        into.refuse(path.name, f"damaged after {done} frames: {reason}")

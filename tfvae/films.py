@@ -1,0 +1,269 @@
+"""Films as upright frames and back, through PyAV: MP4, WebM and GIF, with the sound of the film they were made from."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from tfvae.errors import UserError
+from tfvae.film_sound import Sound
+from tfvae.pictures import to_uint8
+
+SUFFIXES = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm")  # that are read
+WRITTEN = (".mp4", ".webm", ".gif")
+# Constant quality, as good as the eye tells; the table of contents first, so that browsers need not load all.
+CODECS = {
+    ".mp4": ("libx264", {"crf": "18", "movflags": "+faststart"}),
+    ".webm": ("libvpx-vp9", {"crf": "28", "b:v": "0", "row-mt": "1", "cpu-used": "4", "deadline": "good"}),
+}
+GIF_RATE = 50  # frames a second; browsers slow down what is faster
+BT709 = 1  # FFmpeg's number of the colour space, and of its primaries and its transfer function
+# FFmpeg's bicubic filter with rounding and full colour: without these flags frames come out a level darker.
+SCALING = 0x4 | 0x2000 | 0x4000 | 0x40000
+SLACK = 3  # frames by which a whole film may end before the time that its header says
+
+
+class Film:
+    """A film that can be read: its measures, and its frames as often as they are asked for.
+
+    Attributes:
+        path: The file.
+        rate: Frames a second; the mean where they come at uneven times.
+        size: Height and width of an upright frame, in pixels.
+        count: Frames as the header says; 0: unknown.
+        aspect: Width of a pixel over its height, upright; 1 for square pixels.
+        start: Seconds of the file's clock at which the first frame is shown.
+        sound: Whether there is a sound track.
+        damage: What kept the last reading of `frames` from the end of the film; empty where nothing did.
+
+    Raises:
+        UserError: When there is no such file, no frame of it can be read, or PyAV is not installed.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path, self.damage = Path(path), ""
+        if not self.path.is_file():
+            raise UserError(f"{path}: there is no such film.")
+        av = pyav(f"'{self.path.name}' is a film, and reading films")
+        try:
+            with av.open(str(self.path)) as container:
+                if not container.streams.video:
+                    raise UserError(f"'{path}' holds no film, only {len(container.streams)} other streams.")
+                stream = container.streams.video[0]
+                first = next(container.decode(stream), None)
+                if first is None:
+                    raise UserError(f"no frame of film '{path}' could be read.")
+                self.rate = Fraction(stream.average_rate or stream.guessed_rate or 25)
+                self.start = (stream.start_time or 0) * Fraction(stream.time_base)
+                # WebM and Matroska know the length of the whole file only; FFmpeg counts it in microseconds.
+                length = Fraction(container.duration or 0, 10**6)
+                self.seconds = stream.duration * Fraction(stream.time_base) if stream.duration else length
+                self.count = stream.frames or int(self.seconds * self.rate)
+                self.sound = bool(container.streams.audio)
+                # Telephones film sideways and note the turn: counter-clockwise degrees.
+                self.turns = round(getattr(first, "rotation", 0) / 90) % 4
+                upright = 1 if self.turns % 2 == 0 else -1
+                self.size = (first.height, first.width)[::upright]
+                self.aspect = Fraction(stream.sample_aspect_ratio or 1) ** upright
+        except (av.FFmpegError, OSError, ValueError) as error:
+            raise UserError(f"no frame of film '{path}' could be read ({_reason(error)}).") from None
+
+    def frames(
+        self, limit: int = 0, rate: Fraction | float | None = None, size: tuple[int, int] | None = None
+    ) -> Iterator[np.ndarray]:
+        """Frames in order, uint8 `(height, width, 3)`, upright; one is held at a time.
+
+        A film that is damaged gives what could be read, and `damage` says so afterwards.
+
+        Args:
+            limit: At most so many; 0: all.
+            rate: Frames a second, evenly in time: repeated or left out where the film has fewer or more, so that
+                they stay with the sound. None: each frame of the file once.
+            size: Height and width that frames are scaled to; None: their own.
+        """
+        height, width = (size or self.size)[:: -1 if self.turns % 2 else 1]
+        decoded = self._decoded() if rate is None else self._at(Fraction(rate).limit_denominator(10**5))
+        for place, frame in enumerate(decoded, start=1):
+            pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=SCALING)
+            yield np.rot90(pixels, self.turns)
+            if place == limit:
+                self.damage = ""
+                return
+
+    def _decoded(self) -> Iterator[Any]:
+        import av
+
+        done, time, self.damage = 0, Fraction(0), ""
+        try:
+            with av.open(str(self.path)) as container:
+                stream = container.streams.video[0]
+                stream.thread_type = "AUTO"
+                for frame in container.decode(stream):
+                    yield frame
+                    done, time = done + 1, self._time(frame, done)
+            if time + SLACK / self.rate < self.seconds:
+                self.damage = f"ends after {done} frames: {float(time):.1f} of {float(self.seconds):.1f} seconds"
+        except (av.FFmpegError, OSError, ValueError) as error:
+            self.damage = f"damaged after {done} frames: {_reason(error)}"
+
+    def _at(self, rate: Fraction) -> Iterator[Any]:
+        """Frames at multiples of 1/rate: for each the last that begins not half a step later."""
+        held, end, place = None, Fraction(0), 0
+        for index, frame in enumerate(self._decoded()):
+            time = self._time(frame, index)
+            while held is not None and place < (time * rate + Fraction(1, 2)).__floor__():
+                yield held
+                place += 1
+            held, end = frame, time + 1 / self.rate
+        while held is not None and place < (end * rate + Fraction(1, 2)).__floor__():
+            yield held
+            place += 1
+
+    def _time(self, frame: Any, index: int) -> Fraction:
+        """Seconds after the first frame."""
+        return index / self.rate if frame.pts is None else frame.pts * Fraction(frame.time_base) - self.start
+
+
+class FilmWriter:
+    """A film that grows frame by frame: H.264 in MP4, VP9 in WebM, or GIF without end, by the suffix of `path`.
+
+    It is written beside `path` under a temporary name. Leaving the `with` block gives it its name; so does Ctrl-C,
+    with the frames that there are; any other error leaves nothing.
+
+    MP4 and WebM store colour for squares of 2×2 pixels, so that odd sides get one more row or
+    column, a copy of the last.
+
+    Args:
+        path: File to write; its folder is made.
+        rate: Frames a second, at most 50 for GIF.
+        size: Height and width of the frames, in pixels.
+        sound_from: Film whose sound is written, too: copied where the container takes its codec, else as AAC or Opus.
+        aspect: Width of a pixel over its height.
+
+    Attributes:
+        count: Frames written.
+
+    Raises:
+        UserError: When the suffix is not one of `WRITTEN`, GIF is asked for more frames a second, or PyAV is missing.
+        ValueError: When a frame has another size.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        rate: Fraction | float,
+        size: tuple[int, int],
+        sound_from: Film | None = None,
+        aspect: Fraction | float = 1,
+    ):
+        self.path, self.size, self.count = Path(path), (size[0], size[1]), 0
+        self.rate = Fraction(rate).limit_denominator(10**5)
+        suffix = self.path.suffix.lower()
+        if suffix not in WRITTEN:
+            raise UserError(f"{path}: a film cannot end in '{suffix}'. Accepted: {', '.join(WRITTEN)}.")
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.temporary = self.path.with_name(f".{self.path.name}.part")
+        sink = _Gif if suffix == ".gif" else _Encoded
+        self.sink: Any = sink(self.temporary, suffix, self.rate, self.size, sound_from, Fraction(aspect))
+
+    def write(self, frame: np.ndarray) -> None:
+        """Adds a frame: `(height, width, 1 or 3)`, uint8 or float in [0, 1]."""
+        if frame.shape[:2] != self.size or frame.shape[2] not in (1, 3):
+            raise ValueError(f"`frame` must have the shape {(*self.size, 3)}. Received: {frame.shape}")
+        pixels = to_uint8(frame)
+        self.sink.write(np.ascontiguousarray(np.broadcast_to(pixels, (*self.size, 3))))
+        self.count += 1
+
+    def __enter__(self) -> "FilmWriter":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:
+        try:
+            whole = kind is None
+            self.sink.close(whole)
+            if self.count and (whole or issubclass(kind, KeyboardInterrupt)):  # type: ignore[arg-type]
+                self.temporary.replace(self.path)
+        finally:
+            self.temporary.unlink(missing_ok=True)
+
+
+class _Encoded:
+    """Frames through a codec of PyAV's."""
+
+    def __init__(
+        self, path: Path, suffix: str, rate: Fraction, size: tuple[int, int], sound: Film | None, aspect: Fraction
+    ):
+        self.av = av = pyav(f"writing {suffix} files")
+        codec, options = CODECS[suffix]
+        muxing = {"movflags": options["movflags"]} if "movflags" in options else {}
+        self.container = av.open(str(path), "w", format=suffix[1:], options=muxing)
+        self.stream = self.container.add_stream(codec, rate=rate, options=options)
+        self.odd = (size[0] % 2, size[1] % 2)
+        self.stream.height, self.stream.width = size[0] + self.odd[0], size[1] + self.odd[1]
+        self.stream.pix_fmt = "yuv420p"
+        self.stream.codec_context.sample_aspect_ratio = aspect.limit_denominator(255)
+        context = self.stream.codec_context
+        context.colorspace = context.color_primaries = context.color_trc = BT709
+        self.rate, self.place = rate, 0
+        self.sound = Sound(sound.path, sound.start, self.container) if sound is not None and sound.sound else None
+
+    def write(self, pixels: np.ndarray) -> None:
+        if any(self.odd):
+            pixels = np.pad(pixels, ((0, self.odd[0]), (0, self.odd[1]), (0, 0)), mode="edge")
+        frame = self.av.VideoFrame.from_ndarray(pixels, format="rgb24")
+        frame = frame.reformat(format="yuv420p", dst_colorspace="itu709", dst_color_range="MPEG")
+        frame.pts, frame.time_base = self.place, 1 / self.rate
+        self.container.mux(self.stream.encode(frame))
+        self.place += 1
+        if self.sound:
+            self.sound.write_until(self.place / self.rate)
+
+    def close(self, whole: bool) -> None:
+        try:
+            if self.place:
+                self.container.mux(self.stream.encode())
+            if self.sound:
+                self.sound.close(whole)
+        finally:
+            self.container.close()
+
+
+class _Gif:
+    """Frames in 256 colours each, held until the end: Pillow writes all at once."""
+
+    def __init__(
+        self, path: Path, suffix: str, rate: Fraction, size: tuple[int, int], sound: Film | None, aspect: Fraction
+    ):
+        if rate > GIF_RATE:
+            raise UserError(f"a GIF shows at most {GIF_RATE} frames a second. Received: {float(rate):g}.")
+        self.path, self.rate, self.frames = path, rate, list[Image.Image]()
+
+    def write(self, pixels: np.ndarray) -> None:
+        self.frames.append(Image.fromarray(pixels).convert("P", palette=Image.Palette.ADAPTIVE, colors=256))
+
+    def close(self, whole: bool) -> None:
+        if not self.frames:
+            return
+        # Durations are in hundredths of a second: rounded so that their sum stays right.
+        ends = [round(100 * place / self.rate) for place in range(len(self.frames) + 1)]
+        durations = [10 * (end - begin) for begin, end in pairwise(ends)]
+        first, *others = self.frames
+        first.save(self.path, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
+
+
+def pyav(what: str) -> Any:
+    """The module `av`, silent: damage is reported once, by us. Raises `UserError` where it is not installed."""
+    try:
+        import av
+    except ImportError as error:
+        raise UserError(f"{what} needs PyAV: pip install 'tfvae[video]'.") from error
+    av.logging.set_level(None)
+    return av
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(getattr(error, "strerror", None) or error).split())[:160]
