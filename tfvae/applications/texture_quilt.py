@@ -1,0 +1,259 @@
+"""Image quilting of a map of any size from windows of small ones, band by band: only one band is kept."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from scipy import fft
+
+NOWHERE = -1  # a place that nothing was put into yet
+TOLERANCE = 0.1  # windows that fit as well as the best one up to so much are as good
+NEAR = 1  # places around a window within which another counts as the same
+RECENT = 4  # windows to the left, and in the band above to each side, that are not to be repeated
+GUIDANCE = 0.1  # weight of a place of the guide, in places of the overlap
+
+
+class Library:
+    """Every place of some maps, and the search for the windows that fit.
+
+    Args:
+        maps: Features, each `(h, w, d)`, in units in which a difference of one is as bad in every feature.
+        patch: Side of the windows, in places.
+
+    Attributes:
+        places: Features of all places of all maps, `(n, d)`, float32, centred; a window is a square of row numbers.
+
+    Raises:
+        ValueError: If a map is smaller than a window.
+    """
+
+    def __init__(self, maps: Sequence[np.ndarray], patch: int):
+        if any(min(each.shape[:2]) < patch for each in maps):
+            shapes = ", ".join(f"{each.shape[0]}x{each.shape[1]}" for each in maps)
+            raise ValueError(f"`maps` must hold a window of {patch}x{patch} places. Received: {shapes}")
+        self.patch = patch
+        self.places = np.concatenate([each.reshape(-1, each.shape[-1]) for each in maps]).astype(np.float32)
+        # Centred: sums of squares lose fewer digits, and two textures are compared by their structure.
+        self.places -= self.places.mean(axis=0)
+        self.sides, self.sizes, self.spectra, self.energies = [], [], [], []
+        corners, strides, first = [], [], 0
+        for each in maps:
+            height, width = each.shape[:2]
+            own = self.places[first : first + height * width].reshape(height, width, -1).transpose(2, 0, 1)
+            size = tuple(fft.next_fast_len(side, real=True) for side in (height, width))
+            self.sides.append((height - patch + 1, width - patch + 1))
+            self.sizes.append(size)
+            self.spectra.append(fft.rfft2(own, size))
+            self.energies.append(fft.rfft2(np.square(own).sum(axis=0), size))
+            rows, columns = np.indices(self.sides[-1]).reshape(2, -1)
+            corners.append(first + rows * width + columns)
+            strides.append(np.full(rows.size, width))
+            first += height * width
+        self.corners, self.strides = np.concatenate(corners), np.concatenate(strides)
+        self.numbers = np.full(first, NOWHERE)  # of the window whose corner a place is
+        self.numbers[self.corners] = np.arange(len(self.corners))
+
+    def window(self, number: int) -> np.ndarray:
+        """Places of a window, int64 `(patch, patch)`."""
+        side = np.arange(self.patch)
+        return self.corners[number] + side[:, None] * self.strides[number] + side
+
+    def errors(self, target: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """`sum(weight * sum((window - target)**2, -1))` of every window, `(windows,)`; up to a constant.
+
+        By the convolution theorem, all windows at once: `sum(weight * window**2) - 2 sum(weight * target * window)`.
+
+        Args:
+            target: `(patch, patch, d)`.
+            weight: `(patch, patch)`.
+        """
+        weighed = (weight[:, :, None] * target).transpose(2, 0, 1)
+        constant = float((weighed * target.transpose(2, 0, 1)).sum())
+        found = []
+        for size, sides, spectra, energy in zip(self.sizes, self.sides, self.spectra, self.energies, strict=True):
+            product = energy * np.conj(fft.rfft2(weight, size))
+            product -= 2 * np.einsum("dyx,dyx->yx", spectra, np.conj(fft.rfft2(weighed, size)))
+            found.append(fft.irfft2(product, size)[: sides[0], : sides[1]].ravel() + constant)
+        return np.concatenate(found)
+
+    def continuations(self, number: int, down: int, right: int) -> np.ndarray:
+        """Numbers of the windows about so many places below and right of a window in its own map; at 0, 0 of itself."""
+        near = np.arange(-NEAR, NEAR + 1)
+        step = (down + near[:, None]) * self.strides[number] + right + near
+        places = (self.corners[number] + step).ravel()
+        numbers = self.numbers[places[(places >= 0) & (places < len(self.numbers))]]
+        return numbers[numbers != NOWHERE]
+
+
+class Quilt:
+    """A map of places of a `Library`, quilted: overlapping windows, cut where they differ least.
+
+    Row by row, each window is one of those whose squared difference from what lies in its overlap is at most
+    `1 + TOLERANCE` times the least. The least is taken over the windows that do not simply go on where a neighbour was
+    taken from, or the quilt would be the exemplar; and a window that was taken close by is not taken again, or one that
+    fits itself would be repeated for ever. The overlap is cut along the path of least difference.
+
+    On a torus (`wrap`) the windows are spread evenly, and the last ones of a row and of a column overlap the first.
+
+    Args:
+        library: Where windows come from.
+        height: Of the map, in places.
+        width: Of the map, in places.
+        wrap: Whether the map is periodic in both directions.
+        seed: Of the choice among windows that fit.
+        guide: A quilt of the same size and windows, whose structure is followed where there is a choice: its band must
+            be made first.
+
+    Raises:
+        ValueError: If a side is not positive, or with `wrap` smaller than one and a half windows.
+
+    Reference:
+        Efros and Freeman (2001), Image quilting for texture synthesis and transfer
+    """
+
+    def __init__(
+        self,
+        library: Library,
+        height: int,
+        width: int,
+        wrap: bool = False,
+        seed: int = 0,
+        guide: "Quilt | None" = None,
+    ):
+        least = 2 * (library.patch - overlap_of(library.patch)) if wrap else 1
+        if min(height, width) < least:
+            raise ValueError(f"`height` and `width` must be {least} or more. Received: {height} and {width}")
+        self.library, self.height, self.width, self.wrap, self.guide = library, height, width, wrap, guide
+        self.rows, self.columns = (self._starts(side) for side in (height, width))
+        self.rng = np.random.default_rng(seed)
+        self.band = np.full((library.patch, width if wrap else self.columns[-1] + library.patch), NOWHERE)
+        self.above: list[int] = []  # numbers of the windows of the band above
+
+    def _starts(self, side: int) -> np.ndarray:
+        """Where windows begin."""
+        patch = self.library.patch
+        step = patch - overlap_of(patch)
+        if not self.wrap:
+            return np.arange(0, max(side - patch, 0) + step, step)
+        count = -(-side // step)
+        return np.arange(count) * side // count
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """Finished rows from the top, int64 `(rows, width)` each, `height` in all.
+
+        Of a torus they begin below what the last band will change: it has no first row.
+        """
+        patch, first = self.library.patch, np.empty(0)
+        # Rows in which a window meets the next one below; with `wrap`, the last meets the first.
+        ends = [*self.rows[1:], self.height if self.wrap else self.rows[-1] + patch]
+        bottom = patch - (ends[-1] - self.rows[-1])
+        for index, (start, end) in enumerate(zip(self.rows, ends, strict=True)):
+            step = end - start
+            last = index == len(self.rows) - 1
+            if self.wrap and last:
+                self.band[step:] = first
+            self._fill(down=int(start - self.rows[index - 1]) if index else 0, bottom=bottom if last else 0)
+            held = bottom if self.wrap and index == 0 else 0
+            if held:
+                first = self.band[:held].copy()
+            kept = min(step, self.height - start)
+            yield self.band[held:kept, : self.width].copy()
+            if self.wrap and last:
+                yield self.band[step:].copy()
+            self.band[: patch - step] = self.band[step:].copy()
+            self.band[patch - step :] = NOWHERE
+
+    def _fill(self, down: int, bottom: int) -> None:
+        """Puts a window at every column of the band, whose upper places (and with `wrap` lowest) are those of others.
+
+        Args:
+            down: Rows since the band above; 0 for the first band.
+            bottom: Rows at the lower end that a torus's first band has filled.
+        """
+        library, patch = self.library, self.library.patch
+        top = patch - down if down else 0
+        chosen: list[int] = []
+        for place, column in enumerate(self.columns):
+            right = int(column - self.columns[place - 1]) if place else 0
+            columns = (column + np.arange(patch)) % self.band.shape[1]
+            old = self.band[:, columns]
+            filled = old != NOWHERE
+            target = np.where(filled[:, :, None], library.places[old], 0)
+            going_on = [library.continuations(self.above[place], down, 0)] if down else []
+            going_on += [library.continuations(chosen[-1], 0, right)] if place else []
+            recent = [*chosen[-RECENT:], *(self.above[max(place - RECENT, 0) : place + RECENT + 1] if down else [])]
+            repeated = [library.continuations(number, 0, 0) for number in recent]
+            number = self._choose(target, filled, columns, going_on, repeated)
+            new = library.window(number)
+            cost = np.where(filled, np.square(library.places[new] - target).sum(axis=-1), 0)
+            far = patch - (self.width - int(column)) if self.wrap and place == len(self.columns) - 1 else 0
+            taken = cut(cost, top, bottom, patch - right if place else 0, far)
+            self.band[:, columns] = np.where(taken | ~filled, new, old)
+            chosen.append(number)
+        self.above = chosen
+
+    def _choose(
+        self,
+        target: np.ndarray,
+        filled: np.ndarray,
+        columns: np.ndarray,
+        going_on: Sequence[np.ndarray],
+        repeated: Sequence[np.ndarray],
+    ) -> int:
+        weight = filled.astype(np.float32)
+        if self.guide is not None:
+            model = self.guide.library.places[self.guide.band[:, columns]]
+            target = (target * weight[:, :, None] + GUIDANCE * model) / (weight + GUIDANCE)[:, :, None]
+            weight = weight + np.float32(GUIDANCE)
+        if not weight.any():
+            return int(self.rng.integers(len(self.library.corners)))
+        errors = self.library.errors(target.astype(np.float32), weight)
+        fresh = _without(errors, repeated)
+        # Rounding leaves some errors a little below zero.
+        limit = (1 + TOLERANCE) * max(float(_without(fresh, going_on).min()), 0.0)
+        return int(self.rng.choice(np.flatnonzero(fresh <= max(limit, fresh.min()))))
+
+
+def _without(errors: np.ndarray, numbers: Sequence[np.ndarray]) -> np.ndarray:
+    """The errors with those of some windows infinite, unless no window would be left."""
+    rest = errors.copy()
+    for each in numbers:
+        rest[each] = np.inf
+    return rest if np.isfinite(rest).any() else errors
+
+
+def overlap_of(patch: int) -> int:
+    """Places that neighbouring windows share: a quarter, so that on a torus opposite overlaps never meet."""
+    return max(1, patch // 4)
+
+
+def cut(cost: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.ndarray:
+    """Where a new window replaces what was there, bool: beyond the cheapest path through each overlap.
+
+    Args:
+        cost: Squared difference of new and old, `(h, w)`.
+        top, bottom, left, right: Rows and columns of the overlap on each side; 0 for none.
+    """
+    taken = np.ones(cost.shape, bool)
+    for view, share, width in (
+        (cost, taken, left),
+        (cost[:, ::-1], taken[:, ::-1], right),
+        (cost.T, taken.T, top),
+        (cost[::-1].T, taken[::-1].T, bottom),
+    ):
+        if width:
+            share[:, :width] &= np.arange(width) >= cheapest_path(view[:, :width])[:, None]
+    return taken
+
+
+def cheapest_path(cost: np.ndarray) -> np.ndarray:
+    """The column of each row, int64 `(h,)`, of the path from top to bottom of least sum, one column aside at most."""
+    total = cost.astype(np.float64)
+    for row in range(1, len(total)):
+        above = np.pad(total[row - 1], 1, constant_values=np.inf)
+        total[row] += np.minimum(np.minimum(above[:-2], above[2:]), above[1:-1])
+    path = np.empty(len(total), np.int64)
+    path[-1] = total[-1].argmin()
+    for row in range(len(total) - 2, -1, -1):
+        begin = max(path[row + 1] - 1, 0)
+        path[row] = begin + total[row, begin : path[row + 1] + 2].argmin()
+    return path

@@ -1,0 +1,184 @@
+"""`python -m training benchmark textures`: textures drawn from a part of a photograph, beside the rest of it.
+
+Two steps, so that nothing that is compared with was ever seen:
+
+    python -m training benchmark textures --data FOLDER --prepare EXEMPLARS
+    python -m training --data EXEMPLARS --recipe texture …
+    python -m training benchmark textures RUN --data FOLDER -o OUT.json
+
+The first writes the left (or upper) five eighths of every photograph; the second learns them; the third draws a texture
+from each and compares it with the other three eighths, by the sliced Wasserstein distance of the neighbourhoods of a
+Laplacian pyramid (Karras et al. 2018). Beside ours: the exemplar itself (other real pixels: the floor), image quilting
+of its pixels (Efros and Freeman 2001; the rules of ours, without a model), and noise with its spectrum (Galerne et al.
+2011: the ceiling). The seam of a periodic picture is the mean absolute difference across its edge, beside that of all
+adjacent rows and columns within it.
+"""
+
+import argparse
+import json
+import os
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfvae.errors import OneLineParser, UserError
+from training.benchmark import OURS, machine, progress, unrest
+
+SIDE = 256  # pixels of what is drawn
+FLOOR, QUILTED, NOISE = "the exemplar itself", "image quilting", "phase noise"
+ANY_SIZE = 2**31  # no photograph is reduced on the way in
+
+
+def main(arguments: list[str]) -> None:
+    """Writes the exemplars, or runs the comparison, prints the table, and writes `-o` and the sheet beside it."""
+    options = _options(arguments)
+    if options.prepare:
+        count = prepare(options.data, options.prepare)
+        print(f"wrote {options.prepare} and {count} exemplars in it")
+        return
+    facts, sheet = run(options)
+    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", "textures", *arguments])
+    print("\n".join(table(facts)))
+    if options.out:
+        from tfvae.pictures import save_png
+
+        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        print(f"\n{options.out}")
+        print(save_png(options.out.with_suffix(".png"), sheet))
+
+
+def prepare(data: Path, folder: Path) -> int:
+    """Writes the exemplar of every photograph in `data`, as PNG under its own name. Returns how many."""
+    from tfvae.data import DataConfig
+    from tfvae.pictures import save_png
+    from training.benchmark.textures_sides import halves
+
+    images = _photographs(DataConfig(source=str(data)))
+    for name, image in zip(images.names, images, strict=True):
+        save_png(folder / f"{Path(name).with_suffix('')}.png", halves(image)[0])
+    return len(images)
+
+
+def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
+    """The facts: a row for every texture; and the sheet, each exemplar beside what was drawn from it."""
+    import tensorflow as tf
+
+    from tfvae.pictures import grid
+    from tfvae.runs import open_run
+    from training.benchmark import textures_sides as sides
+    from training.benchmark.sides import cores
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
+    tf.config.optimizer.set_experimental_options({"remapping": False})
+    opened = open_run(options.run)
+    model = opened.load_model()
+    images = _photographs(replace(opened.prepared_like(model), source=str(options.data)))
+    kept = range(0, len(images), -(-len(images) // min(options.images or len(images), len(images))))
+    rows, shown = [], []
+    for place, index in enumerate(kept, start=1):
+        progress(f"{place}/{len(kept)} {images.names[index]}")
+        exemplar, rest = sides.halves(images[index])
+        drawn = {
+            OURS: sides.ours(model, exemplar, SIDE, options.patch, options.seed, seamless=False),
+            QUILTED: sides.quilted(exemplar, SIDE, options.patch, options.seed),
+            NOISE: sides.phase_noise(exemplar, options.seed),
+            FLOOR: exemplar,
+        }
+        tile = sides.ours(model, exemplar, SIDE, options.patch, options.seed, seamless=True)
+        distances = {name: sides.distance(rest, each, options.seed) for name, each in drawn.items()}
+        rows.append({"texture": images.names[index], "distance": distances, "seam": sides.seam(tile)})
+        shown += [exemplar[:SIDE, :SIDE], tile]
+    progress("")
+    facts = {
+        **machine(("keras", "numpy", "scipy")),
+        "cores": cores(),
+        "load_at_start": load,
+        "model": {"kind": type(model).__name__, "weights": model.count_params()},
+        "settings": {
+            "data": options.data.name,
+            "textures": len(rows),
+            "of": len(images),
+            "side": SIDE,
+            "patch": options.patch,
+            "seed": options.seed,
+        },
+        "rows": rows,
+        "at_or_below_quilting": sum(row["distance"][OURS]["mean"] <= row["distance"][QUILTED]["mean"] for row in rows),
+        "seams_at_or_below_inside": sum(row["seam"]["across"] <= row["seam"]["inside"] for row in rows),
+    }
+    return facts, grid(shown, columns=8)
+
+
+def table(facts: dict[str, Any]) -> list[str]:
+    """The facts as Markdown."""
+    from training.benchmark.restoration_tables import header, line
+
+    settings, rows = facts["settings"], facts["rows"]
+    names = list(rows[0]["distance"])
+    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
+    chosen = "" if settings["textures"] == settings["of"] else f", evenly spaced among {settings['of']}"
+    lines = [
+        f"textures: {facts['model']['kind']} of {facts['model']['weights']:,} weights.",
+        f"{facts['cpu']}, {facts['cores']} cores; {versions}.",
+        *unrest(facts),
+        "",
+        f"{settings['textures']} photographs of {settings['data']}{chosen}, {settings['side']} pixels drawn from five "
+        f"eighths of each, windows of {settings['patch']} pixels, seed {settings['seed']}. Sliced Wasserstein distance "
+        "to the other three eighths, in thousandths of a standard deviation; lower is better. Seam: of 255.",
+        "",
+        *header(["texture", *names, "seam across", "inside"], 1),
+    ]
+    for row in rows:
+        values = [f"{row['distance'][name]['mean']:.0f}" for name in names]
+        seam = [f"{255 * row['seam'][name]:.1f}" for name in ("across", "inside")]
+        lines.append(line([row["texture"], *values, *seam]))
+    means = [f"{np.mean([row['distance'][name]['mean'] for row in rows]):.0f}" for name in names]
+    seams = [f"{255 * np.mean([row['seam'][name] for row in rows]):.1f}" for name in ("across", "inside")]
+    lines.append(line(["**mean**", *means, *seams]))
+    lines += [
+        "",
+        f"At or below image quilting: {facts['at_or_below_quilting']} of {len(rows)}. Seam at or below the mean of "
+        f"adjacent rows and columns: {facts['seams_at_or_below_inside']} of {len(rows)}.",
+    ]
+    return lines
+
+
+def _photographs(like: Any) -> Any:
+    """All pictures of a source at their own size."""
+    from tfvae.data import load_images
+
+    images, refused = load_images(like.source, replace(like, max_side=ANY_SIZE))
+    for refusal in refused:
+        progress(f"refused {refusal.name}: {refusal.reason}")
+    if not len(images):
+        raise UserError(f"--data: no picture in {like.source} can be used.")
+    return images
+
+
+def _options(arguments: list[str]) -> argparse.Namespace:
+    parser = OneLineParser(prog="training benchmark textures", description="Textures beside image quilting.")
+    parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="directory of a training run on the exemplars")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", required=True, help="photographs of textures, whole")
+    parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")
+    parser.add_argument("--images", type=int, metavar="N", help="so many of them, evenly spaced; by default all")
+    parser.add_argument("--patch", type=int, default=64, metavar="PX", help="side of the windows of both quilts")
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all that is drawn")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; the sheet is put beside them")
+    options = parser.parse_args(arguments)
+    if bool(options.run) == bool(options.prepare):
+        raise UserError("textures: name either a RUN or --prepare DIR.")
+    if options.images is not None and options.images < 1:
+        raise UserError(f"--images must be 1 or more. Received: {options.images}.")
+    if options.patch < 16:
+        raise UserError(f"--patch must be 16 or more. Received: {options.patch}.")
+    if options.seed < 0:
+        raise UserError(f"--seed must not be negative. Received: {options.seed}.")
+    if not options.data.is_dir():
+        raise UserError(f"--data must be a folder of pictures. Received: {options.data}.")
+    if options.out and (options.out.suffix.lower() != ".json" or not options.out.parent.is_dir()):
+        raise UserError(f"-o must be a .json file in a folder that exists. Received: {options.out}.")
+    return options
