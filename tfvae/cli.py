@@ -104,6 +104,18 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
         "--strength", type=_number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: twice as far (default: 1)"
     )
 
+    dreams = command("dreams", "A page of draws, neighbours, sums, walks, maps and units.", "commands_dreams")
+    dreams.add_argument("-n", type=_integer(1), default=24, dest="count", help="draws at each temperature (default: 24)")
+    dreams.add_argument(
+        "--minus",
+        type=_names,
+        action="append",
+        metavar="A,B,C",
+        help="A - B + C of three pictures, files or indices into the held-out images; may be repeated",
+    )
+    _seed(dreams, "of all draws")
+    _out(dreams, "a folder for index.html and its pictures", "RUN/dreams")
+
     evaluate = command("evaluate", "Figures with their confidence intervals and protocol.", "commands_evaluate")
     evaluate.add_argument(
         "--data", metavar="SOURCE", dest="source", help=f"{SOURCE}; default: the run's held-out images"

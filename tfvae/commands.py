@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from tfvae import applications, pictures
+from tfvae.applications.batches import fitted
 from tfvae.data import Images, Refusal, Splits, load, load_images
 from tfvae.errors import UserError
 from tfvae.runs import Run, open_run
@@ -84,9 +85,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
         else:
             ends.append(images_of(run, model, text)[0])
     start, end = ends
-    if end.shape != start.shape:
-        end = _fitted(end, start.shape)
-    images = applications.interpolate(model, start, end, arguments.steps, arguments.method)
+    images = applications.interpolate(model, start, fitted(end, start.shape), arguments.steps, arguments.method)
     if not folder and out.suffix.lower() == ".gif":
         _save_gif(out, images)
         say(out)
@@ -183,13 +182,6 @@ def _file_names(names: Sequence[str]) -> list[str]:
         taken.add(file.lower())
         files.append(file)
     return files
-
-
-def _fitted(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """`image` scaled and cropped at the centre to height and width of `shape`."""
-    grey = image.shape[2] == 1
-    fitted = ImageOps.fit(Image.fromarray(image[:, :, 0] if grey else image), (shape[1], shape[0]))
-    return np.asarray(fitted).reshape(shape)
 
 
 def _save_gif(path: Path, images: np.ndarray) -> None:

@@ -2,7 +2,10 @@
 
 from string import Template
 
-PAGE = Template("""<!doctype html>
+from tfvae.applications.page_theme import THEME
+
+PAGE = Template(
+    """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -14,20 +17,9 @@ PAGE = Template("""<!doctype html>
 <link rel="icon" href="data:,">
 <title>$title</title>
 <style>
-:root {
-  color-scheme: light dark;
-  --paper: #f7f6f3; --surface: #fff; --ink: #1f2024; --soft: #5f626b; --line: #dedbd5; --accent: #4752cf;
-  --on-accent: #fff;
-}
-@media (prefers-color-scheme: dark) {
-  :root {
-    --paper: #141518; --surface: #1d1f24; --ink: #ececf0; --soft: #a0a4ae; --line: #343740; --accent: #98a1ff;
-    --on-accent: #14151b;
-  }
-}
-*, *::before, *::after { box-sizing: border-box; }
-[hidden] { display: none !important; }
-body {
+"""
+    + THEME
+    + """body {
   max-width: 64rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 2.5rem); background: var(--paper); color: var(--ink);
   font: 15px/1.5 system-ui, sans-serif;
 }
@@ -143,7 +135,8 @@ for (const article of document.querySelectorAll("article")) {
 </script>
 </body>
 </html>
-""")
+"""
+)
 
 FIGURE = Template("""<article id="picture-$number" aria-labelledby="name-$number">
 <div class="compare$small" style="--ratio: $width / $height">
