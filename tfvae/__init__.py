@@ -26,6 +26,7 @@ from tfvae.models.base import LatentModel
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.restorer import Restorer
 from tfvae.models.vae import VAE
+from tfvae.models.video_vae import VideoVAE
 
 # Models by the name that recipes use.
 MODELS: dict[str, type[LatentModel]] = {
@@ -33,6 +34,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "autoencoder": Autoencoder,
     "restorer": Restorer,
     "enhancer": Enhancer,
+    "video_vae": VideoVAE,
 }
 
 __version__ = "0.1.0"
@@ -44,6 +46,7 @@ __all__ = [
     "Encoder",
     "Enhancer",
     "Restorer",
+    "VideoVAE",
     "layers",
     "likelihoods",
     "objectives",

@@ -1,6 +1,6 @@
 """The `tfvae` command: what a person types, checked; `commands.py` and its neighbours do it.
 
-`tfvae generate | reconstruct | interpolate | embed | restore | enhance | evaluate RUN …`,
+`tfvae generate | reconstruct | interpolate | embed | restore | enhance | continue | evaluate RUN …`,
 `tfvae compare A.json B.json …`, also as `python -m tfvae …`.
 """
 
@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = parse(sys.argv[1:] if argv is None else list(argv))
         # Only now: a mistyped option must not wait for the data readers.
         module = importlib.import_module(f"tfvae.{arguments.module}")
-        getattr(module, arguments.command)(arguments)
+        getattr(module, arguments.function)(arguments)
 
     return run_program("tfvae", program)
 
@@ -44,9 +44,11 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     actions = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands: dict[str, OneLineParser] = {}
 
-    def command(name: str, summary: str, module: str = "commands", run: bool = True) -> OneLineParser:
+    def command(
+        name: str, summary: str, module: str = "commands", run: bool = True, function: str = ""
+    ) -> OneLineParser:
         added = actions.add_parser(name, help=summary, description=summary)
-        added.set_defaults(module=module)
+        added.set_defaults(module=module, function=function or name)
         if run:
             added.add_argument("run", metavar="RUN", type=Path, help="run directory")
         commands[name] = added
@@ -103,6 +105,25 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     enhance.add_argument(
         "--strength", type=_number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: twice as far (default: 1)"
     )
+
+    dreams = command("dreams", "A page of draws, neighbours, sums, walks, maps and units.", "commands_dreams")
+    dreams.add_argument("-n", type=_integer(1), default=24, dest="count", help="draws at each temperature (default: 24)")
+    dreams.add_argument(
+        "--minus",
+        type=_names,
+        action="append",
+        metavar="A,B,C",
+        help="A - B + C of three pictures, files or indices into the held-out images; may be repeated",
+    )
+    _seed(dreams, "of all draws")
+    _out(dreams, "a folder for index.html and its pictures", "RUN/dreams")
+
+    go_on = command("continue", "Continue a film where it ended.", "commands_continue", function="continue_film")
+    go_on.add_argument("source", metavar="FILM", type=Path, nargs="?", help="default: the run's first held-out clip")
+    go_on.add_argument("--frames", type=_integer(1), default=20, metavar="N", help="how many more (default: 20)")
+    go_on.add_argument("--draw", action="store_true", help="one of the things that may happen, not their mean")
+    _seed(go_on, "of what is drawn")
+    _out(go_on, "OUT.mp4, .webm or .gif; a picture of the frames beside it as OUT.png", "RUN/continued.mp4")
 
     dreams = command("dreams", "A page of draws, neighbours, sums, walks, maps and units.", "commands_dreams")
     dreams.add_argument("-n", type=_integer(1), default=24, dest="count", help="draws at each temperature (default: 24)")

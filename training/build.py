@@ -30,6 +30,14 @@ def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
     _check_options("model.likelihood_options", config.likelihood_options, of_likelihood, config.likelihood)
 
 
+def check_frames(config: ModelConfig, frames: int) -> None:
+    """Raises `UserError` where clips are for a model of pictures, or pictures for one of clips."""
+    takes_clips = "frames" in objective_defaults(config.kind)
+    if takes_clips != bool(frames):
+        accepted = "2 or more frames of a clip" if takes_clips else "0"
+        raise UserError(f"data.frames of model.kind '{config.kind}' must be {accepted}. Received: {frames}.")
+
+
 def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.Model:
     """The model of a config for images of `image_shape`, under the config's dtype policy.
 

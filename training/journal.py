@@ -91,6 +91,9 @@ def comparison_picture(model: Any, images: Sequence[np.ndarray], columns: int = 
     trials = [model.trial(image[None]) for image in images]
     if trials[0] is None:
         rebuilt = [np.asarray(model.reconstruct(image[None])["image"])[0] for image in images]
+        if model.frames > 1:  # of a clip, frame beside frame
+            columns = model.frames
+            images, rebuilt = ([x for clip in clips for x in np.split(clip, columns)] for clips in (images, rebuilt))
         return reconstruction_picture(images, rebuilt, columns)
     degraded, restored = ([np.asarray(trial[name])[0] for trial in trials] for name in ("degraded", "image"))
     std = [np.asarray(trial["std"])[0] for trial in trials] if "std" in trials[0] else None

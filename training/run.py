@@ -61,6 +61,7 @@ def settle(
     tables = merge(read_recipe(recipe) if recipe else {}, asked)
     config = read_config(tables, where)  # Everything a person wrote is checked before anything is read.
     build.check_model(config.model, config.objective)
+    build.check_frames(config.model, config.data.frames)
     path = place(config)
     reasons: list[str] = []
     if not recipe:
@@ -183,6 +184,8 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
     objective = config.objective
     if tfvae.MODELS[config.model.kind].conditional:
         objective = {**objective, "label_names": splits.train.label_names}
+    if data.frames:
+        objective = {**objective, "frames": data.frames}
     return dataclasses.replace(config, data=data, training=training, objective=objective)
 
 

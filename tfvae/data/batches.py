@@ -62,7 +62,7 @@ def training_batches(
     count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
     own = _share_of(batch, share)
     classes = _labels(images) if labels else None
-    read = _reader(images, config.crop)
+    read = _reader(images, config.crop, config.frames)
 
     def epoch_batches(epoch: tf.Tensor) -> tf.data.Dataset:
         order = _order(count, seed, epoch)
@@ -133,8 +133,8 @@ def evaluation_batches(
     parts = [_share_of(int(size), share) for size in np.diff(bounds)]
     starts = bounds[:-1] + np.array([part.start for part in parts], np.int64)
     stops = bounds[:-1] + np.array([part.stop for part in parts], np.int64)
-    read = _reader(images, crop)
-    height, width = (crop, crop) if crop else images.common_size or (None, None)
+    read = _reader(images, crop, config.frames)
+    height, width = _size(images, crop, config.frames)
 
     def noise(index: tf.Tensor, shape: tf.Tensor) -> tf.Tensor:
         # A key for each image, so that batches cut elsewhere draw the same.
@@ -176,13 +176,14 @@ def _share_of(batch: int, share: tuple[int, int]) -> slice:
     return slice(index * batch // count, (index + 1) * batch // count)
 
 
-def _reader(images: Images, crop: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
+def _reader(images: Images, crop: int, frames: int = 0) -> Callable[[tf.Tensor, tf.Tensor], tf.Tensor]:
     """The function from indices `(b,)` and places `(b, 2)` to uint8 pixels `(b, height, width, channels)`.
 
-    A place says how far down and right the crop lies, as fractions of the way it can move. All is TensorFlow, no
-    Python: several threads read at once.
+    A place says how far down and right the crop lies, as fractions of the way it can move; it is the same for all
+    `frames` of a clip. All is TensorFlow, no Python: several threads read at once.
     """
-    if len(images) and images.uniform and not images.mapped and not crop:
+    # Clips overlap: side by side they would take many times the memory.
+    if len(images) and images.uniform and not images.mapped and not crop and not frames:
         # One tensor, captured once: a batch is one gather.
         shape = images.array.shape  # a scattered subset is laid side by side here
         first = int(images.offsets[0])
@@ -196,11 +197,18 @@ def _reader(images: Images, crop: int) -> Callable[[tf.Tensor, tf.Tensor], tf.Te
         shape = shapes[index]
         if not crop:
             return tf.reshape(tf.slice(flat, [offsets[index]], [tf.reduce_prod(shape)]), shape)
-        return cut(flat, offsets[index], shape, place, crop)
+        one_frame = shape // tf.constant([max(1, frames), 1, 1], tf.int64)
+        starts = (offsets[index] + frame * tf.reduce_prod(one_frame) for frame in range(max(1, frames)))
+        return tf.concat([cut(flat, start, one_frame, place, crop) for start in starts], axis=0)
 
-    height, width = (crop, crop) if crop else images.common_size or (None, None)
+    height, width = _size(images, crop, frames)
     signature = tf.TensorSpec((height, width, images.channels), tf.uint8)
     return lambda index, place: tf.map_fn(lambda row: one(*row), (index, place), fn_output_signature=signature)
+
+
+def _size(images: Images, crop: int, frames: int) -> tuple[int | None, int | None]:
+    """Height and width of what is read; None where they differ. Cropped frames of a clip lie one below the other."""
+    return (max(1, frames) * crop, crop) if crop else images.common_size or (None, None)
 
 
 def cut(flat: tf.Tensor, offset: tf.Tensor, shape: tf.Tensor, place: tf.Tensor, side: int) -> tf.Tensor:

@@ -7,6 +7,7 @@ from typing import Literal
 from tfvae.errors import UserError, did_you_mean
 
 AUGMENTATIONS = ("flip", "flip_vertical", "shift", "rotate", "colour")
+OF_CLIPS = ("flip", "colour")  # those that do the same to every frame of a strip
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class DataConfig:
         UserError: a value that means nothing (a negative size, an even median window, an unknown augmentation, …).
     """
 
-    source: str  # "digits" | "shapes" | "tfds:NAME" | folder, sealed or not | file.npz | file.npy | film | one picture
+    source: str  # "digits" | "shapes" | "moving_digits" | "tfds:NAME" | folder | file.npz | file.npy | film | picture
     height: int = 0  # pixels; 0 = from the data (or, for spatial latents, each picture's own size)
     width: int = 0
     channels: int = 0  # 1 or 3; 0 = 3 when any picture is coloured, else 1 (equal red, green and blue are grey)
@@ -27,6 +28,7 @@ class DataConfig:
     binarize: bool = False  # Bernoulli draws of the grey value, fresh in every epoch ("dynamic binarisation")
     crop: int = 0  # side of the random crops of training, in pixels; 0 = whole images
     crops: int = 1  # random crops of each image in one epoch
+    frames: int = 0  # consecutive frames of a film that are one example, a clip; 0 = pictures by themselves
     balance: bool = False  # an epoch of training has as many images of each label, those of small classes repeated
     denoise: int = 0  # side of a median filter in pixels (odd), applied once, at load
     contrast: float = 0.0  # per cent of the pixels clipped at each end when contrast is stretched at load; 0 = off
@@ -38,7 +40,7 @@ class DataConfig:
     limit: int = 0  # at most so many images; 0 = all
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "crop", "limit"):
+        for name in ("height", "width", "crop", "limit", "frames"):
             _check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
         if self.crops > 1 and not self.crop:
             raise UserError(f"data.crops counts random crops and needs data.crop. Received: crops={self.crops}.")
@@ -67,6 +69,11 @@ class DataConfig:
                     f"Accepted: {', '.join(AUGMENTATIONS)}."
                 )
         for name in ("validation", "test"):
+            if self.frames and name not in OF_CLIPS:
+                raise UserError(
+                    f"data.augment: '{name}' is not for clips (data.frames={self.frames}). "
+                    f"Accepted: {', '.join(OF_CLIPS)}."
+                )
             share = getattr(self, name)
             whole = share >= 1 and float(share).is_integer() if math.isfinite(share) else False
             _check(0 <= share < 1 or whole, name, share, "a fraction below 1 or a whole number of images")

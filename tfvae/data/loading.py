@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data import folder, sealed, sources
+from tfvae.data import folder, moving, sealed, sources
+from tfvae.data.clips import clips_of
 from tfvae.data.config import DataConfig
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
@@ -70,7 +71,9 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     gathering = _gather(config, config.limit, seed, cache_dir, progress)
     images = gathering.finish()
     parts = split(np.array(gathering.parts), config, seed, gathering.in_order)
-    train, validation, test = (images.take(part) for part in parts)
+    train, validation, test = (_examples(images.take(part), config) for part in parts)
+    if config.frames and not len(train):
+        raise UserError(f"data.frames: no film has {config.frames} consecutive frames to train on. Accepted: fewer.")
     sizes = f"{len(train):,} to train, {len(validation):,} to validate, {len(test):,} to test"
     refused = f"; refused: {len(gathering.refused):,}" if gathering.refused else ""
     return Splits(train, validation, test, gathering.refused, f"{gathering.description}: {sizes}{refused}")
@@ -86,12 +89,17 @@ def load_images(
     """Every image of a source, in order and unsplit, prepared as `like` says (`like.limit` is left aside)."""
     config = replace(like, source=str(source)) if like is not None else DataConfig(source=str(source))
     gathering = _gather(config, 0, 0, cache_dir, progress)
-    return gathering.finish(), gathering.refused
+    return _examples(gathering.finish(), config), gathering.refused
+
+
+def _examples(images: Images, config: DataConfig) -> Images:
+    """The images, or the clips of them: after the split, so that no clip has frames of two parts."""
+    return clips_of(images, config.frames) if config.frames else images
 
 
 def look(config: DataConfig, seed: int = 0) -> Survey:
     """Sizes of the images in a source at little cost: headers of a folder's pictures, else the first few images."""
-    is_word = config.source in ("digits", *WORDS) or config.source.startswith("tfds:")
+    is_word = config.source in ("digits", *WORDS) or config.source.startswith(("tfds:", moving.WORD))
     path = None if is_word else sources.existing_path(config.source)
     if path is not None and path.is_dir():
         how = preparation(config)

@@ -1,13 +1,19 @@
 """From the words after `--data` to images."""
 
 import difflib
+from dataclasses import replace
 from pathlib import Path
 
-from tfvae.data import arrays, film, folder, sealed, shapes, tfds
+import numpy as np
+
+from tfvae.data import arrays, film, folder, moving, sealed, shapes, tfds
 from tfvae.data.gathering import Gathering
 from tfvae.errors import UserError, did_you_mean
 
-ACCEPTED = "digits, shapes, tfds:NAME, a folder of pictures, sealed or not, an .npz or .npy file, a film, a picture"
+ACCEPTED = (
+    "digits, shapes, tfds:NAME, moving_digits, a folder of pictures, sealed or not, an .npz or .npy file, a film, "
+    "a picture"
+)
 POPULAR = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn_cropped", "omniglot", "celeb_a")
 
 
@@ -19,6 +25,10 @@ def gather(
         arrays.gather_digits(into, limit, seed)
     elif source in shapes.WORDS:
         shapes.gather_shapes(source, into, limit, seed)
+    elif source == moving.WORD or source.startswith(f"{moving.WORD}:"):
+        digits = Gathering(replace(into.config, channels=1, height=0, width=0))
+        gather(source.partition(":")[2] or "digits", digits, seed=seed, manual_dir=manual_dir, key_file=key_file)
+        moving.gather_moving(digits.finish(), np.array(digits.parts), into, limit, seed)
     elif source.startswith("tfds:"):
         tfds.gather_tfds(source.removeprefix("tfds:"), into, manual_dir, limit, seed)
     else:
@@ -47,7 +57,7 @@ def existing_path(source: str) -> Path:
     except OSError:  # longer than a file system allows
         pass
     if "/" not in source and "\\" not in source and not path.suffix:
-        words = ["digits", *shapes.WORDS, *(f"tfds:{name}" for name in POPULAR)]
+        words = ["digits", *shapes.WORDS, moving.WORD, *(f"tfds:{name}" for name in POPULAR)]
         hint = did_you_mean(source, words) or did_you_mean(f"tfds:{source}", words)
         raise UserError(
             f"data.source: '{source}' is no source: neither a known word nor a path that exists."

@@ -39,6 +39,7 @@ class LatentModel(keras.Model):
     generates = False  # whether `generate(noise)` draws pictures from noise alone
     default_endpoint = "reconstruct"  # what a server runs when a request names none
     stochastic = False  # whether the encoder emits a posterior
+    frames = 1  # frames of a film in one example, one below the other
     conditional = False  # whether batches come with labels; the constructor then takes their names, `label_names`
     keeps_last = False  # whether no figure of the validation images tells the best epoch, so that the last is kept
     train_function: Any  # made by Keras, or for several devices by `replicas.step_function`

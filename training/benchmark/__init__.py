@@ -1,7 +1,8 @@
 """`python -m training benchmark`: how fast our training step is, beside others, all alternating in one run.
 
 (`python -m training benchmark nll` compares the importance-sampled likelihood instead: `nll.py`; `… workers` one
-worker and two: `workers.py`; `… restoration` restored pictures: `restoration.py`.)
+worker and two: `workers.py`; `… restoration` restored pictures: `restoration.py`; `… video` predicted
+frames: `video.py`.)
 
 The network is that of https://keras.io/examples/generative/vae/. The sides are our training step; that example as
 published (and once more without XLA, which `fit` chooses by itself); the same network in PyTorch, eager in two
@@ -49,6 +50,10 @@ def main(arguments: list[str]) -> None:
         from training.benchmark import restoration
 
         return restoration.main(arguments[1:])
+    if arguments[:1] == ["video"]:
+        from training.benchmark import video
+
+        return video.main(arguments[1:])
     about = "Images/s of a training step, beside keras.io and PyTorch."
     parser = OneLineParser(prog="training benchmark", description=about)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
