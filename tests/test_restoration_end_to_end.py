@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 
 import tfvae.cli
 from export.__main__ import main as export_main
+from tfvae.errors import run_program
 from tfvae.evaluation import psnr
 from tfvae.runs import open_run
 from training.__main__ import main as training_main
@@ -82,8 +83,6 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(run, tmp_path):
 
 
 def test_fine_tuning_from_another_kind_of_model_is_refused(run, tmp_path, capsys):
-    from tfvae.errors import run_program
-
     arguments = ["--recipe", "digits", "--init", str(run), "--out", str(tmp_path / "vae")]
     assert run_program("training", lambda: training_main(arguments)) == 2
     assert "training.init: the model of" in capsys.readouterr().err

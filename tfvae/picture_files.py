@@ -13,8 +13,16 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
-from tfvae.data import reading
-from tfvae.data.reading import ORIENTATION, Preparation, UnreadableError, eight_bits, turned
+from tfvae.data.reading import (
+    ORIENTATION,
+    Preparation,
+    UnreadableError,
+    damage_of,
+    eight_bits,
+    open_checked,
+    orientation_of,
+    turned,
+)
 
 WRITTEN = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
@@ -73,12 +81,12 @@ def open_picture(path: str | Path) -> EditablePicture:
     Raises:
         UnreadableError: With the reason.
     """
-    with reading._open(os.fspath(path), Preparation(max_pixels=MAX_PIXELS)) as image:
+    with open_checked(os.fspath(path), Preparation(max_pixels=MAX_PIXELS)) as image:
         try:
             notes = _header_notes(image)
             encoding, lossless = _encoding(image, path)
             image.load()
-            turn = reading._orientation(image)  # the TIFF decoder has turned on its own and removed the tag
+            turn = orientation_of(image)  # the TIFF decoder has turned on its own and removed the tag
             exif, damaged = _exif(image)
             plain, converted = _plain(image)
             notes += damaged + converted
@@ -102,7 +110,7 @@ def open_picture(path: str | Path) -> EditablePicture:
         except MemoryError:
             raise UnreadableError("takes too much memory to decode") from None
         except Exception as error:  # decoders raise almost anything on damaged input
-            raise UnreadableError(reading._damage(error)) from None
+            raise UnreadableError(damage_of(error)) from None
 
 
 def save(path: str | Path, pixels: np.ndarray, like: EditablePicture) -> tuple[str, ...]:

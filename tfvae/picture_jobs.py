@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tfvae.commands import place, say
-from tfvae.data.folder import LISTED, SUFFIXES, _name, list_files
+from tfvae.data.folder import LISTED, SUFFIXES, list_files, name_within
 from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
 from tfvae.errors import UserError
 from tfvae.picture_files import MAX_PIXELS, WRITTEN
@@ -74,7 +74,7 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
         if source.resolve() in target.resolve().parents:  # results of an earlier call are not to be restored again
             found = [path for path in found if target.resolve() not in path.resolve().parents]
         # Notes and thumbnails beside pictures are nobody's mistake; a picture that leads nowhere is.
-        refused = [(_name(path, source), why) for path, why in others if path.suffix.lower() in ("", *SUFFIXES)]
+        refused = [(name_within(path, source), why) for path, why in others if path.suffix.lower() in ("", *SUFFIXES)]
         if not found and not refused:
             raise UserError(f"{source}: no picture in it. Accepted: a folder that holds {LISTED} files.")
         jobs = list(_named(source, found, target))
@@ -183,7 +183,7 @@ def _named(source: Path, found: Sequence[Path], target: Path) -> Iterator[Job]:
     taken: set[str] = set()
     for path in found:
         inner = path.relative_to(source)
-        yield Job(path, _name(path, source), target / inner.parent / _file(inner, taken))
+        yield Job(path, name_within(path, source), target / inner.parent / _file(inner, taken))
 
 
 def _file(path: Path, taken: set[str]) -> str:

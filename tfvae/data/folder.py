@@ -45,12 +45,12 @@ def gather_folder(folder: Path, into: Gathering, limit: int, seed: int) -> None:
     if not candidates and not others:
         raise UserError(f"data.source: folder '{folder}' is empty. Accepted: a folder that holds {LISTED} files.")
     for path, reason in others:
-        into.refuse(_name(path, folder), reason)
+        into.refuse(name_within(path, folder), reason)
     candidates = [candidates[index] for index in chosen(len(candidates), limit, seed)]
     read: list[str] = []
     into.progress(0, len(candidates))
     for done, (path, result) in enumerate(read_pictures(candidates, into.how), start=1):
-        name = _name(path, folder)
+        name = name_within(path, folder)
         if isinstance(result, str):
             into.refuse(name, result)
         else:
@@ -104,6 +104,6 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
             yield Path(entry.path), ""
 
 
-def _name(path: Path, folder: Path) -> str:
+def name_within(path: Path, folder: Path) -> str:
     """The path within the folder, as text that can be printed whatever bytes it holds."""
     return path.relative_to(folder).as_posix().encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -55,9 +55,9 @@ def read_picture(path: str | bytes, how: Preparation) -> np.ndarray:
 
     Raises `UnreadableError` with the reason.
     """
-    with _open(path, how) as image:
+    with open_checked(path, how) as image:
         try:
-            turn = _orientation(image)
+            turn = orientation_of(image)
             width, height = image.size
             if image.format in ("JPEG", "MPO"):
                 # The decoder leaves out frequencies that the reduction would drop: several times faster.
@@ -65,21 +65,21 @@ def read_picture(path: str | bytes, how: Preparation) -> np.ndarray:
                 if scale < 0.5:
                     image.draft(None, (math.ceil(2 * scale * width), math.ceil(2 * scale * height)))
             image.load()
-            turn = _orientation(image)  # the TIFF decoder turns on its own and then removes the tag
+            turn = orientation_of(image)  # the TIFF decoder turns on its own and then removes the tag
             plain = turned(eight_bits(image), turn)
             own = (height, width) if turn >= 5 else (width, height)
             return prepare(plain, how, own if image.format in ("JPEG", "MPO") else plain.size)
         except MemoryError:
             raise UnreadableError("takes too much memory to decode") from None
         except Exception as error:  # decoders raise almost anything on damaged input
-            raise UnreadableError(_damage(error)) from None
+            raise UnreadableError(damage_of(error)) from None
 
 
 def look_at_picture(path: str | bytes, how: Preparation) -> tuple[int, int, int]:
     """Height, width after rotation, and channels (1 or 3) that the header promises."""
-    with _open(path, how) as image:
+    with open_checked(path, how) as image:
         width, height = image.size
-        turned_size = image.format != "TIFF" and _orientation(image) >= 5
+        turned_size = image.format != "TIFF" and orientation_of(image) >= 5
         channels = 1 if image.mode in GREY_MODES or image.mode.startswith("I;") else 3
         return (width, height, channels) if turned_size else (height, width, channels)
 
@@ -184,7 +184,7 @@ def is_grey(pixels: np.ndarray) -> bool:
 
 
 @contextlib.contextmanager
-def _open(path: str | bytes, how: Preparation) -> Iterator[Image.Image]:
+def open_checked(path: str | bytes, how: Preparation) -> Iterator[Image.Image]:
     """The picture's header, checked for size before anything is decoded."""
     warnings.simplefilter("ignore")  # Pillow warns of damage that it survives
     Image.MAX_IMAGE_PIXELS = None  # our own limit follows, with a better message
@@ -204,7 +204,7 @@ def _open(path: str | bytes, how: Preparation) -> Iterator[Image.Image]:
         except Image.UnidentifiedImageError:
             raise UnreadableError(_unidentified(file)) from None
         except Exception as error:
-            raise UnreadableError(_damage(error)) from None
+            raise UnreadableError(damage_of(error)) from None
         if width * height > how.max_pixels:
             raise UnreadableError(f"larger than {how.max_pixels:,} pixels ({width} x {height} = {width * height:,})")
         if width < 1 or height < 1:
@@ -212,7 +212,7 @@ def _open(path: str | bytes, how: Preparation) -> Iterator[Image.Image]:
         yield image
 
 
-def _orientation(image: Image.Image) -> int:
+def orientation_of(image: Image.Image) -> int:
     try:
         value = image.getexif().get(ORIENTATION, 1)
         return value if isinstance(value, int) and 1 <= value <= 8 else 1
@@ -244,7 +244,7 @@ def _unidentified(file: IO[bytes]) -> str:
     return "not a picture: it does not begin like PNG, JPEG, WebP, BMP, TIFF, GIF or PNM"
 
 
-def _damage(error: Exception) -> str:
+def damage_of(error: Exception) -> str:
     """One line of Pillow's many ways to say that a file is damaged."""
     if isinstance(error, PermissionError):
         return "permission denied"
