@@ -211,6 +211,8 @@ def _traced(model: Any, method: str, shapes: tuple[tuple[str, int, int], ...]) -
 
 
 def _context(model: Any, view: np.ndarray) -> Any:
+    if not model.has_context:
+        return None  # a whole picture in float32 is a gigabyte that a model of small parts must not cost
     return model.context(tf.convert_to_tensor(floats(view)[None]))
 
 

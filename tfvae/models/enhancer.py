@@ -28,6 +28,8 @@ class Enhancer(RestorationModel):
         beta, free_bits, seed: As in `VAE`.
     """
 
+    has_context = True
+
     def __init__(
         self,
         channels,
