@@ -220,8 +220,8 @@ def reach(side: keras.layers.Layer) -> int:
     A bound, not the receptive field: convolutions at a finer resolution reach less far.
     """
     layers = side._flatten_layers()
-    kernels = [getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", (1,)) for layer in layers]
-    return sum(max(kernel) // 2 for kernel in kernels)
+    windows = [getattr(layer, name, (1,)) for layer in layers for name in ("kernel_size", "pool_size")]
+    return sum(max(window) // 2 for window in windows)
 
 
 def _side(textures: list[Texture], asked: int, torus: tuple[int, int] | None) -> int:

@@ -116,7 +116,7 @@ class Quilt:
         height: int,
         width: int,
         wrap: bool = False,
-        seed: int = 0,
+        seed: int | np.random.SeedSequence = 0,
         guide: "Quilt | None" = None,
     ):
         least = 2 * (library.patch - overlap_of(library.patch)) if wrap else 1

@@ -64,8 +64,8 @@ def pyramid_distance(
         rng = np.random.default_rng((seed, level))
         real, other = (_neighbourhoods([each[level] for each in pyramid], patches, rng) for pyramid in pyramids)
         mean, std = real.mean(axis=(0, 1)), np.maximum(real.std(axis=(0, 1)), 1e-6)
-        flat = [((each - mean) / std).reshape(len(each), -1) for each in (real, other)]
-        found["1" if not level else f"1/{2**level}"] = 1000 * sliced_wasserstein(*flat, seed=seed)
+        x_flat, y_flat = (((each - mean) / std).reshape(len(each), -1) for each in (real, other))
+        found["1" if not level else f"1/{2**level}"] = 1000 * sliced_wasserstein(x_flat, y_flat, seed=seed)
     return found | {"mean": float(np.mean(list(found.values())))}
 
 
