@@ -1,5 +1,7 @@
 """Latent dynamics: what happens next in a film, given its last frames."""
 
+from typing import Any
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -104,10 +106,9 @@ class VideoVAE(VAE):
 
     def remember(self, clips):
         """The state and the last frame after given frames `(b, t, h, w, channels)`, sides multiples of 8."""
-        seen = self._features(clips[:, :-1]) if clips.shape[1] > 1 else []
-        quarter = self.encoder(clips[:, -1])[1]
-        state = ops.zeros_like(quarter)
-        for place in range(clips.shape[1] - 1):
+        seen = self._features(clips)
+        state = ops.zeros_like(seen[:, -1])
+        for place in range(clips.shape[1] - 1):  # `advance` looks at the last one
             state = self.transition(state, seen[:, place])
         return state, float32(clips[:, -1])
 
@@ -155,7 +156,9 @@ class VideoVAE(VAE):
         given, count = clips[:, : self.context], self.frames - self.context
         seen = self._features(clips[:, self.context :])
         noise = None if noise is None else frames_of(noise, self.frames)
-        means, log_vars, zs = [], [], []
+        means: list[Any] = []
+        log_vars: list[Any] = []
+        zs: list[Any] = []
 
         def posterior(place):
             def draw(state):

@@ -117,13 +117,13 @@ def rows(values: dict[str, np.ndarray]) -> list[dict[str, Any]]:
     """A row for every predicted frame, from PSNRs `(clips, frames)` by side."""
     ahead = values[OURS] - values[COPY]
     clips = len(ahead)
-    errors = ahead.std(axis=0, ddof=1) / np.sqrt(clips) if clips > 1 else [None] * ahead.shape[1]
+    errors = (ahead.std(axis=0, ddof=1) / np.sqrt(clips)).tolist() if clips > 1 else [None] * ahead.shape[1]
     return [
         {
             "frame": frame + 1,
             **{name: float(value[:, frame].mean()) for name, value in values.items()},
             "tfvae_ahead_db": float(ahead[:, frame].mean()),
-            "standard_error": None if errors[frame] is None else float(errors[frame]),
+            "standard_error": errors[frame],
         }
         for frame in range(ahead.shape[1])
     ]
