@@ -1,7 +1,7 @@
 """The `tfvae` command: what a person types, checked; `commands.py` and its neighbours do it.
 
-`tfvae generate | reconstruct | interpolate | embed | restore | enhance | continue | evaluate RUN …`,
-`tfvae compare A.json B.json …`, also as `python -m tfvae …`.
+`tfvae generate | reconstruct | interpolate | animate | embed | dreams | restore | enhance | texture | stylize | styles |
+continue | evaluate RUN …`, `tfvae compare A.json B.json …`, also as `python -m tfvae …`.
 """
 
 import argparse
@@ -59,6 +59,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     _seed(generate, "of the noise")
     generate.add_argument("--temperature", type=_number(0), default=1.0, metavar="T", help="below 1: nearer to typical")
     generate.add_argument("--size", type=_size, metavar="HxW", help="pixels, where the model leaves the size open")
+    generate.add_argument("--style", metavar="STYLE", help="of a run that learnt styles: monet, monet:0.6,hokusai:0.4")
     _out(generate, "OUT.png for one grid, or a folder for single pictures and the grid", "RUN/generated.png")
 
     reconstruct = command("reconstruct", "Rebuild images from their codes, beside the originals and the difference.")
@@ -74,6 +75,27 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     interpolate.add_argument("--steps", type=_integer(2), default=10, help="images, both ends included (default: 10)")
     interpolate.add_argument("--method", choices=("linear", "slerp"), default="linear", help="straight, or on a sphere")
     _out(interpolate, "OUT.png for a strip, OUT.gif, or a folder for single pictures", "RUN/interpolation.png")
+
+    animate = command("animate", "A film of the way from picture to picture through the latent space.", "commands_film")
+    animate.add_argument(
+        "pictures", metavar="PICTURE", nargs="*", help="two or more, passed in this order; default: draws of the prior"
+    )
+    animate.add_argument(
+        "--frames", type=_integer(1), default=30, metavar="N", help="from one picture to the next (default: 30)"
+    )
+    animate.add_argument("--fps", type=_fps, default=25, metavar="F", help="frames a second (default: 25)")
+    animate.add_argument(
+        "--method",
+        choices=("slerp", "linear", "spline"),
+        default="slerp",
+        help="on a sphere from one to the next (default), straight, or one smooth curve through all",
+    )
+    animate.add_argument("--loop", action="store_true", help="back to the first at the end")
+    animate.add_argument("-n", type=_integer(2), default=5, dest="count", help="draws of the prior (default: 5)")
+    _seed(animate, "of the draws")
+    animate.add_argument("--temperature", type=_number(0), default=1.0, metavar="T", help="below 1: nearer to typical")
+    animate.add_argument("--size", type=_size, metavar="HxW", help="pixels of draws, where the model leaves them open")
+    _out(animate, "OUT.mp4, .webm or .gif", "RUN/walk.mp4")
 
     embed = command("embed", "Images as short vectors of numbers, with a map of them.")
     embed.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
@@ -106,17 +128,44 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
         "--strength", type=_number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: twice as far (default: 1)"
     )
 
-    dreams = command("dreams", "A page of draws, neighbours, sums, walks, maps and units.", "commands_dreams")
-    dreams.add_argument("-n", type=_integer(1), default=24, dest="count", help="draws at each temperature (default: 24)")
-    dreams.add_argument(
-        "--minus",
-        type=_names,
-        action="append",
-        metavar="A,B,C",
-        help="A - B + C of three pictures, files or indices into the held-out images; may be repeated",
+    texture = command("texture", "A picture of any size with the texture of a few photographs.", "commands_texture")
+    texture.add_argument("--size", type=_size, default=(1024, 1024), metavar="HxW", help="pixels (default: 1024x1024)")
+    texture.add_argument("--seamless", action="store_true", help="periodic in both directions: a tile without an edge")
+    texture.add_argument(
+        "--of", metavar="PICTURE", help="the texture: a picture of the run by name, a file, a folder (default: all)"
     )
-    _seed(dreams, "of all draws")
-    _out(dreams, "a folder for index.html and its pictures", "RUN/dreams")
+    texture.add_argument(
+        "--mix",
+        type=_mix,
+        metavar="TEXTURE:SHARE",
+        help="a second texture in a share of the area: another run, or as --of; RUN2:0.3",
+    )
+    texture.add_argument(
+        "--patch", type=_integer(1), default=64, metavar="PX", help="side of the windows taken at once (default: 64)"
+    )
+    _seed(texture, "of the choice of windows")
+    _out(texture, "OUT.png", "RUN/texture.png")
+
+    stylize = command("stylize", "Render pictures or a film in a style that was learnt.", "commands_style")
+    _pictures(stylize, "RUN/stylized")
+    stylize.add_argument(
+        "--style", required=True, metavar="STYLE", help="a style, or several and their shares: monet:0.6,hokusai:0.4"
+    )
+    stylize.add_argument(
+        "--strength", type=_number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: exaggerated (default: 1)"
+    )
+    stylize.add_argument(
+        "--extrapolate", action="store_true", help="take the numbers of --style as they are: below 0, above 1, any sum"
+    )
+    stylize.add_argument("--fps", type=_fps, metavar="F", help="of a film: frames a second (default: as it is)")
+    stylize.add_argument("--size", type=_size, metavar="HxW", help="of a film: pixels (default: as it is)")
+    stylize.add_argument("--steady", type=_number(0, 1), metavar="S", help="of a film: 0 renders each frame by itself")
+
+    styles = command("styles", "Find styles that nobody named: groups by the statistics of codes.", "commands_style")
+    styles.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
+    styles.add_argument("-k", type=_integer(2), default=3, dest="count", help="how many (default: 3)")
+    _seed(styles, "of the search")
+    _out(styles, "OUT.csv, for --set data.labels=OUT.csv; a picture of the styles beside it", "RUN/styles.csv")
 
     go_on = command("continue", "Continue a film where it ended.", "commands_continue", function="continue_film")
     go_on.add_argument("source", metavar="FILM", type=Path, nargs="?", help="default: the run's first held-out clip")
@@ -223,6 +272,26 @@ def _number(lowest: float, highest: float = float("inf")) -> Callable[[str], flo
         return value
 
     return parsed
+
+
+def _fps(text: str) -> float:
+    value = _number(0, 1000)(text)
+    if value < 0.1:
+        raise argparse.ArgumentTypeError(f"must be frames a second, from 0.1 to 1000. Received: {text}")
+    return value
+
+
+def _mix(text: str) -> tuple[str, float]:
+    source, colon, share = text.rpartition(":")
+    try:
+        value = float(share)
+    except ValueError:
+        value = 0.0
+    if not colon or not source or not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be TEXTURE:SHARE with a share between 0 and 1, such as runs/moss:0.3. Received: {text}"
+        )
+    return source, value
 
 
 def _size(text: str) -> tuple[int, int]:

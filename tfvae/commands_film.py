@@ -73,8 +73,12 @@ def rerender_film(
         strength: As in `steady`; 0: frame by frame.
 
     Raises:
-        UserError: As `Film` and `FilmWriter`, and when `out` is the film itself.
+        UserError: As `Film` and `FilmWriter`, when `out` is the film itself, and when `strength` is not in [0, 1).
     """
+    if not 0 <= strength < 1:
+        raise UserError(
+            f"{source}: frames are held together with a strength from 0 to below 1. Received: {strength:g}."
+        )
     film = Film(source)
     if out.resolve() == film.path.resolve():
         raise UserError(f"{out}: would be written over, and is to be read. Name another place with -o.")

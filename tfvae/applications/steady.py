@@ -9,7 +9,7 @@ from tfvae.applications.batches import pixels
 from tfvae.errors import UserError
 
 FORWARD_BACKWARD = (0.01, 0.5)  # Ruder et al.: flows may differ by this share of their squares, and pixels squared
-COLOUR = 0.06  # by which a pixel may differ from where it came from, of white = 1
+COLOUR = 0.03  # by which a pixel may differ from where it came from, of white = 1: an eye that opens differs by more
 SIGMA = 1.0  # pixels; noise is not to be taken for a change of the scene
 CUT = 0.4  # share of explained pixels below which a frame belongs to another scene
 STRENGTH = 0.85  # weight of what was shown before

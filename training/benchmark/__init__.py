@@ -1,8 +1,9 @@
 """`python -m training benchmark`: how fast our training step is, beside others, all alternating in one run.
 
 (`python -m training benchmark nll` compares the importance-sampled likelihood instead: `nll.py`; `… workers` one
-worker and two: `workers.py`; `… restoration` restored pictures: `restoration.py`; `… video` predicted
-frames: `video.py`.)
+worker and two: `workers.py`; `… restoration` restored pictures: `restoration.py`; `… textures` textures:
+`textures.py`; `… styles` renderings in learnt styles: `styles.py`; `… video`
+predicted frames: `video.py`; `… film` steady films: `film.py`.)
 
 The network is that of https://keras.io/examples/generative/vae/. The sides are our training step; that example as
 published (and once more without XLA, which `fit` chooses by itself); the same network in PyTorch, eager in two
@@ -50,10 +51,22 @@ def main(arguments: list[str]) -> None:
         from training.benchmark import restoration
 
         return restoration.main(arguments[1:])
+    if arguments[:1] == ["textures"]:
+        from training.benchmark import textures
+
+        return textures.main(arguments[1:])
+    if arguments[:1] == ["styles"]:
+        from training.benchmark import styles
+
+        return styles.main(arguments[1:])
     if arguments[:1] == ["video"]:
         from training.benchmark import video
 
         return video.main(arguments[1:])
+    if arguments[:1] == ["film"]:
+        from training.benchmark import film
+
+        return film.main(arguments[1:])
     about = "Images/s of a training step, beside keras.io and PyTorch."
     parser = OneLineParser(prog="training benchmark", description=about)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")

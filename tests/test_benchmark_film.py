@@ -1,0 +1,66 @@
+"""The benchmark of films: its sides, and that a filter which only blurs over time is told from one that follows."""
+
+import json
+
+import numpy as np
+import pytest
+import tiny_runs
+
+from tfvae.errors import UserError
+from tfvae.films import FilmWriter
+from training.__main__ import main
+from training.benchmark import film as benchmark
+
+pytest.importorskip("cv2")
+pytest.importorskip("av")
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """A camera that goes right over a smooth random picture, three pixels a frame."""
+    import cv2
+
+    noise = np.random.default_rng(0).standard_normal((64, 160, 3)).astype(np.float32)
+    wide = cv2.GaussianBlur(noise, (0, 0), 2.5)
+    wide = np.round(255 * (0.2 + 0.6 * (wide - wide.min()) / np.ptp(wide))).astype(np.uint8)
+    return [wide[:, 3 * place : 3 * place + 80] for place in range(10)]
+
+
+def test_steady_frames_flicker_less_and_stay_nearer_than_a_running_mean(frames):
+    rng = np.random.default_rng(1)
+    rows, outputs = benchmark.compare(
+        frames, lambda frame: np.clip(frame / 255 + rng.normal(0, 0.05, frame.shape), 0, 1).astype(np.float32), 0.85
+    )
+    by_side = {row["side"]: row for row in rows}
+    plain, steady, mean = (by_side[name] for name in (benchmark.PLAIN, benchmark.STEADY, benchmark.MEAN))
+    assert plain["flicker"] == pytest.approx(2 * 0.05**2, rel=0.4)  # bilinear warping takes some of the noise
+    assert steady["of_frame_by_frame"] == pytest.approx(steady["flicker"] / plain["flicker"])
+    assert steady["of_frame_by_frame"] < 0.25
+    assert steady["psnr"] > mean["psnr"] + 3
+    assert all(len(pictures) == len(frames) for pictures in outputs.values())
+    # One and the same rendering goes to all sides: the first frames are equal.
+    np.testing.assert_array_equal(outputs[benchmark.PLAIN][0], outputs[benchmark.STEADY][0])
+
+
+def test_the_command_measures_reconstructions_of_a_film(tmp_path, frames, capsys):
+    run = tiny_runs.write_run(tmp_path / "run", tiny_runs.spatial_vae(channels=3))
+    with FilmWriter(tmp_path / "a.mp4", 10, (64, 80)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    out = tmp_path / "out.json"
+    film = str(tmp_path / "a.mp4")
+    main(["benchmark", "film", str(run), "--data", film, "--frames", "4", "--width", "40", "-o", str(out)])
+    facts = json.loads(out.read_text())
+    assert facts["settings"]["size"] == [32, 40] and facts["settings"]["frames"] == 4
+    assert "Reconstruction of 4 frames" in capsys.readouterr().out
+    assert out.with_suffix(".png").is_file()
+
+
+def test_what_cannot_be_measured_is_one_line():
+    spatial, vector = tiny_runs.spatial_vae(channels=3), tiny_runs.vector_vae()
+    with pytest.raises(UserError, match="coloured pictures of any size"):
+        benchmark._function(vector, None)
+    with pytest.raises(UserError, match="learnt styles"):
+        benchmark._function(spatial, "monet")
+    with pytest.raises(UserError, match="--frames must be 3 or more"):
+        main(["benchmark", "film", "run", "--data", "a.mp4", "--frames", "2"])
