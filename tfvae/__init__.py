@@ -27,6 +27,7 @@ from tfvae.models.enhancer import Enhancer
 from tfvae.models.restorer import Restorer
 from tfvae.models.vae import VAE
 from tfvae.models.video_vae import VideoVAE
+from tfvae.models.vq_vae import VQVAE
 
 # Models by the name that recipes use.
 MODELS: dict[str, type[LatentModel]] = {
@@ -34,6 +35,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "autoencoder": Autoencoder,
     "restorer": Restorer,
     "enhancer": Enhancer,
+    "vq_vae": VQVAE,
     "video_vae": VideoVAE,
 }
 
@@ -41,6 +43,7 @@ __version__ = "0.1.0"
 __all__ = [
     "MODELS",
     "VAE",
+    "VQVAE",
     "Autoencoder",
     "Decoder",
     "Encoder",

@@ -27,12 +27,13 @@ class PriorRestorer:
         arguments: Of the command.
 
     Raises:
-        UserError: When the model has no prior, or the arguments do not say what is wrong with the pictures.
+        UserError: When the model has no Gaussian posterior or no prior, or the arguments do not say what is wrong
+            with the pictures.
     """
 
     def __init__(self, run: Run, model: Any, arguments: argparse.Namespace):
         kind = type(model).__name__
-        if not model.has_prior:
+        if not (model.has_prior and model.stochastic):
             raise UserError(f"restore: {run.path} holds a {kind}, which has no prior to restore with. Use a VAE.")
         self.model, self.arguments = model, arguments
         masked = bool(arguments.mask or arguments.auto)

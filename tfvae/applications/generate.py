@@ -20,6 +20,8 @@ def generate(
 ) -> np.ndarray:
     """Images decoded from draws of the prior: `E[x|z]` with `z = temperature * noise`, noise standard normal.
 
+    Of a model with a discrete latent the temperature divides the logits of its prior instead.
+
     The first images of a seed are the same however many are drawn.
 
     Args:
@@ -53,7 +55,7 @@ def generate(
     images = []
     for start in range(0, count, batch_size):
         noise = rng.standard_normal((min(batch_size, count - start), *latent_shape), dtype=np.float32)
-        drawn = keras.ops.convert_to_numpy(model.generate(np.float32(temperature) * noise)["image"])
+        drawn = keras.ops.convert_to_numpy(model.generate(noise, np.float32(temperature))["image"])
         images.append(drawn[:, :height, :width])
     return np.concatenate(images)
 

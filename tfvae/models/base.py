@@ -35,7 +35,7 @@ class LatentModel(keras.Model):
     """
 
     has_prior = False  # whether codes have a distribution, so that there is a bound
-    decodes = True  # whether `decode(z)` needs a code and nothing else
+    decodes = True  # whether any `z` of the latent's shape is a code that `decode` needs nothing beside
     generates = False  # whether `generate(noise)` draws pictures from noise alone
     default_endpoint = "reconstruct"  # what a server runs when a request names none
     stochastic = False  # whether the encoder emits a posterior

@@ -83,9 +83,9 @@ class VAE(LatentModel):
     def codes(self, images):
         return self.encode(images)["mean"]
 
-    def generate(self, noise):
-        """`{"image"}` of standard normal `noise`, shape `(batch, *latent_shape)`: the prior's draws, decoded."""
-        return self.decode(noise)
+    def generate(self, noise, temperature=1.0):
+        """`{"image"}` of standard normal `noise`, shape `(batch, *latent_shape)`: `z = temperature * noise`, decoded."""
+        return self.decode(temperature * noise)
 
     def distortion_and_kl(self, images, training=False):
         """Distortion of each example, `(batch,)`, and KL of each latent unit, `(batch, *latent_shape)`; nats."""

@@ -1,0 +1,201 @@
+"""The VAE with a discrete latent: a map of indices into a codebook, and an autoregressive prior over it."""
+
+import math
+
+import keras
+from keras import ops
+
+from tfvae.distributions import float32
+from tfvae.layers.quantiser import VectorQuantiser
+from tfvae.models.base import LatentModel
+from tfvae.networks.transformer import CausalTransformer
+from tfvae.objectives import sum_per_example
+
+# The largest float32 below 1: where the normal distribution function rounds to 1, no index would be drawn.
+BELOW_ONE = 1.0 - 2.0**-24
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class VQVAE(LatentModel):
+    """Maximises `log p(x|z_q(x)) + log p(k(x))`: the posterior has all its mass on one map of indices.
+
+    | symbol | meaning | name in the code |
+    | --- | --- | --- |
+    | z_e(x) | the encoder's vector at each place | `encoded` |
+    | e_1 … e_K | codebook | `quantiser.codebook` |
+    | k | index of the code nearest to z_e, at each place | `indices` |
+    | z_q = e_k | the code | `z` |
+    | q(k\\|x) | posterior: 1 at k(x), so its entropy is 0 | — |
+    | p(k) | prior: a causal Transformer over the places, row by row | `prior` |
+    | p(x\\|z_q) | likelihood | `parameters`, read by `likelihood` |
+    | -log p(k) | rate, `KL(q(k\\|x) \\|\\| p(k))` | `rate` |
+    | beta | weight of the commitment `sum((z_e - sg(z_q))**2)` | `commitment` |
+
+    Codebook and prior are learnt together: the prior is fitted to the indices of the codebook as it is at each step,
+    and as no gradient leaves an index, it changes nothing of the autoencoder (beyond its part in a clipped global
+    gradient norm). So the bound is a true one after every epoch, where the paper has a uniform prior while training
+    and a second model after it. The gradient of the likelihood passes the quantiser unchanged; the codebook follows the
+    encoder by moving averages (see `VectorQuantiser`).
+
+    The latent is a map at `1 / encoder.factor` of the resolution. With `size` the model is one of whole pictures of
+    that size; without, encoder and decoder take pictures of any size, and the prior maps of at most `window` places.
+
+    Args:
+        encoder: An `Encoder` of `(None, None, channels)` pictures with `stochastic=False`.
+        decoder: A `Decoder` of the same image and latent shape.
+        size: `(height, width)` of all pictures, pixels; None where they differ.
+        window: `(rows, columns)` of the largest map that the prior knows; that of `size`, where it is given.
+        codes: Vectors in the codebook.
+        commitment: Weight of the squared distance from the encoder's vectors to their codes, in the loss.
+        momentum, revival: Of the `VectorQuantiser`.
+        prior_width, prior_depth, prior_heads, prior_dropout: `width`, `depth`, `heads` and `dropout` of the
+            `CausalTransformer`.
+        seed: Starts the noise of revival and dropout.
+
+    Call arguments:
+        images: Shape `(batch, height, width, channels)`, in [0, 1].
+
+    Returns:
+        `{"encoded", "indices", "z", "parameters", "log_prior"}`; `indices` int32 `(batch, rows, columns)`, `log_prior`
+        `(batch,)` in nats, all but the indices float32.
+
+    Raises:
+        ValueError: If the encoder is stochastic or its latent is no map, `commitment` is negative, or as the parts do.
+
+    Reference:
+        van den Oord, Vinyals and Kavukcuoglu (2017), https://arxiv.org/abs/1711.00937
+    """
+
+    has_prior = True
+    decodes = False  # `decode` takes any z, but only what the codebook holds is a code
+    generates = True
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        size=None,
+        window=(16, 16),
+        codes=512,
+        commitment=0.25,
+        momentum=0.99,
+        revival=0.1,
+        prior_width=128,
+        prior_depth=4,
+        prior_heads=4,
+        prior_dropout=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        super().__init__(encoder, decoder, **kwargs)
+        if encoder.stochastic or not encoder.spatial:
+            raise ValueError(
+                "`encoder` must emit one map of vectors: image_shape=(None, None, channels), stochastic=False. "
+                f"Received: image_shape={encoder.image_shape}, stochastic={encoder.stochastic}"
+            )
+        if commitment < 0:
+            raise ValueError(f"`commitment` must be non-negative. Received: commitment={commitment}")
+        self.size = None if size is None else tuple(size)
+        self.window = tuple(window) if size is None else tuple(-(-side // self.factor) for side in size)
+        self.commitment, self.seed = commitment, seed
+        self.quantiser = VectorQuantiser(codes, momentum, revival, seed)
+        self.prior = CausalTransformer(
+            codes,
+            self.window,
+            prior_width,
+            prior_depth,
+            prior_heads,
+            prior_dropout,
+            None if seed is None else seed + 1,
+            dtype=self.dtype_policy,
+        )
+        self.quantiser.build((None, None, None, encoder.latent_dim))
+        self.prior.build((None, None, None))
+        self.build((None, *self.image_shape))
+
+    @classmethod
+    def assemble(cls, image_shape, latent_dim, **settings):
+        """As `LatentModel.assemble`; the latent of pictures of one size is a map, too, and the prior one of all of it.
+
+        `latent = "vector"` in a recipe says that the pictures have one size, `"spatial"` that it is open.
+        """
+        height, width, channels = image_shape
+        size = None if height is None else (height, width)
+        return super().assemble((None, None, channels), latent_dim, size=size, **settings)
+
+    @property
+    def image_shape(self):
+        return (*(self.size or (None, None)), self.encoder.image_shape[-1])
+
+    @property
+    def latent_shape(self):
+        return (*(self.window if self.size else (None, None)), self.encoder.latent_dim)
+
+    def crop(self, maps, images):
+        shape = ops.shape(images)
+        return maps[:, : shape[1], : shape[2], :]
+
+    def call(self, images, training=False):
+        encoded = self.encoder(images, training=training)
+        indices, z = self.quantiser(encoded, training=training)
+        return {
+            "encoded": encoded,
+            "indices": indices,
+            "z": z,
+            "parameters": self.crop(self.decoder(z, training=training), images),
+            "log_prior": self.prior.log_prob(indices, training=training),
+        }
+
+    def encode(self, images):
+        """`{"indices", "code"}`: the map of indices, int32 `(batch, rows, columns)`, and their codes, float32."""
+        indices, code = self.quantiser(self.encoder(images))
+        return {"indices": indices, "code": code}
+
+    def codes(self, images):
+        return self.encode(images)["code"]
+
+    def generate(self, noise, temperature=1.0):
+        """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`: a map drawn from the prior, decoded.
+
+        The first channel of the noise decides: its distribution function is uniform, and one uniform number draws one
+        index. The others are there because noise has the shape of a code. `temperature` divides the prior's logits.
+        """
+        uniform = 0.5 * (1.0 + ops.erf(float32(noise)[..., 0] / math.sqrt(2.0)))
+        indices = self.prior.sample(ops.minimum(uniform, BELOW_ONE), temperature)
+        return self.decode(self.quantiser.look_up(indices))
+
+    def distortion_and_rate(self, outputs, images, training=False):
+        return -self.likelihood.log_prob(images, outputs["parameters"], training=training), -outputs["log_prior"]
+
+    def elbo_terms(self, images, training=False):
+        return self.distortion_and_rate(self(images, training=training), images, training)
+
+    def beside_the_bound(self, outputs, images):
+        return self.commitment * sum_per_example(ops.square(outputs["encoded"] - ops.stop_gradient(outputs["z"])))
+
+    def loss_and_terms(self, images, training=False):
+        outputs = self(images, training=training)
+        distortion, rate = self.distortion_and_rate(outputs, images, training)
+        return ops.mean(distortion + rate + self.beside_the_bound(outputs, images)), distortion, rate
+
+    def endpoints(self, image, latent):
+        """As of every model, without `generate`: TFLite has no builtin for the draw's loop and its error function."""
+        table = super().endpoints(image, latent)
+        del table["generate"]
+        return table
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "size": self.size,
+            "window": self.window,
+            "codes": self.quantiser.codes,
+            "commitment": self.commitment,
+            "momentum": self.quantiser.momentum,
+            "revival": self.quantiser.revival,
+            "prior_width": self.prior.width,
+            "prior_depth": self.prior.depth,
+            "prior_heads": self.prior.heads,
+            "prior_dropout": self.prior.dropout,
+            "seed": self.seed,
+        }
