@@ -1,7 +1,7 @@
 """The `tfvae` command: what a person types, checked; `commands.py` and its neighbours do it.
 
-`tfvae generate | reconstruct | interpolate | animate | embed | dreams | restore | enhance | texture | stylize | styles |
-continue | evaluate RUN …`, `tfvae compare A.json B.json …`, also as `python -m tfvae …`.
+`tfvae generate | reconstruct | interpolate | animate | embed | dreams | restore | enhance | texture | stylize |
+styles | continue | evaluate RUN …`, `tfvae compare A.json B.json …`, also as `python -m tfvae …`.
 """
 
 import argparse
@@ -175,7 +175,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     _out(go_on, "OUT.mp4, .webm or .gif; a picture of the frames beside it as OUT.png", "RUN/continued.mp4")
 
     dreams = command("dreams", "A page of draws, neighbours, sums, walks, maps and units.", "commands_dreams")
-    dreams.add_argument("-n", type=_integer(1), default=24, dest="count", help="draws at each temperature (default: 24)")
+    dreams.add_argument("-n", type=_integer(1), default=24, dest="count", help="draws a temperature (default: 24)")
     dreams.add_argument(
         "--minus",
         type=_names,
