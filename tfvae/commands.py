@@ -14,6 +14,7 @@ from PIL import Image
 
 from tfvae import applications, pictures
 from tfvae.applications.batches import fitted
+from tfvae.applications.styles import parse_style
 from tfvae.data import Images, Refusal, Splits, load, load_images
 from tfvae.errors import UserError
 from tfvae.runs import Run, open_run
@@ -36,13 +37,28 @@ def generate(arguments: argparse.Namespace) -> None:
             f"generate: --size: this model draws {fixed[0]}x{fixed[1]} only. "
             f"Received: {arguments.size[0]}x{arguments.size[1]}."
         )
-    images = applications.generate(model, arguments.count, arguments.seed, arguments.temperature, arguments.size)
+    given = _given(model, arguments)
+    images = applications.generate(
+        model, arguments.count, arguments.seed, arguments.temperature, arguments.size, **given
+    )
     if not folder:
         say(pictures.save_png(out, pictures.grid(images)))
         return
     for index, image in enumerate(images):
         pictures.save_png(out / f"{index:05d}.png", image)
     say(pictures.save_png(out / "grid.png", pictures.grid(images)), f"and {len(images)} single pictures beside it")
+
+
+def _given(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the pictures are drawn under: the weights of `--style`."""
+    if arguments.style is None:
+        return {}
+    if not model.conditional:
+        raise UserError(f"generate: --style is for runs that learnt styles. This one holds a {type(model).__name__}.")
+    try:
+        return {"weights": parse_style(arguments.style, model.label_names)[None]}
+    except ValueError as error:
+        raise UserError(f"generate: --style: {error}") from error
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:
@@ -71,8 +87,8 @@ def interpolate(arguments: argparse.Namespace) -> None:
     model = run.load_model()
     if not model.decodes:
         raise UserError(
-            f"interpolate: {run.path} holds a {type(model).__name__}, whose codes mean nothing without a degraded "
-            "picture. Use a VAE or an autoencoder."
+            f"interpolate: {run.path} holds a {type(model).__name__}, whose codes are no pictures by "
+            "themselves. Use a VAE or an autoencoder."
         )
     held_out = None
     ends = []
@@ -128,7 +144,7 @@ def images_of(run: Run, model: Any, source: str | None) -> Images:
     if source is None:
         return _held_out(run, model)
     images, refused = load_images(source, like=run.prepared_like(model))
-    _name(refused)
+    name_refused(refused)
     if len(images) == 0:
         raise UserError(f"{source}: no picture in it can be used.")
     return images
@@ -146,7 +162,8 @@ def held_out_images(run: Run, splits: Splits) -> Images:
     return images
 
 
-def _name(refused: Sequence[Refusal]) -> None:
+def name_refused(refused: Sequence[Refusal]) -> None:
+    """A line on stderr for each file that was set aside."""
     for refusal in refused:
         print(f"tfvae: refused {refusal.name}: {refusal.reason}", file=sys.stderr)
 

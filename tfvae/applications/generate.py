@@ -17,6 +17,7 @@ def generate(
     temperature: float = 1.0,
     size: tuple[int, int] | None = None,
     batch_size: int = 64,
+    **given: Any,
 ) -> np.ndarray:
     """Images decoded from draws of the prior: `E[x|z]` with `z = temperature * noise`, noise standard normal.
 
@@ -32,6 +33,7 @@ def generate(
             0 the same image `count` times.
         size: `(height, width)` in pixels, for a model with a spatial latent only; 128×128 by default.
         batch_size: Most images decoded at once.
+        given: What the model's own `generate` takes beside: `weights` of styles.
 
     Returns:
         float32 in [0, 1], shape `(count, height, width, channels)`.
@@ -55,7 +57,7 @@ def generate(
     images = []
     for start in range(0, count, batch_size):
         noise = rng.standard_normal((min(batch_size, count - start), *latent_shape), dtype=np.float32)
-        drawn = keras.ops.convert_to_numpy(model.generate(noise, np.float32(temperature))["image"])
+        drawn = keras.ops.convert_to_numpy(model.generate(noise, np.float32(temperature), **given)["image"])
         images.append(drawn[:, :height, :width])
     return np.concatenate(images)
 

@@ -197,14 +197,14 @@ def _applied(
         if context is not None:
             batch["context"] = context
         shapes = tuple((name, value.shape.rank, value.shape[-1]) for name, value in sorted(batch.items()))
-        maps.append({name: value.numpy()[0] for name, value in _traced(model, method, shapes)(batch).items()})
+        maps.append({name: value.numpy()[0] for name, value in traced(model, method, shapes)(batch).items()})
     damage = [part.pop("damage") for part in maps if "damage" in part]
     found = {"damage": np.max(damage, axis=0)} if damage else {}
     return {name: joined([part[name] for part in maps], pixels.shape[-1]) for name in maps[0]} | found
 
 
 @functools.lru_cache(maxsize=8)
-def _traced(model: Any, method: str, shapes: tuple[tuple[str, int, int], ...]) -> Any:
+def traced(model: Any, method: str, shapes: tuple[tuple[str, int, int], ...]) -> Any:
     """The model's method as one graph for all sizes: a folder of pictures is traced once."""
     specs = {name: tf.TensorSpec([None] * (rank - 1) + [last], tf.float32, name) for name, rank, last in shapes}
     return tf.function(lambda inputs: getattr(model, method)(**inputs), input_signature=[specs])

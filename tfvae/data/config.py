@@ -37,6 +37,7 @@ class DataConfig:
     test: float = 0.1  # likewise; ignored when the source has an official test split
     manual_dir: str = ""  # tfds: raw files under their original names, no network
     key_file: str = ""  # of a sealed data set; the key itself, or TFVAE_DATA_KEY, is never a setting
+    labels: str = ""  # CSV file with the columns name and label; "" = the sub-folders, where there are any
     limit: int = 0  # at most so many images; 0 = all
 
     def __post_init__(self) -> None:
@@ -68,12 +69,12 @@ class DataConfig:
                     f"data.augment: unknown augmentation '{name}'.{did_you_mean(name, AUGMENTATIONS)} "
                     f"Accepted: {', '.join(AUGMENTATIONS)}."
                 )
-        for name in ("validation", "test"):
             if self.frames and name not in OF_CLIPS:
                 raise UserError(
                     f"data.augment: '{name}' is not for clips (data.frames={self.frames}). "
                     f"Accepted: {', '.join(OF_CLIPS)}."
                 )
+        for name in ("validation", "test"):
             share = getattr(self, name)
             whole = share >= 1 and float(share).is_integer() if math.isfinite(share) else False
             _check(0 <= share < 1 or whole, name, share, "a fraction below 1 or a whole number of images")

@@ -10,6 +10,7 @@ from tfvae.data.clips import clips_of
 from tfvae.data.config import DataConfig
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
+from tfvae.data.labels import label_by_table
 from tfvae.data.shapes import WORDS
 from tfvae.errors import UserError
 
@@ -70,6 +71,7 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     """
     gathering = _gather(config, config.limit, seed, cache_dir, progress)
     images = gathering.finish()
+    images = label_by_table(images, config.labels) if config.labels else images
     parts = split(np.array(gathering.parts), config, seed, gathering.in_order)
     train, validation, test = (_examples(images.take(part), config) for part in parts)
     if config.frames and not len(train):

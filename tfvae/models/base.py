@@ -63,6 +63,7 @@ class LatentModel(keras.Model):
         self.decoder = decoder
         self.trackers: list[keras.metrics.Metric] = [Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
         self.gradient_trackers: list[keras.metrics.Metric] = [GradientNorm(), GradientPeak()]
+        self.more_trackers: list[keras.metrics.Metric] = []  # of what `gradients_and_terms` returns beyond the rate
         self.first_skip = FirstSkip()
         # Steps whose gradients were not finite: they change nothing but these two counts.
         counter = {"shape": (), "initializer": "zeros", "dtype": "int32", "trainable": False}
@@ -117,11 +118,12 @@ class LatentModel(keras.Model):
     @property
     def metrics(self):
         # Keras also owns a tracker named `loss`; left alone, it would report 0.0.
-        return [*self.trackers, *self.gradient_trackers, self.first_skip]
+        return [*self.trackers, *self.gradient_trackers, self.first_skip, *self.more_trackers]
 
     def get_metrics_result(self):
         """What `train_step` returns, so that an epoch's figures are the same wherever they are read."""
-        return {tracker.name: tracker.result() for tracker in (*self.trackers, *self.gradient_trackers)}
+        shown = (*self.trackers, *self.gradient_trackers, *self.more_trackers)
+        return {tracker.name: tracker.result() for tracker in shown}
 
     def encode(self, images):
         """The posterior's parameters (or the code) by name, each `(batch, *latent_shape)`, float32."""
@@ -263,10 +265,13 @@ class LatentModel(keras.Model):
             scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas.count())
         return tape.gradient(scaled_loss, self.trainable_variables), loss, distortion, rate
 
-    def finish_step(self, gradients, loss, distortion, rate):
+    def finish_step(self, gradients, loss, distortion, rate, *more):
         """What follows the gradients of a batch: the optimiser's step, if they are finite, and the trackers."""
         self.apply_if_finite(gradients, distortion, rate)
         self.track(loss, distortion, rate, skipping=True)
+        for tracker, value in zip(self.more_trackers, more, strict=True):
+            counted = ops.isfinite(value)
+            tracker.update_state(ops.where(counted, value, 0.0), sample_weight=counted)
 
     def test_step(self, data):
         images, labels = self.batch_of(data)

@@ -73,8 +73,12 @@ class VAE(LatentModel):
     def call(self, images, training=False):
         mean, log_var = self.encoder(images, training=training)
         z = self.sampler(mean, log_var)
-        parameters = self.crop(self.decoder(z, training=training), images)
+        parameters = self.parameters_of(z, images, training=training)
         return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters}
+
+    def parameters_of(self, z, images, training=False):
+        """Of `p(x|z)` for codes of `images`, at their size."""
+        return self.crop(self.decoder(z, training=training), images)
 
     def encode(self, images):
         mean, log_var = self.encoder(images)
@@ -84,12 +88,15 @@ class VAE(LatentModel):
         return self.encode(images)["mean"]
 
     def generate(self, noise, temperature=1.0):
-        """`{"image"}` of standard normal `noise`, shape `(batch, *latent_shape)`: `z = temperature * noise`, decoded."""
+        """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`: `z = temperature * noise`, decoded."""
         return self.decode(temperature * noise)
 
-    def distortion_and_kl(self, images, training=False):
-        """Distortion of each example, `(batch,)`, and KL of each latent unit, `(batch, *latent_shape)`; nats."""
-        outputs = self(images, training=training)
+    def distortion_and_kl(self, images, training=False, outputs=None):
+        """Distortion of each example, `(batch,)`, and KL of each latent unit, `(batch, *latent_shape)`; nats.
+
+        `outputs` are those of `self(images)`, where they are known already.
+        """
+        outputs = self(images, training=training) if outputs is None else outputs
         distortion = -self.likelihood.log_prob(images, outputs["parameters"], training=training)
         return distortion, gaussian_kl_per_unit(outputs["mean"], outputs["log_var"])
 
@@ -124,7 +131,7 @@ class VAE(LatentModel):
         mean, log_var, noise = encoded["mean"], encoded["log_var"], float32(noise)
         z = mean + ops.exp(0.5 * log_var) * noise
         log_ratio = 0.5 * sum_per_example(ops.square(noise) + log_var - ops.square(z))
-        return self.likelihood.log_prob(images, self.crop(self.decoder(z), images)) + log_ratio
+        return self.likelihood.log_prob(images, self.parameters_of(z, images)) + log_ratio
 
     def current_beta(self):
         """The schedule's value at the optimiser's step, or `beta`."""
@@ -132,9 +139,11 @@ class VAE(LatentModel):
             return self.beta
         return self.beta_schedule(self.optimizer.iterations)
 
-    def loss_and_terms(self, images, training=False):
-        distortion, kl = self.distortion_and_kl(images, training=training)
+    def loss_and_terms(self, images, training=False, **labels):
+        outputs = self(images, training=training, **labels)
+        distortion, kl = self.distortion_and_kl(images, training=training, outputs=outputs)
         loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
+        loss += ops.mean(self.beside_the_bound(outputs, images))
         return loss, distortion, sum_per_example(kl)
 
     def get_config(self):

@@ -1,0 +1,271 @@
+"""A VAE that tells what a picture shows from the style it is in, and can say the same in another style."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfvae import replicas
+from tfvae.distributions import float32
+from tfvae.encoders import Encoder
+from tfvae.models.base import LatentModel
+from tfvae.models.vae import VAE
+from tfvae.models.vae_gan import surprise
+from tfvae.networks.critic import PatchCritic
+from tfvae.networks.style_decoder import StyleDecoder
+from tfvae.objectives import free_bits_rate, sum_per_example
+from tfvae.trackers import Mean
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
+WINDOW = 7  # pixels in which `structure` compares two pictures
+STEADY = 0.5 * 0.03**2  # the constant of SSIM's third factor, for pixels in [0, 1]
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class StyleVAE(VAE):
+    """`log p(x|s) >= E_q[log p(x|z, s)] - KL(q(z|x) || p(z))`, and renderings in other styles that a critic judges.
+
+    | symbol | meaning | name in the code |
+    | --- | --- | --- |
+    | s | style: one weight for each of K, adding up to 1 in a style that was learnt | `weights` |
+    | z | content: a code at 1/2**levels of the resolution | `mean`, `log_var`, `z` |
+    | p(x\\|z, s) | likelihood | `parameters` |
+    | x' | E[x\\|z, s'], the content of x in the style of another picture | `rendered` |
+    | D_k(x) | probability that a patch is a real one of style k | `critic`, first K outputs |
+    | C_k(x) | probability that a patch is of style k rather than another | `critic`, last K outputs |
+    | n | values of a picture, height * width * channels | `values` |
+
+        encoder, decoder:  -log p(x|z, s) + beta * rate + n * (adversarial * -log D_s'(x') + naming * -log C_s'(x')
+                           + content * mean((z - q(x'))**2) / 2 + structure * (1 - structure(x, x')))
+        critic:            n * (-log D_s(x) - log(1 - D_s'(x')) - log C_s(x))
+
+    The code cannot tell the style: whatever it says must look right in every style, and be read again from each
+    rendering. Logarithms of D and C are means over patches. What is reported as distortion, rate, ELBO and loss is the
+    bound alone, as of any VAE. It does not say which epoch renders best, so the last is kept.
+
+    Where a method is given no style, it is the picture's own: the one that the critic takes it for.
+
+    Args:
+        channels: 1 or 3.
+        widths: Filters of each level, fine to coarse, of encoder and decoder.
+        latent_dim: Channels of the code.
+        likelihood: A `Likelihood`, or its name.
+        label_names: The styles, in the order of their labels; two or more.
+        blocks: Residual blocks of each level of the decoder.
+        critic_widths: Filters of the critic's levels, fine to coarse.
+        adversarial, naming, content, structure: Weights of the terms of a rendering.
+        beta, free_bits, seed: As in `VAE`.
+
+    Call arguments:
+        images: Shape `(batch, height, width, channels)`, in [0, 1].
+        labels: The style of each, int `(batch,)`; by default the one that the critic takes it for.
+
+    Raises:
+        ValueError: If there are fewer than two styles, or a weight is negative; and as `Encoder` and `PatchCritic`.
+
+    Reference:
+        Dumoulin et al. (2017), https://arxiv.org/abs/1610.07629, for styles as affine parameters; Choi et al. (2020),
+        StarGAN v2, https://arxiv.org/abs/1912.01865, for a critic with an output for each domain; Choi et al. (2018),
+        https://arxiv.org/abs/1711.09020, for one that names them
+    """
+
+    conditional = True
+    keeps_last = True
+    decodes = False  # a code is a picture in a style only
+
+    def __init__(
+        self,
+        channels,
+        widths,
+        latent_dim,
+        likelihood,
+        label_names=(),
+        blocks=3,
+        critic_widths=(32, 64, 128),
+        adversarial=1.0,
+        naming=1.0,
+        content=0.5,
+        structure=0.25,
+        beta=1.0,
+        free_bits=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        if len(label_names) < 2:
+            raise ValueError(f"`label_names` must name two styles or more. Received: {list(label_names)}")
+        terms = {"adversarial": adversarial, "naming": naming, "content": content, "structure": structure}
+        for name, value in terms.items():
+            if value < 0:
+                raise ValueError(f"`{name}` must be non-negative. Received: {name}={value}")
+        shape = (None, None, channels)
+        encoder = Encoder(shape, latent_dim, "resnet", widths, seed=seed)
+        decoder = StyleDecoder(channels, tuple(widths)[::-1], latent_dim, len(label_names), likelihood, blocks)
+        LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
+        self.set_objective(encoder, beta, free_bits, seed)
+        self.label_names, self.weights_of_terms = list(label_names), terms
+        self.critic_widths = tuple(critic_widths)
+        self.critic = PatchCritic(self.critic_widths, outputs=2 * self.styles)
+        self.critic.build((None, *shape))
+        self.more_trackers = [Mean(name=name) for name in (*terms, "critic")]
+        self.build((None, *shape))
+
+    @classmethod
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+        if image_shape[0] is not None:
+            raise ValueError(f"`latent` must be 'spatial' for styles. Received: pictures of {image_shape[:2]} only")
+        if network != "resnet" or dropout:
+            raise ValueError(f"`network` of styles must be 'resnet', without dropout. Received: {network}, {dropout}")
+        return cls(image_shape[-1], widths, latent_dim, likelihood, seed=seed, **options)
+
+    @property
+    def styles(self):
+        """How many there are."""
+        return len(self.label_names)
+
+    @property
+    def margin(self):
+        """Radius of the receptive field of `render` in pixels, a multiple of the factor."""
+        # Two of each level's strided convolution, and two of each residual block at half its resolution.
+        seen = sum(6 * 2**level for level in range(len(self.encoder.widths)))
+        return -(-(seen + self.decoder.margin) // self.factor) * self.factor
+
+    def call(self, images, training=False, labels=None):
+        weights = self.own_style(images) if labels is None else ops.one_hot(labels, self.styles, dtype="float32")
+        mean, log_var = self.encoder(images, training=training)
+        z = self.sampler(mean, log_var)
+        parameters = self.crop(self.decoder(z, weights, training=training), images)
+        return {"mean": mean, "log_var": log_var, "z": z, "weights": weights, "parameters": parameters}
+
+    def own_style(self, images):
+        """The style that the critic takes each picture for: weights `(batch, styles)`, one of them 1, the others 0."""
+        _, named = self.judge(images)
+        votes = ops.sum(keras.activations.log_softmax(named, axis=-1), axis=(1, 2))
+        return ops.one_hot(ops.argmax(votes, axis=-1), self.styles, dtype="float32")
+
+    def judge(self, images):
+        """Log-odds that a patch is a real one of each style, and that it is of each style: two `(b, h, w, styles)`."""
+        scores, _ = self.critic(images)
+        return scores[..., : self.styles], scores[..., self.styles :]
+
+    def parameters_of(self, z, images, training=False):
+        return self.crop(self.decoder(z, self.own_style(images), training=training), images)
+
+    def decode(self, z, weights=None):
+        """`{"image": E[x|z, s]}` in [0, 1], float32; without `weights` halfway between all styles."""
+        return {"image": self.likelihood.mean(self.decoder(float32(z), weights))}
+
+    def decode_beside(self, outputs, z):
+        return self.decode(z, outputs["weights"])["image"]
+
+    def generate(self, noise, temperature=1.0, weights=None):
+        """`{"image"}` of standard normal `noise` in a style: `z = temperature * noise`, decoded."""
+        return self.decode(temperature * noise, weights)
+
+    def reconstruct(self, images):
+        return self.render(images, self.own_style(images))
+
+    def render(self, images, weights):
+        """`{"image"}`: the content of `images` in a style; deterministic.
+
+        Args:
+            images: Shape `(batch, height, width, channels)`, of any size, in [0, 1].
+            weights: Of each style, `(batch, styles)` or `(1, styles)`; any numbers: the styles are mixed linearly.
+        """
+        return {"image": self.crop(self.decode(self.codes(images), weights)["image"], images)}
+
+    def endpoints(self, image, latent):
+        stylize = ({"image": image, "weights": (image[0], self.styles)}, self.render)
+        return {**super().endpoints(image, latent), "stylize": stylize}
+
+    def losses_and_terms(self, images, labels):
+        """Losses of encoder and decoder, and of the critic; the bound's loss; and terms by example."""
+        outputs = self(images, labels=labels, training=True)
+        distortion, kl = self.distortion_and_kl(images, training=True, outputs=outputs)
+        loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
+        other = others(labels, self.styles)
+        styles = ops.one_hot(other, self.styles, dtype="float32")
+        rendered = self.crop(self.decoder(outputs["mean"], styles, training=True), images)
+        rendered = self.likelihood.mean(rendered)
+        read, _ = self.encoder(rendered, training=True)
+        # One pass over both: rows that are real, then rows that are not.
+        real, named = (ops.split(part, 2) for part in self.judge(ops.concatenate([float32(images), rendered])))
+        terms = {
+            "adversarial": surprise(1.0, chosen(real[1], other)),
+            "naming": misnaming(named[1], other),
+            "content": 0.5 * ops.mean(ops.square(tf.stop_gradient(outputs["mean"]) - read), axis=(1, 2, 3)),
+            "structure": 1.0 - structure(images, rendered),
+        }
+        critic = surprise(1.0, chosen(real[0], labels)) + surprise(0.0, chosen(real[1], other))
+        critic += misnaming(named[0], labels)
+        values = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
+        judged = sum(weight * ops.mean(terms[name]) for name, weight in self.weights_of_terms.items())
+        losses = (loss + values * judged, values * ops.mean(critic))
+        return losses, loss, (distortion, sum_per_example(kl), *terms.values(), critic)
+
+    def gradients_and_terms(self, images, **labels):
+        with tf.GradientTape(persistent=True) as tape:
+            losses, loss, terms = self.losses_and_terms(images, **labels)
+            shares = [self.optimizer.scale_loss((one + sum(self.losses)) / replicas.count()) for one in losses]
+        critics = self.critic.trainable_variables
+        own = {id(weight) for weight in critics}
+        makers = [weight for weight in self.trainable_variables if id(weight) not in own]
+        found: dict = {}
+        for share, weights in zip(shares, (makers, critics), strict=True):
+            found |= zip(map(id, weights), tape.gradient(share, weights), strict=True)
+        return [found[id(weight)] for weight in self.trainable_variables], loss, *terms
+
+    def get_config(self):
+        config = super().get_config()
+        del config["encoder"], config["decoder"]  # made from the settings
+        return {
+            **config,
+            "channels": self.image_shape[-1],
+            "widths": self.encoder.widths,
+            "latent_dim": self.encoder.latent_dim,
+            "likelihood": keras.saving.serialize_keras_object(self.likelihood),
+            "label_names": list(self.label_names),
+            "blocks": self.decoder.blocks,
+            "critic_widths": self.critic_widths,
+            **dict(self.weights_of_terms),
+        }
+
+
+def others(labels, styles):
+    """A style for each picture that is not its own, `(batch,)` int32: one place on, two places on, … by row in turn."""
+    rows = ops.arange(ops.shape(labels)[0], dtype="int32")
+    return ops.mod(ops.cast(labels, "int32") + 1 + ops.mod(rows, styles - 1), styles)
+
+
+def chosen(scores, labels):
+    """Scores of the style of each picture, `(b, h, w, 1)`, of those of all, `(b, h, w, styles)`."""
+    return ops.sum(scores * ops.one_hot(labels, scores.shape[-1])[:, None, None], axis=-1, keepdims=True)
+
+
+def misnaming(log_odds, labels):
+    """`-log C` of the style of each picture: means over patches, `(b,)`, nats."""
+    return -ops.mean(chosen(keras.activations.log_softmax(log_odds, axis=-1), labels), axis=(1, 2, 3))
+
+
+def structure(x, y):
+    """The mean correlation of two pictures' luminance in 7×7 windows, SSIM's third factor, within [-1, 1]; `(b,)`.
+
+    `(cov + c) / (std_x * std_y + c)` with `c = 0.03**2 / 2`: neither brightness nor contrast counts, and where both are
+    flat, they agree.
+
+    Reference:
+        Wang et al. (2004), Image quality assessment: from error visibility to structural similarity, equation 10
+    """
+    x, y = luminance(x), luminance(y)
+
+    def mean(maps):
+        return tf.nn.avg_pool2d(maps, WINDOW, 1, "VALID")
+
+    mean_x, mean_y = mean(x), mean(y)
+    variances = (ops.relu(mean(v * v) - m * m) for v, m in ((x, mean_x), (y, mean_y)))
+    std_x, std_y = (ops.sqrt(variance + 1e-8) for variance in variances)
+    return ops.mean((mean(x * y) - mean_x * mean_y + STEADY) / (std_x * std_y + STEADY), axis=(1, 2, 3))
+
+
+def luminance(images):
+    """`(b, h, w, 1)` float32 of grey or colour."""
+    images = float32(images)
+    return images if images.shape[-1] == 1 else ops.sum(images * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)
