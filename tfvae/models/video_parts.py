@@ -10,9 +10,10 @@ from tfvae.layers.warping import warp
 from tfvae.models.residual_latent import CountedGaussian
 
 QUARTER = 4  # pixels of a fine place; a place of the latent and of the state has twice as many
+WIDEST = 8.0  # bound of a posterior's mean, and of its log-variance below
 REACH = 16.0  # pixels that the flow can span between two frames
 GATE = -3.0  # log-odds at the start that a pixel is painted anew: a frame begins as a copy of the last one
-LOG_STD = -3.0  # likewise: a standard deviation of a twentieth of the range
+LOG_STD = -2.0  # likewise: a standard deviation of an eighth of the range
 # Surer than five grey levels no frame is predicted: on a black ground, where a surer one gains most, a single digit
 # that went elsewhere would weigh more than all the others.
 SUREST = -4.0
@@ -80,8 +81,10 @@ class FrameEncoder(_Side):
     def posterior(self, state, seen):
         """`(mean, log_var)` of what the frame with features `seen` has that `state` did not expect; float32."""
         head = float32(self.head(self.compare(ops.concatenate([state, seen], axis=-1))))
-        bounded = 8.0 * ops.tanh(head / 8.0)
-        return bounded[..., : self.latent_dim], bounded[..., self.latent_dim :]
+        bounded = WIDEST * ops.tanh(head / WIDEST)
+        mean, log_var = bounded[..., : self.latent_dim], bounded[..., self.latent_dim :]
+        # Wider than the prior there is nothing to say, and such noise would grow from frame to frame.
+        return mean, ops.where(log_var > 0, ops.tanh(log_var), log_var)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -125,8 +128,9 @@ class FrameDecoder(_Side):
     def learn(self, state, z):
         """`state` after the news `mu(state) + sigma(state) * z`: mu and sigma are the prior's, z is standard normal."""
         mean, log_std = ops.split(float32(self.prior_head(self.expect(state))), 2, axis=-1)
-        news = mean + ops.exp(ops.clip(log_std, -4.0, 2.0)) * float32(z)
-        return self.believe(state + ops.cast(self.news(news), state.dtype))
+        news = mean + ops.exp(ops.clip(log_std, -4.0, 1.0)) * float32(z)
+        # Bounded as a GRU's state is: what is believed is carried on, and must not grow with every frame.
+        return ops.tanh(self.believe(state + ops.cast(self.news(news), state.dtype)))
 
     def call(self, state, quarter, last):
         x = self.second(self.first(tf.nn.depth_to_space(self.up(state), 2) + self.beside(quarter)))
