@@ -12,8 +12,7 @@ from tfvae.models.residual_latent import CountedGaussian
 QUARTER = 4  # pixels of a fine place; a place of the latent and of the state has twice as many
 WIDEST = 8.0  # bound of a posterior's mean, and of its log-variance below
 REACH = 16.0  # pixels that the flow can span between two frames
-GATE = -3.0  # log-odds at the start that a pixel is painted anew: a frame begins as a copy of the last one
-LOG_STD = -2.0  # likewise: a standard deviation of an eighth of the range
+LOG_STD = -2.0  # at the start: a standard deviation of an eighth of the range
 # Surer than five grey levels no frame is predicted: on a black ground, where a surer one gains most, a single digit
 # that went elsewhere would weigh more than all the others.
 SUREST = -4.0
@@ -89,10 +88,11 @@ class FrameEncoder(_Side):
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class FrameDecoder(_Side):
-    """The next frame as a change of the last one: moved along a flow, and painted anew where a gate opens.
+    """The next frame as a change of the last one: moved along a flow, and changed in value where a gate opens.
 
-    `mean = (1 - gate) * warp(last, flow) + gate * content`, so what stands still stays as it is, bit for bit, where
-    flow and gate are zero, and the mean is in [0, 1].
+    `mean = clip(warp(last, flow) + gate * change, 0, 1)`: where flow and gate are zero, what stands still stays as it
+    is, bit for bit; so begins an untrained decoder. The clip is straight-through, as a pixel at the end of the range
+    must be able to leave it (Bengio et al. 2013, https://arxiv.org/abs/1308.3432).
 
     Args:
         channels, widths, latent_dim: As in `FrameEncoder`.
@@ -116,7 +116,7 @@ class FrameDecoder(_Side):
         self.news, self.believe = self._convolution(coarse, 1), self._block()
         self.up, self.beside = self._convolution(4 * fine, 1), self._convolution(fine, 1)
         self.first, self.second = self._block(), self._block()
-        # Content and log-deviation of each channel, a gate and a flow, for the pixels of a place.
+        # Change and log-deviation of each channel, a gate and a flow, for the pixels of a place.
         outputs = QUARTER**2 * (2 * channels + 3)
         self.head = self._convolution(outputs, 1, kernel_initializer="zeros", dtype="float32")
 
@@ -136,11 +136,10 @@ class FrameDecoder(_Side):
         x = self.second(self.first(tf.nn.depth_to_space(self.up(state), 2) + self.beside(quarter)))
         maps = tf.nn.depth_to_space(float32(self.head(x)), QUARTER)
         count = self.channels
-        content, log_std = maps[..., :count], maps[..., count : 2 * count]
+        change, log_std = maps[..., :count], maps[..., count : 2 * count]
         gate, flow = maps[..., 2 * count : 2 * count + 1], maps[..., 2 * count + 1 :]
-        gate = ops.sigmoid(gate + GATE)
-        moved = warp(last, REACH * ops.tanh(flow / REACH))
-        return moved + gate * (ops.sigmoid(content) - moved), log_std + LOG_STD
+        mean = warp(last, REACH * ops.tanh(flow / REACH)) + ops.sigmoid(gate) * ops.tanh(change)
+        return mean + tf.stop_gradient(ops.clip(mean, 0.0, 1.0) - mean), log_std + LOG_STD
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
