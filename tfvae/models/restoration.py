@@ -9,7 +9,6 @@ from tfvae.distributions import float32
 from tfvae.layers.seeded import SavesSeedState
 from tfvae.models.base import LatentModel
 from tfvae.models.vae import VAE
-from tfvae.objectives import free_bits_rate, gaussian_kl_per_unit, sum_per_example
 from tfvae.replicas import several
 
 FLOOR = 1e-5  # of a mean squared error whose logarithm is taken: 50 dB, beyond which 8 bits hold no difference
@@ -43,6 +42,7 @@ class RestorationModel(VAE):
     default_endpoint = "restore"
     decodes = False  # nor does a code say anything alone
     generates = False  # a draw needs a degraded picture beside the noise
+    has_context = False  # whether tiles must know of their whole picture
 
     def __init__(self, encoder, decoder, corruptions=(), floor=FLOOR, beta=1.0, free_bits=0.0, seed=None, **kwargs):
         LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
@@ -106,7 +106,7 @@ class RestorationModel(VAE):
         raise NotImplementedError
 
     def context(self, degraded):
-        """What tiles must know of their whole picture; None where they need nothing."""
+        """What tiles must know of their whole picture, where `has_context`; else None."""
         return None
 
     def degrade(self, images, training=False):
@@ -147,14 +147,6 @@ class RestorationModel(VAE):
 
     def beside_the_bound(self, outputs, images):
         return estimate_loss(images, outputs["estimate"], self.floor)
-
-    def loss_and_terms(self, images, training=False):
-        outputs = self(images, training=training)
-        distortion = -self.likelihood.log_prob(images, outputs["parameters"], training=training)
-        kl = gaussian_kl_per_unit(outputs["mean"], outputs["log_var"])
-        loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
-        loss += ops.mean(self.beside_the_bound(outputs, images))
-        return loss, distortion, sum_per_example(kl)
 
     def get_config(self):
         config = super().get_config()
