@@ -50,13 +50,13 @@ def dreams(arguments: argparse.Namespace) -> None:
 def _dreamer(run: Run, model: Any, held_out: Images, training: Images, arguments: argparse.Namespace) -> Dreamer:
     kept = _kept(held_out, MOST // 2, MOST_PIXELS // 2, arguments.seed)
     learnt = _kept(training, MOST - len(kept), MOST_PIXELS // 2, arguments.seed)
-    labels = None if held_out.labels is None or training.labels is None else [*kept.labels, *learnt.labels]
+    known = [part.labels for part in (kept, learnt) if part.labels is not None]
     return Dreamer(
         model,
         [viewed(image) for part in (kept, learnt) for image in part],
         len(kept),
         [*kept.names, *learnt.names],
-        None if labels is None else np.array(labels),
+        np.concatenate(known) if len(known) == 2 else None,
         held_out.label_names,
         arguments.seed,
         arguments.count,

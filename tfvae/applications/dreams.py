@@ -136,7 +136,7 @@ def dream(dreamer: Dreamer, progress: Callable[[str, int, int], None] = lambda *
         MeaninglessError: When nothing can be shown: codes of this model mean nothing alone and it draws nothing.
     """
     if not dreamer.model.decodes and not dreamer.model.generates:
-        raise MeaninglessError(f"codes of a {type(dreamer.model).__name__} say nothing without a degraded picture")
+        raise MeaninglessError(f"codes of this {type(dreamer.model).__name__} say nothing without a degraded picture")
     sections = []
     for done, (name, (title, make)) in enumerate(SECTIONS.items()):
         progress("dreams", done, len(SECTIONS))
@@ -172,7 +172,7 @@ def pixel_distances(image: np.ndarray, images: Sequence[np.ndarray]) -> np.ndarr
 
 def _samples(dreamer: Dreamer) -> tuple[str, list[Row]]:
     if not dreamer.model.generates:
-        raise MeaninglessError(f"a {type(dreamer.model).__name__} has no prior to draw from")
+        raise MeaninglessError(f"this {type(dreamer.model).__name__} has no prior to draw from")
     rows = []
     for temperature in TEMPERATURES:
         images = generate(dreamer.model, dreamer.count, dreamer.seed, temperature)
@@ -273,7 +273,7 @@ def _walks(dreamer: Dreamer) -> tuple[str, list[Row]]:
         cells = [Cell(image, f"step {place} of {STEPS}") for place, image in enumerate(images, 1)]
         rows.append(Row(title, cells))
     way = "along the sphere" if method == "slerp" else "in a straight line"
-    return f"From the reconstruction of one held-out picture to that of another, {way} through latent space.", rows
+    return f"From the reconstruction of one picture to that of another, {way} through latent space.", rows
 
 
 def _map(dreamer: Dreamer) -> tuple[str, list[Row]]:
@@ -325,7 +325,7 @@ def _need(dreamer: Dreamer, count: int) -> None:
 
 def _decodes(dreamer: Dreamer) -> None:
     if not dreamer.model.decodes:
-        raise MeaninglessError(f"codes of a {type(dreamer.model).__name__} cannot be decoded alone")
+        raise MeaninglessError(f"codes of this {type(dreamer.model).__name__} cannot be decoded alone")
 
 
 SECTIONS: dict[str, tuple[str, Callable[[Dreamer], tuple[str, list[Row]]]]] = {
