@@ -25,7 +25,9 @@ from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.base import LatentModel
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.restorer import Restorer
+from tfvae.models.style_vae import StyleVAE
 from tfvae.models.vae import VAE
+from tfvae.models.vae_gan import VAEGAN
 from tfvae.models.video_vae import VideoVAE
 from tfvae.models.vq_vae import VQVAE
 
@@ -35,6 +37,8 @@ MODELS: dict[str, type[LatentModel]] = {
     "autoencoder": Autoencoder,
     "restorer": Restorer,
     "enhancer": Enhancer,
+    "vae_gan": VAEGAN,
+    "style_vae": StyleVAE,
     "vq_vae": VQVAE,
     "video_vae": VideoVAE,
 }
@@ -43,12 +47,14 @@ __version__ = "0.1.0"
 __all__ = [
     "MODELS",
     "VAE",
+    "VAEGAN",
     "VQVAE",
     "Autoencoder",
     "Decoder",
     "Encoder",
     "Enhancer",
     "Restorer",
+    "StyleVAE",
     "VideoVAE",
     "layers",
     "likelihoods",

@@ -117,7 +117,7 @@ def write_saved_model(
         batch: As in `signatures`.
         size: As in `signatures`.
     """
-    model = float32_copy(model)
+    model = float32_copy(model.served())
     archive = keras.export.ExportArchive()
     archive.track(model)
     found = signatures(model, batch=batch, size=size)

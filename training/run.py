@@ -178,7 +178,9 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
             size = (data.crop, data.crop)
         data = dataclasses.replace(data, height=size[0], width=size[1]) if not data.crop else data
     # A run is opened from other folders, too.
-    paths = {name: _absolute(getattr(data, name)) for name in ("source", "manual_dir", "key_file", "labels")}
+    paths: dict[str, Any] = {
+        name: _absolute(getattr(data, name)) for name in ("source", "manual_dir", "key_file", "labels")
+    }
     data = dataclasses.replace(data, **paths)
     training = dataclasses.replace(config.training, init=_absolute(config.training.init))
     objective = config.objective

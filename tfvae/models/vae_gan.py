@@ -1,0 +1,146 @@
+"""A VAE whose pictures a critic compares and judges: sharp where the likelihood of pixels alone paints the mean."""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfvae import replicas
+from tfvae.distributions import bernoulli_log_prob, float32
+from tfvae.layers.sampling import GaussianSampler
+from tfvae.models.base import LatentModel
+from tfvae.models.restoration import estimate_loss
+from tfvae.models.vae import VAE
+from tfvae.networks.critic import PatchCritic
+from tfvae.objectives import free_bits_rate, sum_per_example
+from tfvae.trackers import Mean
+
+FLOOR = 1e-4  # of a mean squared difference of features whose logarithm is taken
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class VAEGAN(VAE):
+    """A VAE with a learnt similarity, and a GAN that shares its decoder: three losses, each for its part's weights.
+
+    | symbol | meaning | name in the code |
+    | --- | --- | --- |
+    | x, x', x_p | pictures: real, of the posterior's draw decoded, of the prior's draw decoded | `images`, … |
+    | D(x) | probability that a patch is real, `sigmoid` of its score | `critic` |
+    | D_l(x) | features of level l | `level` |
+    | -log p(D_l(x)\\|z) | learnt similarity, nats per example up to a constant | `similarity` |
+    | n | values of a picture, height * width * channels | `values` |
+
+        encoder:  -log p(x|z) + similarity + beta * rate
+        decoder:  gamma * (-log p(x|z) + similarity) - n * (log D(x') + log D(x_p)) / 2
+        critic:   -n * (log D(x) + (log(1 - D(x')) + log(1 - D(x_p))) / 2)
+
+    Logarithms of D are means over patches; n times them stands beside sums over pixels. Decoder and critic are given
+    the losses that do not saturate (Goodfellow et al. 2014, section 3), and the two kinds of pictures that are not
+    real weigh together as much as the real ones, so that a critic who knows nothing says one half. As in algorithm 1
+    of Larsen et al., no loss of the GAN reaches the encoder, and the similarity does not change the critic.
+
+    The similarity is that of a normal around the features of x', whose variance is the best for each picture: the
+    critic's features have no unit, and a fixed variance would weigh the rate by their size. The likelihood of the
+    pixels stays in the loss: it keeps colours true. What is reported as distortion, rate, ELBO and loss is the bound of
+    the pixels alone, as of any VAE, and the other terms beside it. By that bound the plainer picture is the better one:
+    no figure of the validation images says which epoch to keep, and the last is kept.
+
+    Args:
+        encoder: An `Encoder` with `stochastic=True`.
+        decoder: A `Decoder` of the same image and latent shape.
+        gamma: Weight of the two distortions in the decoder's loss: the smaller, the more it minds the critic.
+        level: Whose features are compared, 1 the finest; 0: the pixels themselves.
+        critic_widths: Filters of the critic's levels, fine to coarse.
+        beta, free_bits, seed: As in `VAE`.
+
+    Raises:
+        ValueError: If `gamma` is negative, or the critic has no such level; and as `VAE` and `PatchCritic`.
+
+    Reference:
+        Larsen et al. (2016), Autoencoding beyond pixels using a learned similarity metric,
+        https://arxiv.org/abs/1512.09300; Isola et al. (2017), https://arxiv.org/abs/1611.07004, for patches
+    """
+
+    keeps_last = True
+
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        gamma=1.0,
+        level=2,
+        critic_widths=(32, 64, 128),
+        beta=1.0,
+        free_bits=0.0,
+        seed=None,
+        **kwargs,
+    ):
+        if gamma < 0:
+            raise ValueError(f"`gamma` must be non-negative. Received: gamma={gamma}")
+        if not 0 <= level <= len(critic_widths):
+            raise ValueError(f"`level` must be from 0 to {len(critic_widths)}. Received: level={level}")
+        LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
+        self.set_objective(encoder, beta, free_bits, seed)
+        self.gamma, self.level, self.critic_widths = gamma, level, tuple(critic_widths)
+        self.prior = GaussianSampler(None if seed is None else seed + 1)
+        self.critic = PatchCritic(self.critic_widths)
+        self.critic.build((None, None, None, self.image_shape[-1]))
+        self.more_trackers = [Mean(name=name) for name in ("similarity", "adversarial", "critic")]
+        self.build((None, *self.image_shape))
+
+    def judge(self, images):
+        """Log-odds that a patch is real, `(b, h, w, 1)`, and the features of `level`; both float32."""
+        scores, features = self.critic(images)
+        return scores, float32([images, *features][self.level])
+
+    def draw(self, outputs, images):
+        """As many pictures of the prior as there are `images`, and of their size."""
+        nothing = ops.zeros_like(outputs["mean"])
+        parameters = self.decoder(self.prior(nothing, nothing), training=True)
+        return self.likelihood.mean(self.crop(parameters, images))
+
+    def losses_and_terms(self, images):
+        """Losses of encoder, decoder and critic; distortion + beta * rate, a scalar like them; and terms by example."""
+        outputs = self(images, training=True)
+        distortion, kl = self.distortion_and_kl(images, training=True, outputs=outputs)
+        scores, features = self.judge(images)
+        rebuilt_scores, rebuilt_features = self.judge(self.likelihood.mean(outputs["parameters"]))
+        drawn_scores, _ = self.judge(self.draw(outputs, images))
+        similarity = estimate_loss(features, rebuilt_features, FLOOR)
+        adversarial = 0.5 * (surprise(1.0, rebuilt_scores) + surprise(1.0, drawn_scores))
+        critic = surprise(1.0, scores) + 0.5 * (surprise(0.0, rebuilt_scores) + surprise(0.0, drawn_scores))
+        values = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
+        loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
+        losses = (
+            loss + ops.mean(similarity),
+            self.gamma * ops.mean(distortion + similarity) + values * ops.mean(adversarial),
+            values * ops.mean(critic),
+        )
+        return losses, loss, (distortion, sum_per_example(kl), similarity, adversarial, critic)
+
+    def gradients_and_terms(self, images, **labels):
+        with tf.GradientTape(persistent=True) as tape:
+            losses, loss, terms = self.losses_and_terms(images)
+            # Of several replicas each has its share; a regulariser is of the part that it regularises.
+            shares = [self.optimizer.scale_loss((one + sum(self.losses)) / replicas.count()) for one in losses]
+        found: dict[int, tf.Tensor | None] = {}
+        for share, part in zip(shares, (self.encoder, self.decoder, self.critic), strict=True):
+            weights = part.trainable_variables
+            found |= zip(map(id, weights), tape.gradient(share, weights), strict=True)
+        return [found[id(weight)] for weight in self.trainable_variables], loss, *terms
+
+    def served(self):
+        """A VAE of the same encoder and decoder: whoever uses the model needs no critic."""
+        return VAE(self.encoder, self.decoder)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "gamma": self.gamma,
+            "level": self.level,
+            "critic_widths": self.critic_widths,
+        }
+
+
+def surprise(real, scores):
+    """`-log D` of patches that are `real` (1), `-log(1 - D)` of such that are not (0): means over patches, `(b,)`."""
+    return -ops.mean(bernoulli_log_prob(real * ops.ones_like(scores), scores), axis=(1, 2, 3))
