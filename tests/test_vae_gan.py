@@ -10,7 +10,7 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
 from tfvae.models.restoration import estimate_loss
-from tfvae.models.vae_gan import FLOOR, surprise
+from tfvae.models.vae_gan import FLOOR, GAIN, surprise
 from tfvae.networks.critic import PatchCritic, spectral_norm
 from training.checkpoint import Checkpoints
 
@@ -124,10 +124,10 @@ def test_features_that_are_the_pixels_in_another_order_compare_them_as_pixels():
         kernel[1 + place // 6, 1 + place // 3 % 2, place % 3, place] = 1.0
     level = model.critic.levels[0]
     level.kernel.assign(kernel)
-    level.bias.assign(np.ones(12))
+    level.bias.assign(np.full(12, GAIN))
     _, _, (_, _, similarity, _, _) = model.losses_and_terms(X)
     rebuilt = model.likelihood.mean(rewound(model)(X)["parameters"])
-    scale = 2.0 / float(spectral_norm(kernel))  # pixels are laid out between -1 and 1
+    scale = 2.0 * GAIN / float(spectral_norm(kernel))  # pixels are laid out between -1 and 1
     count = X[0].size
     pixels = estimate_loss(X, rebuilt, FLOOR / scale**2) + count * math.log(scale)
     np.testing.assert_allclose(similarity, pixels, rtol=1e-4)
@@ -221,7 +221,7 @@ def test_what_leaves_python_is_a_vae_without_the_critic(tmp_path):
 
 @pytest.mark.parametrize("size", [(16, 16), (13, 9), (1, 3)])
 def test_a_critic_judges_pictures_of_any_size_patch_by_patch(size):
-    critic = PatchCritic((4, 5, 6), outputs=2)
+    critic = PatchCritic((4, 5, 6), outputs=2, gain=1.5)
     scores, features = critic(np.ones((1, *size, 1), "float32"))
     sizes = [tuple(-(-side // 2**level) for side in size) for level in (1, 2, 3)]
     assert [value.shape[1:3] for value in features] == sizes and scores.shape == (1, *sizes[-1], 2)
@@ -236,6 +236,17 @@ def test_a_score_depends_on_its_own_patch_alone():
     changed = np.abs(np.asarray(critic(x)[0] - critic(other)[0])).max(axis=(0, 2, 3))
     # A score sees 4 * (3 - 1) + (4 - 1) * 2 + 4 = 18 pixels, of which seven are before its own four.
     assert np.all(changed[:8] == 0) and np.all(changed[10:] > 0)
+
+
+def test_features_are_as_large_as_the_gain_allows():
+    x = np.random.default_rng(1).random((2, 16, 16, 3), dtype=np.float32)
+    plain, twice = PatchCritic((4, 5)), PatchCritic((4, 5), gain=2.0)
+    plain.build(x.shape)
+    twice.build(x.shape)
+    twice.set_weights(plain.get_weights())  # biases of zero, so that every level is homogeneous
+    for level, (one, two) in enumerate(zip(plain(x)[1], twice(x)[1], strict=True), start=1):
+        np.testing.assert_allclose(two, 2.0**level * np.asarray(one), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(twice(x)[0], 4.0 * np.asarray(plain(x)[0]), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(4, 4, 3, 8), (3, 3, 6, 1), (1, 1, 2, 9)])
@@ -255,3 +266,5 @@ def test_settings_that_cannot_be_are_refused():
         make(level=3)
     with pytest.raises(ValueError, match="must be positive, with one width or more"):
         make(level=0, critic_widths=())
+    with pytest.raises(ValueError, match="`gain` must be positive"):
+        PatchCritic(gain=0.0)

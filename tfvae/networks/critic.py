@@ -20,6 +20,8 @@ class PatchCritic(keras.layers.Layer):
     Args:
         widths: Filters of each level, fine to coarse.
         outputs: Scores of a patch: 1 for real or not, more for real or not as one of several classes.
+        gain: Spectral norm of each level. At 1 the features shrink from level to level and the critic is slow to have
+            an opinion; at 2 they keep their size, for the levels halve what the stride and the ReLU leave of it.
 
     Call arguments:
         images: Shape `(batch, height, width, channels)`, in [0, 1]; any size, as many channels as at first.
@@ -29,22 +31,25 @@ class PatchCritic(keras.layers.Layer):
         `(batch, ceil(height / 2**i), ceil(width / 2**i), widths[i - 1])`, in the policy's dtype.
 
     Raises:
-        ValueError: If there are no widths, or a size is not positive.
+        ValueError: If there are no widths, or a size or `gain` is not positive.
 
     Reference:
         Isola et al. (2017), Image-to-image translation with conditional adversarial networks, section 3.2.2,
         https://arxiv.org/abs/1611.07004
     """
 
-    def __init__(self, widths=(32, 64, 128), outputs=1, **kwargs):
+    def __init__(self, widths=(32, 64, 128), outputs=1, gain=1.0, **kwargs):
         super().__init__(**kwargs)
         if not widths or min(*widths, outputs) < 1:
             raise ValueError(
                 "`widths` and `outputs` must be positive, with one width or more. "
                 f"Received: widths={widths}, outputs={outputs}"
             )
-        self.widths, self.outputs = tuple(widths), outputs
-        self.levels = [SpectralConv2D(width, 4, strides=2, padding="same", dtype=self.dtype_policy) for width in widths]
+        if gain <= 0:
+            raise ValueError(f"`gain` must be positive. Received: gain={gain}")
+        self.widths, self.outputs, self.gain = tuple(widths), outputs, gain
+        options = {"gain": gain, "strides": 2, "padding": "same", "dtype": self.dtype_policy}
+        self.levels = [SpectralConv2D(width, 4, **options) for width in widths]
         self.head = SpectralConv2D(outputs, 3, padding="same", dtype="float32")
 
     def build(self, input_shape):
@@ -62,12 +67,12 @@ class PatchCritic(keras.layers.Layer):
         return self.head(float32(x)), features
 
     def get_config(self):
-        return {**super().get_config(), "widths": self.widths, "outputs": self.outputs}
+        return {**super().get_config(), "widths": self.widths, "outputs": self.outputs, "gain": self.gain}
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class SpectralConv2D(keras.layers.Conv2D):
-    """`Conv2D` with its kernel divided by `spectral_norm`: spectral normalisation without a state of its own.
+    """`Conv2D` with its kernel times `gain / spectral_norm`: spectral normalisation without a state of its own.
 
     Miyato et al. keep an estimate of the first singular vector, which every pass updates. A pass that changes nothing
     is the same pass on every replica, after a resume, and however often a step looks at the critic.
@@ -77,8 +82,15 @@ class SpectralConv2D(keras.layers.Conv2D):
         https://arxiv.org/abs/1802.05957
     """
 
+    def __init__(self, *args, gain=1.0, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.gain = gain
+
     def convolution_op(self, inputs, kernel):
-        return super().convolution_op(inputs, kernel / ops.cast(spectral_norm(kernel), kernel.dtype))
+        return super().convolution_op(inputs, kernel * ops.cast(self.gain / spectral_norm(kernel), kernel.dtype))
+
+    def get_config(self):
+        return {**super().get_config(), "gain": self.gain}
 
 
 def spectral_norm(kernel):
