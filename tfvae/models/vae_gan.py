@@ -48,7 +48,8 @@ class VAEGAN(VAE):
     Args:
         encoder: An `Encoder` with `stochastic=True`.
         decoder: A `Decoder` of the same image and latent shape.
-        gamma: Weight of the two distortions in the decoder's loss: the smaller, the more it minds the critic.
+        gamma: Weight of the two distortions in the decoder's loss: the smaller, the more it minds the critic. Too small, it
+            has the critic fooled before either has learnt anything: the critic's loss then stays at 2 * log(2).
         level: Whose features are compared, 1 the finest; 0: the pixels themselves.
         critic_widths: Filters of the critic's levels, fine to coarse.
         beta, free_bits, seed: As in `VAE`.
@@ -67,7 +68,7 @@ class VAEGAN(VAE):
         self,
         encoder,
         decoder,
-        gamma=1.0,
+        gamma=5.0,
         level=2,
         critic_widths=(32, 64, 128),
         beta=1.0,
