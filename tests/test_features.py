@@ -45,7 +45,7 @@ class Copier:
         self.table = codes
         self.place = 0
 
-    def generate(self, noise):
+    def generate(self, noise, temperature=1.0):
         rows = np.arange(self.place, self.place + len(noise)) % len(self.images)
         self.place += len(noise)
         return {"image": tf.constant(self.images.array[rows] / np.float32(255))}
