@@ -48,8 +48,8 @@ class VAEGAN(VAE):
     Args:
         encoder: An `Encoder` with `stochastic=True`.
         decoder: A `Decoder` of the same image and latent shape.
-        gamma: Weight of the two distortions in the decoder's loss: the smaller, the more it minds the critic. Too small, it
-            has the critic fooled before either has learnt anything: the critic's loss then stays at 2 * log(2).
+        gamma: Weight of the two distortions in the decoder's loss: the smaller, the more it minds the critic. Too
+            small, it has the critic fooled before either has learnt anything: the critic's loss stays at 2 * log(2).
         level: Whose features are compared, 1 the finest; 0: the pixels themselves.
         critic_widths: Filters of the critic's levels, fine to coarse.
         beta, free_bits, seed: As in `VAE`.
