@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfvae import pictures
 from tfvae.applications.continuation import Continuation
@@ -28,9 +27,7 @@ def continue_film(arguments: argparse.Namespace) -> None:
     if arguments.source and out.exists() and out.samefile(arguments.source):
         raise UserError(f"{out}: -o would replace the film that is continued. Name another file.")
     film = Film(arguments.source) if arguments.source else None
-    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    model = run.load_model()
+    model = run.load_unfused()
     if model.frames < 2:
         raise UserError(
             f"continue: {run.path} holds a {type(model).__name__}, which knows single pictures. "

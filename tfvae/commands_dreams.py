@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfvae.applications.dreams import MOST, MOST_PIXELS, SIDE, Dreamer, MeaninglessError, dream, viewed
 from tfvae.applications.dreams_page import write_page
@@ -26,9 +25,7 @@ def dreams(arguments: argparse.Namespace) -> None:
     for triple in arguments.minus or ():
         if len(triple) != 3:
             raise UserError(f"dreams: --minus takes three pictures, A,B,C for A - B + C. Received: {','.join(triple)}.")
-    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    model = run.load_model()
+    model = run.load_unfused()
     splits = load(run.prepared_like(model), seed=run.seed)
     held_out = held_out_images(run, splits)
     # A run of one or two images has nothing but these in all its parts.

@@ -36,7 +36,7 @@ def animate(arguments: argparse.Namespace) -> None:
                 "picture. Use a VAE or an autoencoder."
             )
         keys = [images_of(run, model, picture)[0] for picture in arguments.pictures]
-        keys = [key if key.shape == keys[0].shape else fitted(key, keys[0].shape) for key in keys]
+        keys = [fitted(key, keys[0].shape) for key in keys]
         frames = frames_between(model, np.stack(keys), **how)
         count = len(keys)
     else:

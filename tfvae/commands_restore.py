@@ -8,7 +8,6 @@ from typing import Any
 
 import matplotlib
 import numpy as np
-import tensorflow as tf
 from PIL import Image, PngImagePlugin
 
 from tfvae.applications.restore import restore as restore_tiled
@@ -34,7 +33,7 @@ def restore(arguments: argparse.Namespace) -> None:
     reserved = [arguments.mask, *arguments.mask.rglob("*")] if arguments.mask else []
     plan = plan_of(arguments.source, arguments.out, run.path / "restored", extras, reserved)
     drawn = DrawnMasks(arguments.mask, arguments.source if plan.many else None) if arguments.mask else None
-    model = _loaded(run)
+    model = run.load_unfused()
     engine = _engine(run, model, arguments)
     masks = drawn or (SharedOverlays(plan, model) if arguments.auto else lambda job, pixels: Given(pixels))
 
@@ -55,7 +54,7 @@ def enhance(arguments: argparse.Namespace) -> None:
     """`tfvae enhance`: light, contrast and colour, as far as `--strength` says."""
     run = open_run(arguments.run)
     plan = plan_of(arguments.source, arguments.out, run.path / "enhanced", [], [])
-    model = _loaded(run)
+    model = run.load_unfused()
     if not hasattr(model, "restore") or model.takes_mask:
         raise UserError(
             f"enhance: {run.path} holds a {type(model).__name__}, which does not enhance whole pictures. "
@@ -70,12 +69,6 @@ def enhance(arguments: argparse.Namespace) -> None:
         _write(job, job.out, restored.image, picture)
 
     _run(plan, work, arguments, "enhance")
-
-
-def _loaded(run: Run) -> Any:
-    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    return run.load_model()
 
 
 def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:

@@ -6,7 +6,6 @@ import sys
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfvae import films, pictures
 from tfvae.applications.styles import cluster_styles, latent_statistics, parse_style
@@ -91,9 +90,7 @@ def styles(arguments: argparse.Namespace) -> None:
 
 def loaded(run: Run, command: str) -> Any:
     """The model of a run that learnt styles."""
-    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    model = run.load_model()
+    model = run.load_unfused()
     if not hasattr(model, "render"):
         raise UserError(
             f"{command}: {run.path} holds a {type(model).__name__}, which learnt no styles. Use a run that was trained "

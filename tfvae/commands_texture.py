@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from tfvae.applications.texture import check_model, synthesize
 from tfvae.commands import name_refused, place, say
@@ -24,9 +23,7 @@ def texture(arguments: argparse.Namespace) -> None:
     """`tfvae texture`: as large as is asked for, periodic if asked, one texture or two."""
     run = open_run(arguments.run)
     out, _ = place(arguments.out, run.path / "texture.png", (".png",))
-    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    model = run.load_model()
+    model = run.load_unfused()
     try:
         check_model(model)
     except ValueError:

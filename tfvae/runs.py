@@ -58,6 +58,16 @@ class Run:
             raise UserError(f"{path}: not a Keras model file (cut short or overwritten).")
         return keras.saving.load_model(path, compile=False)
 
+    def load_unfused(self) -> Any:
+        """`load_model()`, for whoever runs it here: TensorFlow tries to fuse no layers in this process any more.
+
+        TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
+        """
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"remapping": False})
+        return self.load_model()
+
     def prepared_like(self, model: Any) -> DataConfig:
         """`data_config` with the size and channels the model takes, so that any picture can be made to fit it."""
         height, width, channels = model.image_shape

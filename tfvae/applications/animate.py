@@ -8,7 +8,7 @@ import numpy as np
 from scipy.interpolate import CubicSpline
 
 from tfvae.applications.batches import batches, largest_batch
-from tfvae.applications.generate import DEFAULT_SIDE
+from tfvae.applications.generate import drawn_size, noise_shape
 from tfvae.applications.interpolate import METHODS as ARCS
 
 METHODS = (*ARCS, "spline")
@@ -73,15 +73,12 @@ def animate_draws(
         As `animate`.
 
     Raises:
-        ValueError: As `walk`, and when the model has no prior.
+        ValueError: As `walk`, and as `generate` for the model and the size.
     """
     if not model.generates:
         raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
-    open_size = model.image_shape[0] is None
-    height, width = (size or (DEFAULT_SIDE, DEFAULT_SIDE)) if open_size else model.image_shape[:2]
-    places = (-(-height // model.factor), -(-width // model.factor)) if open_size else model.latent_shape[:-1]
-    shape = (count, *places, model.latent_shape[-1])
-    noise = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    height, width = drawn_size(model, size)
+    noise = np.random.default_rng(seed).standard_normal((count, *noise_shape(model, height, width)), dtype=np.float32)
     way = walk(noise, frames, method, loop)
     yield from _decoded(lambda z: model.generate(z, np.float32(temperature)), way, (height, width), batch_size)
 

@@ -2,28 +2,11 @@
 
 from string import Template
 
-from tfvae.applications.page_theme import THEME
+from tfvae.applications.page_theme import head
 
 PAGE = Template(
-    """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<!-- Nothing but the pictures beside this page is ever asked for. -->
-<meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'">
-<link rel="icon" href="data:,">
-<title>$title</title>
-<style>
-"""
-    + THEME
-    + """body {
-  max-width: 64rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 2.5rem); background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, sans-serif;
-}
-h1 { margin: 0; font-size: 1.5rem; font-weight: 650; letter-spacing: -0.01em; overflow-wrap: anywhere; }
+    head()
+    + """h1 { margin: 0; font-size: 1.5rem; font-weight: 650; letter-spacing: -0.01em; overflow-wrap: anywhere; }
 h2 { margin: 0; font-size: 1.25rem; font-weight: 600; letter-spacing: -0.01em; }
 h3 { margin: 1.25rem 0 0.4rem; font-size: 0.9rem; font-weight: 600; overflow-wrap: anywhere; }
 p { margin: 0.25rem 0 0; max-width: 44rem; color: var(--soft); }

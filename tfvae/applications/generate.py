@@ -48,10 +48,8 @@ def generate(
         raise ValueError(f"`count` must be positive. Received: count={count}")
     if temperature < 0:
         raise ValueError(f"`temperature` must not be negative. Received: temperature={temperature}")
-    height, width = _size(model, size)
-    latent_shape = tuple(model.latent_shape)
-    if latent_shape[0] is None:
-        latent_shape = (-(-height // model.factor), -(-width // model.factor), latent_shape[-1])
+    height, width = drawn_size(model, size)
+    latent_shape = noise_shape(model, height, width)
     batch_size = largest_batch(batch_size, height, width)
     rng = np.random.default_rng(seed)
     images = []
@@ -62,7 +60,14 @@ def generate(
     return np.concatenate(images)
 
 
-def _size(model: Any, size: tuple[int, int] | None) -> tuple[int, int]:
+def noise_shape(model: Any, height: int, width: int) -> tuple[int, ...]:
+    """Of the noise of one picture of that size."""
+    if model.latent_shape[0] is not None:
+        return tuple(model.latent_shape)
+    return -(-height // model.factor), -(-width // model.factor), model.latent_shape[-1]
+
+
+def drawn_size(model: Any, size: tuple[int, int] | None) -> tuple[int, int]:
     """Height and width of the pictures that will be drawn."""
     fixed = tuple(model.image_shape[:2])
     if fixed[0] is None:

@@ -1,4 +1,4 @@
-"""The colours of the pages that are opened from disk, by day and by night."""
+"""How the pages begin that are opened from disk: what they may ask for, their colours by day and by night."""
 
 THEME = """:root {
   color-scheme: light dark;
@@ -13,4 +13,30 @@ THEME = """:root {
 }
 *, *::before, *::after { box-sizing: border-box; }
 [hidden] { display: none !important; }
+body {
+  max-width: 64rem; margin: 0 auto; padding: 2rem clamp(1rem, 4vw, 2.5rem); background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, sans-serif;
+}
 """
+
+
+def head(*allowed: str) -> str:
+    """A page with a `$title` as far as into its style: nothing but the pictures beside it is ever asked for.
+
+    Args:
+        allowed: More directives of its Content-Security-Policy.
+    """
+    policy = "; ".join(("default-src 'none'; img-src 'self' file: data:; style-src 'unsafe-inline'", *allowed))
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<!-- Nothing but the pictures beside this page is ever asked for. -->
+<meta http-equiv="Content-Security-Policy"
+ content="{policy}">
+<link rel="icon" href="data:,">
+<title>$title</title>
+<style>
+{THEME}"""

@@ -20,6 +20,14 @@ from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak, Mean
 SOME = 256  # images whose range is looked at before a training
 
 
+def only_spatial_resnet(whose, image_shape, network, dropout):
+    """Raises `ValueError` for a recipe's parts that a model of its own convolutions, for any size, does not have."""
+    if image_shape[0] is not None:
+        raise ValueError(f"`latent` must be 'spatial' for {whose}. Received: pictures of {image_shape[:2]} only")
+    if network != "resnet" or dropout:
+        raise ValueError(f"`network` of {whose} must be 'resnet', without dropout. Received: {network}, {dropout}")
+
+
 class LatentModel(keras.Model):
     """An encoder, a decoder with its likelihood, and an objective made of a distortion and a rate.
 
@@ -261,9 +269,20 @@ class LatentModel(keras.Model):
         """
         with tf.GradientTape() as tape:
             loss, distortion, rate = self.loss_and_terms(images, training=True, **labels)
-            # Gradients are summed over the replicas: their losses are shares of one mean.
-            scaled_loss = self.optimizer.scale_loss((loss + sum(self.losses)) / replicas.count())
-        return tape.gradient(scaled_loss, self.trainable_variables), loss, distortion, rate
+            share = self.share_of(loss)
+        return tape.gradient(share, self.trainable_variables), loss, distortion, rate
+
+    def share_of(self, loss):
+        """What is differentiated of a loss, with the regularisers: this replica's share, scaled for half precision."""
+        # Gradients are summed over the replicas: their losses are shares of one mean.
+        return self.optimizer.scale_loss((loss + sum(self.losses)) / replicas.count())
+
+    def gradients_of_each(self, tape, taught):
+        """Gradients of all `trainable_variables`, in order; `taught`: pairs of a share and the variables it teaches."""
+        found: dict[int, tf.Tensor | None] = {}
+        for share, weights in taught:
+            found |= zip(map(id, weights), tape.gradient(share, weights), strict=True)
+        return [found[id(weight)] for weight in self.trainable_variables]
 
     def finish_step(self, gradients, loss, distortion, rate, *more):
         """What follows the gradients of a batch: the optimiser's step, if they are finite, and the trackers."""

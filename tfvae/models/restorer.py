@@ -7,6 +7,7 @@ from keras import ops
 from tfvae.distributions import bernoulli_log_prob, float32
 from tfvae.encoders import pad_to_multiple
 from tfvae.interpolation import MARGIN, interpolate
+from tfvae.models.base import only_spatial_resnet
 from tfvae.models.residual_latent import FACTOR, ResidualDecoder, ResidualPosterior
 from tfvae.models.restoration import FLOOR, RestorationModel
 from tfvae.networks.unet import UNet
@@ -77,12 +78,7 @@ class Restorer(RestorationModel):
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
-        if image_shape[0] is not None:
-            raise ValueError(f"`latent` must be 'spatial' for a restorer. Received: pictures of {image_shape[:2]} only")
-        if network != "resnet" or dropout:
-            raise ValueError(
-                f"`network` of a restorer must be 'resnet', without dropout. Received: {network}, {dropout}"
-            )
+        only_spatial_resnet("a restorer", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 
     @property

@@ -4,10 +4,9 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfvae import replicas
 from tfvae.distributions import float32
 from tfvae.encoders import Encoder
-from tfvae.models.base import LatentModel
+from tfvae.models.base import LatentModel, only_spatial_resnet
 from tfvae.models.vae import VAE
 from tfvae.models.vae_gan import surprise
 from tfvae.networks.critic import PatchCritic
@@ -110,10 +109,7 @@ class StyleVAE(VAE):
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
-        if image_shape[0] is not None:
-            raise ValueError(f"`latent` must be 'spatial' for styles. Received: pictures of {image_shape[:2]} only")
-        if network != "resnet" or dropout:
-            raise ValueError(f"`network` of styles must be 'resnet', without dropout. Received: {network}, {dropout}")
+        only_spatial_resnet("styles", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, likelihood, seed=seed, **options)
 
     @property
@@ -204,14 +200,11 @@ class StyleVAE(VAE):
     def gradients_and_terms(self, images, **labels):
         with tf.GradientTape(persistent=True) as tape:
             losses, loss, terms = self.losses_and_terms(images, **labels)
-            shares = [self.optimizer.scale_loss((one + sum(self.losses)) / replicas.count()) for one in losses]
+            shares = [self.share_of(one) for one in losses]
         critics = self.critic.trainable_variables
         own = {id(weight) for weight in critics}
         makers = [weight for weight in self.trainable_variables if id(weight) not in own]
-        found: dict = {}
-        for share, weights in zip(shares, (makers, critics), strict=True):
-            found |= zip(map(id, weights), tape.gradient(share, weights), strict=True)
-        return [found[id(weight)] for weight in self.trainable_variables], loss, *terms
+        return self.gradients_of_each(tape, zip(shares, (makers, critics), strict=True)), loss, *terms
 
     def get_config(self):
         config = super().get_config()

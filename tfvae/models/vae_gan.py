@@ -4,7 +4,6 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfvae import replicas
 from tfvae.distributions import bernoulli_log_prob, float32
 from tfvae.layers.sampling import GaussianSampler
 from tfvae.models.base import LatentModel
@@ -122,13 +121,9 @@ class VAEGAN(VAE):
     def gradients_and_terms(self, images, **labels):
         with tf.GradientTape(persistent=True) as tape:
             losses, loss, terms = self.losses_and_terms(images)
-            # Of several replicas each has its share; a regulariser is of the part that it regularises.
-            shares = [self.optimizer.scale_loss((one + sum(self.losses)) / replicas.count()) for one in losses]
-        found: dict[int, tf.Tensor | None] = {}
-        for share, part in zip(shares, (self.encoder, self.decoder, self.critic), strict=True):
-            weights = part.trainable_variables
-            found |= zip(map(id, weights), tape.gradient(share, weights), strict=True)
-        return [found[id(weight)] for weight in self.trainable_variables], loss, *terms
+            shares = [self.share_of(one) for one in losses]  # a regulariser is of the part that it regularises
+        parts = (part.trainable_variables for part in (self.encoder, self.decoder, self.critic))
+        return self.gradients_of_each(tape, zip(shares, parts, strict=True)), loss, *terms
 
     def served(self):
         """A VAE of the same encoder and decoder: whoever uses the model needs no critic."""

@@ -10,7 +10,7 @@ from tfvae.distributions import float32
 from tfvae.encoders import pad_to_multiple
 from tfvae.film_strips import frames_of, strip_of
 from tfvae.layers.recurrent import ConvGRU
-from tfvae.models.base import LatentModel
+from tfvae.models.base import LatentModel, only_spatial_resnet
 from tfvae.models.restoration import FLOOR, estimate_loss
 from tfvae.models.vae import VAE
 from tfvae.models.video_parts import FrameDecoder, FrameEncoder
@@ -98,10 +98,7 @@ class VideoVAE(VAE):
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
-        if image_shape[0] is not None:
-            raise ValueError(f"`latent` must be 'spatial' for clips. Received: pictures of {image_shape[:2]} only")
-        if network != "resnet" or dropout:
-            raise ValueError(f"`network` of clips must be 'resnet', without dropout. Received: {network}, {dropout}")
+        only_spatial_resnet("clips", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 
     def remember(self, clips):

@@ -21,6 +21,7 @@ other at every operation, far more than TensorFlow. So the load at the start is 
 Fractions of the matmul rate count 2 FLOP a multiply-add and the backward pass as twice the forward one (`flops.py`).
 """
 
+import importlib
 import json
 import os
 import platform
@@ -29,9 +30,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tfvae.errors import UserError
 
 OURS = "tfvae"
+OTHERS = ("nll", "workers", "restoration", "textures", "styles", "video", "film")  # in files of their own
 EXECUTION = 10  # steps our side makes at once, so turns are multiples of it
 
 
@@ -39,34 +43,9 @@ def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the tables, and writes `--out`."""
     from tfvae.errors import OneLineParser
 
-    if arguments[:1] == ["nll"]:
-        from training.benchmark import nll
-
-        return nll.main(arguments[1:])
-    if arguments[:1] == ["workers"]:
-        from training.benchmark import workers
-
-        return workers.main(arguments[1:])
-    if arguments[:1] == ["restoration"]:
-        from training.benchmark import restoration
-
-        return restoration.main(arguments[1:])
-    if arguments[:1] == ["textures"]:
-        from training.benchmark import textures
-
-        return textures.main(arguments[1:])
-    if arguments[:1] == ["styles"]:
-        from training.benchmark import styles
-
-        return styles.main(arguments[1:])
-    if arguments[:1] == ["video"]:
-        from training.benchmark import video
-
-        return video.main(arguments[1:])
-    if arguments[:1] == ["film"]:
-        from training.benchmark import film
-
-        return film.main(arguments[1:])
+    if arguments and arguments[0] in OTHERS:
+        importlib.import_module(f"training.benchmark.{arguments[0]}").main(arguments[1:])
+        return
     about = "Images/s of a training step, beside keras.io and PyTorch."
     parser = OneLineParser(prog="training benchmark", description=about)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
@@ -82,11 +61,37 @@ def main(arguments: list[str]) -> None:
     if options.out and not options.out.parent.is_dir():
         raise UserError(f"--out: {options.out.parent} is no directory. Received: {options.out}.")
     facts = run(options.rounds, options.steps, options.batch)
+    publish(facts, table(facts), arguments, options.out)
+
+
+def publish(
+    facts: dict[str, Any], lines: list[str], arguments: list[str], out: Path | None, picture: np.ndarray | None = None
+) -> None:
+    """Prints the table; writes the facts with the command that found them to `out`, and the picture beside them.
+
+    Args:
+        facts: What was measured; gets a `command`.
+        lines: The table.
+        arguments: Of `python -m training benchmark`.
+        out: A file, or None: printed only.
+        picture: What there is to look at.
+    """
     facts["command"] = shlex.join(["python", "-m", "training", "benchmark", *arguments])
-    print("\n".join(table(facts)))
-    if options.out:
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}")
+    print("\n".join(lines))
+    if out is None:
+        return
+    out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"\n{out}")
+    if picture is not None:
+        from tfvae.pictures import save_png
+
+        print(save_png(out.with_suffix(".png"), picture))
+
+
+def check_out(out: Path | None) -> None:
+    """Raises `UserError` for an `-o` that could not be written, before anything is measured."""
+    if out and (out.suffix.lower() != ".json" or not out.parent.is_dir()):
+        raise UserError(f"-o must be a .json file in a folder that exists. Received: {out}.")
 
 
 def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:

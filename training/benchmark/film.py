@@ -14,9 +14,7 @@ steadiness is easily had by blurring, and then these fall. Frames a second are t
 """
 
 import argparse
-import json
 import os
-import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import machine, progress
+from training.benchmark import machine, progress, publish
 
 PLAIN, STEADY, MEAN, INPUT = "frame by frame", "steady", "running mean", "the film itself"
 SHOWN = 4  # frames in the picture
@@ -48,18 +46,11 @@ def main(arguments: list[str]) -> None:
     if options.out and not options.out.parent.is_dir():
         raise UserError(f"--out: {options.out.parent} is no directory. Received: {options.out}.")
     facts, picture = run(options)
-    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", "film", *arguments])
-    print("\n".join(table(facts)))
-    if options.out:
-        from tfvae.pictures import save_png
-
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}\n{save_png(options.out.with_suffix('.png'), picture)}")
+    publish(facts, table(facts), ["film", *arguments], options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: the machine, a row for every side; and the comparison picture."""
-    import tensorflow as tf
 
     from tfvae.applications.steady import STRENGTH
     from tfvae.films import Film
@@ -73,9 +64,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     frames = list(film.frames(options.frames, size=size))
     if len(frames) < 3:
         raise UserError(f"{options.data}: three frames or more are needed. It holds {len(frames)}.")
-    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
-    model = open_run(options.run).load_model()
+    model = open_run(options.run).load_unfused()
     made, function = _function(model, options.style)
     rows, outputs = compare(frames, function, STRENGTH)
     return {

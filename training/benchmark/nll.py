@@ -15,9 +15,7 @@ Where others use the machine, PyTorch's threads wait for each other, and the rat
 gives every side one thread, and the processor time, which counts no waiting for others, stands beside the rate.
 """
 
-import json
 import os
-import shlex
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -25,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, in_range, machine, progress, spread
+from training.benchmark import OURS, in_range, machine, progress, publish, spread
 
 LATENT, HIDDEN, SIDE = 16, 512, 28
 SEED = 0
@@ -53,11 +51,7 @@ def main(arguments: list[str]) -> None:
     if not (find_spec("pythae") and find_spec("torch")):
         raise UserError("pythae is needed: pip install torch, then pip install --no-deps pythae pydantic imageio.")
     facts = run(options.data, options.images, options.k, options.epochs, options.rounds)
-    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", "nll", *arguments])
-    print("\n".join(table(facts)))
-    if options.out:
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}")
+    publish(facts, table(facts), ["nll", *arguments], options.out)
 
 
 def run(source: str, count: int, k: int, epochs: int, rounds: int) -> dict[str, Any]:

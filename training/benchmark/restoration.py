@@ -15,9 +15,7 @@ the differences within a picture, with its standard error. Rates come from one p
 """
 
 import argparse
-import json
 import os
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, machine, progress, spread
+from training.benchmark import OURS, check_out, machine, progress, publish, spread
 
 SPEED = "speed"
 
@@ -53,7 +51,6 @@ class Task:
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
     options = _options(arguments)
-    command = shlex.join(["python", "-m", "training", "benchmark", "restoration", *arguments])
     if options.task == SPEED:
         from training.benchmark import restoration_speed
 
@@ -64,15 +61,7 @@ def main(arguments: list[str]) -> None:
 
         facts, picture = run(options)
         lines = restoration_tables.table(facts)
-    facts["command"] = command
-    print("\n".join(lines))
-    if options.out:
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}")
-        if picture is not None:
-            from tfvae.pictures import save_png
-
-            print(save_png(options.out.with_suffix(".png"), picture))
+    publish(facts, lines, ["restoration", *arguments], options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
@@ -196,6 +185,5 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         raise UserError(f"--megapixels must be positive. Received: {options.megapixels:g}.")
     if options.data and not options.data.is_dir():
         raise UserError(f"--data must be a folder of pictures. Received: {options.data}.")
-    if options.out and (options.out.suffix.lower() != ".json" or not options.out.parent.is_dir()):
-        raise UserError(f"-o must be a .json file in a folder that exists. Received: {options.out}.")
+    check_out(options.out)
     return options

@@ -10,8 +10,6 @@ A picture is judged by the mean log-probabilities of crops of the size the run w
 """
 
 import argparse
-import json
-import shlex
 from itertools import combinations, pairwise
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import machine, progress
+from training.benchmark import machine, progress, publish
 
 BLEND = (0.0, 0.25, 0.5, 0.75, 1.0)
 CROPS = 3_000  # of each style, to train the classifier
@@ -32,13 +30,7 @@ def main(arguments: list[str]) -> None:
     """Measures, prints the table, and writes `-o` and the contact sheet beside it."""
     options = _options(arguments)
     facts, sheet = run(options)
-    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", "styles", *arguments])
-    print("\n".join(table(facts)))
-    if options.out:
-        from tfvae.pictures import save_png
-
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}\n{save_png(options.out.with_suffix('.png'), sheet)}")
+    publish(facts, table(facts), ["styles", *arguments], options.out, sheet)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:

@@ -15,9 +15,7 @@ adjacent rows and columns within it.
 """
 
 import argparse
-import json
 import os
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, machine, progress, unrest
+from training.benchmark import OURS, check_out, machine, progress, publish, unrest
 
 SIDE = 256  # pixels of what is drawn
 FLOOR, QUILTED, NOISE = "the exemplar itself", "image quilting", "phase noise"
@@ -40,14 +38,7 @@ def main(arguments: list[str]) -> None:
         print(f"wrote {options.prepare} and {count} exemplars in it")
         return
     facts, sheet = run(options)
-    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", "textures", *arguments])
-    print("\n".join(table(facts)))
-    if options.out:
-        from tfvae.pictures import save_png
-
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}")
-        print(save_png(options.out.with_suffix(".png"), sheet))
+    publish(facts, table(facts), ["textures", *arguments], options.out, sheet)
 
 
 def prepare(data: Path, folder: Path) -> int:
@@ -64,7 +55,6 @@ def prepare(data: Path, folder: Path) -> int:
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: a row for every texture; and the sheet, each exemplar beside what was drawn from it."""
-    import tensorflow as tf
 
     from tfvae.pictures import grid
     from tfvae.runs import open_run
@@ -72,10 +62,8 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     from training.benchmark.sides import cores
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    # TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
-    tf.config.optimizer.set_experimental_options({"remapping": False})
     opened = open_run(options.run)
-    model = opened.load_model()
+    model = opened.load_unfused()
     images = _photographs(replace(opened.prepared_like(model), source=str(options.data)))
     kept = range(0, len(images), -(-len(images) // min(options.images or len(images), len(images))))
     rows, shown = [], []
@@ -179,6 +167,5 @@ def _options(arguments: list[str]) -> argparse.Namespace:
         raise UserError(f"--seed must not be negative. Received: {options.seed}.")
     if not options.data.is_dir():
         raise UserError(f"--data must be a folder of pictures. Received: {options.data}.")
-    if options.out and (options.out.suffix.lower() != ".json" or not options.out.parent.is_dir()):
-        raise UserError(f"-o must be a .json file in a folder that exists. Received: {options.out}.")
+    check_out(options.out)
     return options

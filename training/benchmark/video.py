@@ -16,9 +16,7 @@ Reference:
 """
 
 import argparse
-import json
 import os
-import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, machine, progress
+from training.benchmark import OURS, check_out, machine, progress, publish
 
 COPY, BEST = "copy", "best draw"
 SHOWN = 4  # clips in the picture
@@ -36,27 +34,19 @@ def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
     options = _options(arguments)
     facts, picture = run(options)
-    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", "video", *arguments])
-    print("\n".join(table(facts)))
-    if options.out:
-        from tfvae.pictures import save_png
-
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}\n{save_png(options.out.with_suffix('.png'), picture)}")
+    publish(facts, table(facts), ["video", *arguments], options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: the machine, a row for every predicted frame; and the picture."""
-    import tensorflow as tf
 
     from tfvae.applications.continuation import Continuation
     from tfvae.data import load, load_images
     from tfvae.runs import open_run
 
-    tf.config.optimizer.set_experimental_options({"remapping": False})
     load_at_start = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     opened = open_run(options.run)
-    model = opened.load_model()
+    model = opened.load_unfused()
     if model.frames < 2:
         raise UserError(f"{options.run} holds a {type(model).__name__}. Accepted: a run of --recipe video.")
     context = options.context or model.context
@@ -175,6 +165,5 @@ def _options(arguments: list[str]) -> argparse.Namespace:
             raise UserError(f"--{name} must be 1 or more. Received: {value}.")
     if options.seed < 0:
         raise UserError(f"--seed must not be negative. Received: {options.seed}.")
-    if options.out and (options.out.suffix.lower() != ".json" or not options.out.parent.is_dir()):
-        raise UserError(f"-o must be a .json file in a folder that exists. Received: {options.out}.")
+    check_out(options.out)
     return options

@@ -14,7 +14,6 @@ import contextlib
 import functools
 import json
 import os
-import shlex
 import socket
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import in_range, machine, progress, spread, unrest
+from training.benchmark import in_range, machine, progress, publish, spread, unrest
 
 PICTURES = {"mnist": (28, 28, 1), "digits": (8, 8, 1), "photos": (160, 160, 3)}  # of a recipe
 ONE, WEAK, STRONG = "one", "weak", "strong"
@@ -51,11 +50,7 @@ def main(arguments: list[str]) -> None:
     if len(cores) < 2:
         raise UserError(f"two workers need two cores, and a system that pins processes to them. Found: {len(cores)}.")
     facts = run(options.recipe, options.batch or 0, options.rounds, options.seconds, (cores[0], cores[1]))
-    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", "workers", *arguments])
-    print("\n".join(table(facts)))
-    if options.out:
-        options.out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        print(f"\n{options.out}")
+    publish(facts, table(facts), ["workers", *arguments], options.out)
 
 
 def run(recipe: str, batch: int, rounds: int, seconds: float, cores: tuple[int, int]) -> dict[str, Any]:
