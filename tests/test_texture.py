@@ -10,7 +10,7 @@ from tiny_runs import autoencoder, spatial_vae
 
 from tfvae.applications import texture
 from tfvae.applications.texture import Field, reach, synthesize, texture_of
-from tfvae.applications.texture_quilt import Library, Quilt, cheapest_path, cut
+from tfvae.applications.texture_quilt import EVENLY, Library, Quilt, cheapest_path, cut
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +82,39 @@ def test_a_cut_keeps_the_old_outside_of_where_they_agree_and_takes_the_new_insid
     assert cut(cost, 0, 0, 0, 0).all()
 
 
+def test_means_of_all_windows():
+    library = Library([features(), features(9, 12, seed=1)], 4)
+    values = np.random.default_rng(3).random(len(library.places))
+    direct = [values[library.window(number)].mean() for number in range(len(library.corners))]
+    np.testing.assert_allclose(library.means(values), direct)
+
+
 # The quilt.
+
+
+def test_an_even_quilt_shows_more_of_its_exemplar():
+    exemplar = features(40, 40)
+    exemplar[:, :20] *= 0.1  # a smooth half, whose windows fit each other best
+    library = Library([exemplar], 8)
+
+    def rough(evenly):
+        quilts = [np.concatenate(list(Quilt(library, 64, 64, seed=seed, evenly=evenly))) for seed in range(3)]
+        return np.mean([quilt % 40 >= 20 for quilt in quilts])
+
+    assert rough(0.0) < 0.3
+    assert rough(EVENLY) > rough(0.0) + 0.1
+
+
+@pytest.mark.parametrize("size", [(24, 31), (13, 12), (60, 12)])
+def test_the_edge_of_a_torus_crosses_windows_where_they_stand_alone(size):
+    library = Library([features()], 8)
+    quilt = Quilt(library, *size, wrap=True, seed=1)
+    places = np.concatenate(list(quilt))
+    down, right = quilt.midst
+    # Every second place beside the edge goes on as in the exemplar, whose rows are 17 places long; not so at a cut.
+    turned = np.roll(places, (-down, -right), axis=(0, 1))
+    assert (turned[0] - turned[-1] == 17).mean() > 0.5
+    assert (turned[:, 0] - turned[:, -1] == 1).mean() > 0.5
 
 
 @pytest.mark.parametrize("wrap", [False, True])
@@ -188,9 +220,11 @@ def test_a_seamless_picture_is_one_period_of_a_plane(model):
     pictures, found = [photograph()], texture_of(model, [photograph()])
     picture = drawn(model, pictures, (64, 96), seamless=True, patch=32, details=False, seed=5)
     library = Library(found.maps, 8)
-    quilt = np.concatenate(list(Quilt(library, 16, 24, wrap=True, seed=np.random.SeedSequence((5, 0)))))
+    torus = Quilt(library, 16, 24, wrap=True, seed=np.random.SeedSequence((5, 0)), evenly=EVENLY)
+    quilt = np.concatenate(list(torus))
     plane = whole(model, np.tile(found.codes[quilt], (3, 3, 1)))
-    period = np.roll(plane[64:128, 96:192], -4 * reach(model.decoder), axis=0)
+    lead, right = texture._edge(torus, reach(model.decoder))
+    period = np.roll(plane[64:128, 96:192], (-4 * (lead + reach(model.decoder)), -4 * right), axis=(0, 1))
     assert np.abs(picture / 255 - period).max() < 0.6 / 255
     for shift in ((5, 0), (0, 17), (33, 50)):  # and so is every other cut out of the plane
         other = plane[64 + shift[0] : 128 + shift[0], 96 + shift[1] : 192 + shift[1]]

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.applications.batches import pixels
-from tfvae.applications.texture_quilt import Library, Quilt, overlap_of
+from tfvae.applications.texture_quilt import EVENLY, Library, Quilt, overlap_of
 from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles
 from tfvae.pictures import to_uint8
 
@@ -93,8 +93,9 @@ def synthesize(
     """A picture of any size with the texture of `pictures`, in strips from the top: memory is that of one strip.
 
     The picture is drawn in the latent space. The texture's prior is the Markov random field of its own posterior
-    means: windows of them are quilted (Efros and Freeman 2001), with differences measured in standard deviations of
-    the posterior. The decoder, whose receptive field is wider than a cut, joins what meets there:
+    means: windows of them are quilted (Efros and Freeman 2001), all of them about as often, with differences measured
+    in standard deviations of the posterior. The decoder, whose receptive field is wider than a cut, joins what meets
+    there:
 
         `x = decode(codes[q]) + details[q]`
 
@@ -148,7 +149,8 @@ def synthesize(
         library = Library(texture.maps, side)
         canvas = (rows + frame, columns + frame)
         guide = quilts[0] if quilts else None
-        quilts.append(Quilt(library, *canvas, wrap=seamless, seed=np.random.SeedSequence((seed, number)), guide=guide))
+        own = np.random.SeedSequence((seed, number))
+        quilts.append(Quilt(library, *canvas, wrap=seamless, seed=own, guide=guide, evenly=EVENLY))
     field = Field(mixed[1], (rows, columns), seed) if mixed else None
     decode = _decoder(model)
     done = 0
@@ -235,19 +237,30 @@ def _side(textures: list[Texture], asked: int, torus: tuple[int, int] | None) ->
 
 
 def _bands(quilts: list[Quilt], margin: int, seamless: bool) -> Iterator[np.ndarray]:
-    """Finished rows of all quilts, `(quilts, rows, columns)`, with their margins on all sides."""
+    """Finished rows of all quilts, `(quilts, rows, columns)`, with their margins on all sides.
+
+    A torus has its edge wherever one likes: here it crosses the midst of windows, so that none are joined along it.
+    """
+    lead, right = _edge(quilts[0], margin) if seamless else (0, 0)
+    again = lead + 2 * margin if seamless else 0  # rows at the top that come once more below
     head: list[np.ndarray] = []
     # In step: a quilt that is guided looks at the band that its guide has just made.
     for rows in zip(*quilts, strict=True):
         band = np.stack(rows)
         if seamless:
-            band = np.pad(band, ((0, 0), (0, 0), (margin, margin)), mode="wrap")
-            if sum(part.shape[1] for part in head) < 2 * margin:
-                head.append(band[:, : 2 * margin])
-        yield band
-    if seamless and margin:
-        first = np.concatenate(head, axis=1)
-        yield np.take(first, np.arange(2 * margin), axis=1, mode="wrap")
+            band = np.pad(np.roll(band, -right, axis=2), ((0, 0), (0, 0), (margin, margin)), mode="wrap")
+        before = sum(part.shape[1] for part in head)
+        if before < again:
+            head.append(band[:, :again])
+        yield band[:, max(lead - before, 0) :]
+    if again:
+        yield np.take(np.concatenate(head, axis=1), np.arange(again), axis=1, mode="wrap")
+
+
+def _edge(quilt: Quilt, margin: int) -> tuple[int, int]:
+    """Rows of a torus to be left out above, with a margin below them, and columns on the left: to its `midst`."""
+    down, right = quilt.midst
+    return (down - margin) % int(quilt.rows[1]), right
 
 
 def _strips(bands: Iterator[np.ndarray], rows: int, margin: int) -> Iterator[tuple[int, np.ndarray]]:

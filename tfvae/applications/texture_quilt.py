@@ -10,6 +10,7 @@ TOLERANCE = 0.1  # windows that fit as well as the best one up to so much are as
 NEAR = 1  # places around a window within which another counts as the same
 RECENT = 4  # windows to the left, and in the band above to each side, that are not to be repeated
 GUIDANCE = 0.1  # weight of a place of the guide, in places of the overlap
+EVENLY = 2.0  # by how much a window costs more that shows what the quilt has shown as often as all on average
 
 
 class Library:
@@ -75,6 +76,18 @@ class Library:
             found.append(fft.irfft2(product, size)[: sides[0], : sides[1]].ravel() + constant)
         return np.concatenate(found)
 
+    def means(self, values: np.ndarray) -> np.ndarray:
+        """The mean over every window, `(windows,)`, of a value of each place, `(n,)`."""
+        found, first = [], 0
+        for rows, columns in self.sides:
+            height, width = rows + self.patch - 1, columns + self.patch - 1
+            own = values[first : first + height * width].reshape(height, width)
+            sums = np.pad(own.cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+            sums = sums[self.patch :] - sums[: -self.patch]
+            found.append((sums[:, self.patch :] - sums[:, : -self.patch]).ravel() / self.patch**2)
+            first += height * width
+        return np.concatenate(found)
+
     def continuations(self, number: int, down: int, right: int) -> np.ndarray:
         """Numbers of the windows about so many places below and right of a window in its own map; at 0, 0 of itself."""
         near = np.arange(-NEAR, NEAR + 1)
@@ -92,6 +105,10 @@ class Quilt:
     taken from, or the quilt would be the exemplar; and a window that was taken close by is not taken again, or one that
     fits itself would be repeated for ever. The overlap is cut along the path of least difference.
 
+    With `evenly`, the difference of a window counts `1 + evenly * use` times, with `use` how often the quilt has shown
+    what is in it already, on average 1: what few windows of the exemplar show is not lost, and what fits everywhere
+    does not take over.
+
     On a torus (`wrap`) the windows are spread evenly, and the last ones of a row and of a column overlap the first.
 
     Args:
@@ -102,12 +119,14 @@ class Quilt:
         seed: Of the choice among windows that fit.
         guide: A quilt of the same size and windows, whose structure is followed where there is a choice: its band must
             be made first.
+        evenly: Weight of the use that was made of a window; 0 for the rule of Efros and Freeman.
 
     Raises:
         ValueError: If a side is not positive, or with `wrap` smaller than one and a half windows.
 
     Reference:
-        Efros and Freeman (2001), Image quilting for texture synthesis and transfer
+        Efros and Freeman (2001), Image quilting for texture synthesis and transfer; Jamriška et al. (2015), LazyFluids,
+        https://doi.org/10.1145/2766983, section 3, for textures that use all of their exemplar
     """
 
     def __init__(
@@ -118,6 +137,7 @@ class Quilt:
         wrap: bool = False,
         seed: int | np.random.SeedSequence = 0,
         guide: "Quilt | None" = None,
+        evenly: float = 0.0,
     ):
         least = 2 * (library.patch - overlap_of(library.patch)) if wrap else 1
         if min(height, width) < least:
@@ -125,6 +145,7 @@ class Quilt:
         self.library, self.height, self.width, self.wrap, self.guide = library, height, width, wrap, guide
         self.rows, self.columns = (self._starts(side) for side in (height, width))
         self.rng = np.random.default_rng(seed)
+        self.evenly, self.shown = evenly, np.zeros(len(library.places))  # how often each place was
         self.band = np.full((library.patch, width if wrap else self.columns[-1] + library.patch), NOWHERE)
         self.above: list[int] = []  # numbers of the windows of the band above
 
@@ -136,6 +157,13 @@ class Quilt:
             return np.arange(0, max(side - patch, 0) + step, step)
         count = -(-side // step)
         return np.arange(count) * side // count
+
+    @property
+    def midst(self) -> tuple[int, int]:
+        """Rows and columns from the first place of a torus to the midst of what one window alone shows."""
+        patch, (row, column) = self.library.patch, (int(starts[1]) for starts in (self.rows, self.columns))
+        shared = patch - (self.height - int(self.rows[-1])), patch - (self.width - int(self.columns[-1]))
+        return (row - shared[0]) // 2, (column + shared[1]) // 2  # the rows begin below what is shared
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """Finished rows from the top, int64 `(rows, width)` each, `height` in all.
@@ -188,6 +216,7 @@ class Quilt:
             far = patch - (self.width - int(column)) if self.wrap and place == len(self.columns) - 1 else 0
             taken = cut(cost, top, bottom, patch - right if place else 0, far)
             self.band[:, columns] = np.where(taken | ~filled, new, old)
+            self.shown[new[~filled]] += 1
             chosen.append(number)
         self.above = chosen
 
@@ -207,6 +236,9 @@ class Quilt:
         if not weight.any():
             return int(self.rng.integers(len(self.library.corners)))
         errors = self.library.errors(target.astype(np.float32), weight)
+        if self.evenly:
+            use = self.library.means(self.shown) / max(self.shown.mean(), 1e-9)
+            errors = np.maximum(errors, 0) * (1 + self.evenly * use)  # rounding leaves some a little below zero
         fresh = _without(errors, repeated)
         # Rounding leaves some errors a little below zero.
         limit = (1 + TOLERANCE) * max(float(_without(fresh, going_on).min()), 0.0)
