@@ -12,7 +12,7 @@ from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
 from tfvae.applications import embed
 from tfvae.cli import main
-from tfvae.commands import _file_names
+from tfvae.commands.latent import _file_names
 from tfvae.data import load
 from tfvae.runs import open_run
 

@@ -12,7 +12,7 @@ import tfvae
 from tfvae.applications.posterior import denoise
 from tfvae.errors import UserError
 from tfvae.likelihoods import NoiseModel
-from tfvae.noise_model import clipped_normal_log_prob, log_normal_cdf
+from tfvae.likelihoods.noise_model import clipped_normal_log_prob, log_normal_cdf
 from training.build import build_model, check_model
 from training.config import read_config
 

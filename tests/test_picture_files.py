@@ -8,7 +8,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
 from tfvae.data.reading import UnreadableError
-from tfvae.picture_files import WRITTEN, open_mask, open_picture, save
+from tfvae.pictures.files import WRITTEN, open_mask, open_picture, save
 
 COPYRIGHT, ORIENTATION = ExifTags.Base.Copyright, ExifTags.Base.Orientation
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -6,8 +6,6 @@ import pytest
 from PIL import Image
 
 from tfvae.pictures import (
-    MIN_CELL,
-    SEPARATOR,
     grid,
     latent_map,
     learning_curves,
@@ -16,6 +14,7 @@ from tfvae.pictures import (
     save_png,
     to_uint8,
 )
+from tfvae.pictures.grids import MIN_CELL, SEPARATOR
 
 
 def test_floats_are_clipped_and_rounded_and_bytes_kept():
@@ -123,7 +122,7 @@ def test_a_map_of_any_number_of_dimensions_is_drawn_with_and_without_labels_and_
 
 
 def test_the_map_is_the_projection_with_the_most_variance():
-    from tfvae.charts import _plane
+    from tfvae.pictures.charts import _plane
 
     codes = np.random.default_rng(0).standard_normal((200, 4)) * [0.1, 5.0, 0.2, 2.0]
     points, names = _plane(codes)

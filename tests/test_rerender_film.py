@@ -8,7 +8,7 @@ pytest.importorskip("cv2")
 
 from test_films import gradients, heard, with_sound
 
-from tfvae.commands_film import rerender_film
+from tfvae.commands.film import rerender_film
 from tfvae.errors import UserError
 from tfvae.films import Film
 

@@ -8,9 +8,9 @@ from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
 from tfvae.applications import enhance, restore
 from tfvae.cli import main
+from tfvae.commands.jobs import Meter
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.restorer import Restorer
-from tfvae.picture_jobs import Meter
 from tfvae.runs import Run, open_run
 
 

@@ -9,7 +9,7 @@ from tiny_runs import spatial_vae, vector_vae, write_run
 
 from tfvae.cli import main
 from tfvae.evaluation.sliced import laplacian_pyramid, pyramid_distance, sliced_wasserstein
-from tfvae.png_rows import write_png_rows
+from tfvae.pictures.png_rows import write_png_rows
 from training.benchmark import textures, textures_sides
 
 # The command.

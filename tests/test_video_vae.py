@@ -11,7 +11,7 @@ import tfvae
 from tfvae.applications.continuation import Continuation
 from tfvae.cli import main
 from tfvae.errors import UserError
-from tfvae.film_strips import frames_of
+from tfvae.films.strips import frames_of
 from tfvae.layers.recurrent import ConvGRU
 from tfvae.layers.warping import warp
 from tfvae.objectives import gaussian_kl

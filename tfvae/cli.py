@@ -1,4 +1,4 @@
-"""The `tfvae` command: what a person types, checked; `commands.py` and its neighbours do it.
+"""The `tfvae` command: what a person types, checked; the rooms of `commands` do it.
 
 `tfvae generate | reconstruct | interpolate | animate | embed | dreams | restore | enhance | texture | stylize |
 styles | continue | evaluate RUN …`, `tfvae compare A.json B.json …`, also as `python -m tfvae …`.
@@ -22,7 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     def program() -> None:
         arguments = parse(sys.argv[1:] if argv is None else list(argv))
         # Only now: a mistyped option must not wait for the data readers.
-        module = importlib.import_module(f"tfvae.{arguments.module}")
+        module = importlib.import_module(f"tfvae.commands.{arguments.module}")
         getattr(module, arguments.function)(arguments)
 
     return run_program("tfvae", program)
@@ -44,9 +44,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     actions = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     commands: dict[str, OneLineParser] = {}
 
-    def command(
-        name: str, summary: str, module: str = "commands", run: bool = True, function: str = ""
-    ) -> OneLineParser:
+    def command(name: str, summary: str, module: str = "latent", run: bool = True, function: str = "") -> OneLineParser:
         added = actions.add_parser(name, help=summary, description=summary)
         added.set_defaults(module=module, function=function or name)
         if run:
@@ -76,7 +74,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     interpolate.add_argument("--method", choices=("linear", "slerp"), default="linear", help="straight, or on a sphere")
     _out(interpolate, "OUT.png for a strip, OUT.gif, or a folder for single pictures", "RUN/interpolation.png")
 
-    animate = command("animate", "A film of the way from picture to picture through the latent space.", "commands_film")
+    animate = command("animate", "A film of the way from picture to picture through the latent space.", "film")
     animate.add_argument(
         "pictures", metavar="PICTURE", nargs="*", help="two or more, passed in this order; default: draws of the prior"
     )
@@ -101,7 +99,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     embed.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
     _out(embed, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
 
-    restore = command("restore", "Take damage and noise out of pictures of any size.", "commands_restore")
+    restore = command("restore", "Take damage and noise out of pictures of any size.", "restore")
     _pictures(restore, "RUN/restored")
     where = restore.add_mutually_exclusive_group()
     where.add_argument(
@@ -122,13 +120,13 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
         "--noise", type=_number(0, 1), metavar="STD", help="of the noise in IN where white is 1; for map and langevin"
     )
 
-    enhance = command("enhance", "Give light, contrast and colour back to dull pictures.", "commands_restore")
+    enhance = command("enhance", "Give light, contrast and colour back to dull pictures.", "restore")
     _pictures(enhance, "RUN/enhanced")
     enhance.add_argument(
         "--strength", type=_number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: twice as far (default: 1)"
     )
 
-    texture = command("texture", "A picture of any size with the texture of a few photographs.", "commands_texture")
+    texture = command("texture", "A picture of any size with the texture of a few photographs.", "texture")
     texture.add_argument("--size", type=_size, default=(1024, 1024), metavar="HxW", help="pixels (default: 1024x1024)")
     texture.add_argument("--seamless", action="store_true", help="periodic in both directions: a tile without an edge")
     texture.add_argument(
@@ -146,7 +144,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     _seed(texture, "of the choice of windows")
     _out(texture, "OUT.png", "RUN/texture.png")
 
-    stylize = command("stylize", "Render pictures or a film in a style that was learnt.", "commands_style")
+    stylize = command("stylize", "Render pictures or a film in a style that was learnt.", "style")
     _pictures(stylize, "RUN/stylized")
     stylize.add_argument(
         "--style", required=True, metavar="STYLE", help="a style, or several and their shares: monet:0.6,hokusai:0.4"
@@ -161,20 +159,20 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     stylize.add_argument("--size", type=_size, metavar="HxW", help="of a film: pixels (default: as it is)")
     stylize.add_argument("--steady", type=_number(0, 1), metavar="S", help="of a film: 0 renders each frame by itself")
 
-    styles = command("styles", "Find styles that nobody named: groups by the statistics of codes.", "commands_style")
+    styles = command("styles", "Find styles that nobody named: groups by the statistics of codes.", "style")
     styles.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the held-out images")
     styles.add_argument("-k", type=_integer(2), default=3, dest="count", help="how many (default: 3)")
     _seed(styles, "of the search")
     _out(styles, "OUT.csv, for --set data.labels=OUT.csv; a picture of the styles beside it", "RUN/styles.csv")
 
-    go_on = command("continue", "Continue a film where it ended.", "commands_continue", function="continue_film")
+    go_on = command("continue", "Continue a film where it ended.", "continuation", function="continue_film")
     go_on.add_argument("source", metavar="FILM", type=Path, nargs="?", help="default: the run's first held-out clip")
     go_on.add_argument("--frames", type=_integer(1), default=20, metavar="N", help="how many more (default: 20)")
     go_on.add_argument("--draw", action="store_true", help="one of the things that may happen, not their mean")
     _seed(go_on, "of what is drawn")
     _out(go_on, "OUT.mp4, .webm or .gif; a picture of the frames beside it as OUT.png", "RUN/continued.mp4")
 
-    dreams = command("dreams", "A page of draws, neighbours, sums, walks, maps and units.", "commands_dreams")
+    dreams = command("dreams", "A page of draws, neighbours, sums, walks, maps and units.", "dreams")
     dreams.add_argument("-n", type=_integer(1), default=24, dest="count", help="draws a temperature (default: 24)")
     dreams.add_argument(
         "--minus",
@@ -186,7 +184,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     _seed(dreams, "of all draws")
     _out(dreams, "a folder for index.html and its pictures", "RUN/dreams")
 
-    evaluate = command("evaluate", "Figures with their confidence intervals and protocol.", "commands_evaluate")
+    evaluate = command("evaluate", "Figures with their confidence intervals and protocol.", "evaluate")
     evaluate.add_argument(
         "--data", metavar="SOURCE", dest="source", help=f"{SOURCE}; default: the run's held-out images"
     )
@@ -217,7 +215,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     _seed(evaluate, "of the posterior samples and the binarisation", None)
     _out(evaluate, "OUT.json: the same figures with their protocol, for `tfvae compare`", "printed only")
 
-    compare = command("compare", "Evaluations side by side, if measured alike.", "commands_evaluate", run=False)
+    compare = command("compare", "Evaluations side by side, if measured alike.", "evaluate", run=False)
     compare.add_argument("files", metavar="OUT.json", nargs="+", type=Path, help="of `tfvae evaluate RUN -o OUT.json`")
     compare.add_argument("--figures", type=_names, metavar="A,B", help="these only; default: all in the files")
     return parser, commands

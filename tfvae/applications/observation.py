@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfvae.applications.channels import as_known, floats
 from tfvae.distributions import normal_log_prob
-from tfvae.likelihood_base import GaussianFamily
+from tfvae.likelihoods.base import GaussianFamily
 from tfvae.objectives import sum_per_example
 
 

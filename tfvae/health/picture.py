@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tfvae.charts import TRAINING, VALIDATION, _figure, _pixels
+from tfvae.pictures.charts import TRAINING, VALIDATION, _figure, _pixels
 
 EMPTY = "#c8c8c8"
 

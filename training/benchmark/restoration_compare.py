@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tfvae.applications.batches import pixels
 from tfvae.applications.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restore import restore
-from tfvae.commands import held_out_images
+from tfvae.commands.shared import held_out_images
 from tfvae.data import load, load_images
 from tfvae.errors import UserError
 from tfvae.evaluation.image_quality import psnr, ssim

@@ -36,8 +36,8 @@ def main(arguments: list[str]) -> None:
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts, and a contact sheet: a row for each photograph, itself and its renderings."""
     from tfvae.applications.stylize import content_kept, stylize
-    from tfvae.commands import held_out_images
-    from tfvae.commands_style import loaded
+    from tfvae.commands.shared import held_out_images
+    from tfvae.commands.style import loaded
     from tfvae.data import DataConfig, load, load_images
     from tfvae.evaluation.classifier import train_classifier
     from tfvae.pictures import grid

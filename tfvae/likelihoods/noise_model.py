@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
-from tfvae.likelihood_base import MIN_LOG_STD, GaussianFamily
+from tfvae.likelihoods.base import MIN_LOG_STD, GaussianFamily
 from tfvae.objectives import sum_per_example
 
 TAIL = -5.0  # where the normal's lower tail is taken from its series: float32 erfc is zero from -14 on

@@ -64,3 +64,12 @@ class GaussianFamily(Likelihood):
         location, log_std = self.location_and_log_std(parameters)
         noise = keras.random.normal(ops.shape(location), seed=seed)
         return ops.clip(location + ops.exp(log_std) * noise, 0.0, 1.0)
+
+
+def parts(parameters, count):
+    """The last axis cut into `count` equal parts.
+
+    Slices, not a split: where only one part is used, TFLite's quantiser may leave a split in float.
+    """
+    size = parameters.shape[-1] // count
+    return [parameters[..., index * size : (index + 1) * size] for index in range(count)]

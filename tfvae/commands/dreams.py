@@ -11,8 +11,8 @@ import numpy as np
 
 from tfvae.applications.dreams import MOST, MOST_PIXELS, SIDE, Dreamer, MeaninglessError, dream, viewed
 from tfvae.applications.dreams_page import write_page
-from tfvae.commands import held_out_images, images_of, place, say
-from tfvae.commands_evaluate import progress_line
+from tfvae.commands.evaluate import progress_line
+from tfvae.commands.shared import held_out_images, images_of, place, say
 from tfvae.data import Images, load
 from tfvae.errors import UserError
 from tfvae.runs import Run, open_run

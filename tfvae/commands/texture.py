@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from tfvae.applications.texture import check_model, synthesize
-from tfvae.commands import name_refused, place, say
+from tfvae.commands.shared import name_refused, place, say
 from tfvae.data import Images, load_images
 from tfvae.errors import UserError, did_you_mean
-from tfvae.png_rows import write_png_rows
+from tfvae.pictures.png_rows import write_png_rows
 from tfvae.runs import CONFIG, Run, open_run
 
 MOST_EXEMPLARS = 16  # photographs taken for one texture unless it is said which

@@ -1,4 +1,4 @@
-"""Pictures a person would rather look at than numbers: grids and reconstructions. Curves and maps: `charts.py`."""
+"""Pictures side by side: grids, and reconstructions and restorations beside what they were made from."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,19 +7,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-
-from tfvae.charts import latent_map, learning_curves, search_panels
-
-__all__ = [
-    "grid",
-    "latent_map",
-    "learning_curves",
-    "reconstruction_picture",
-    "restoration_picture",
-    "save_png",
-    "search_panels",
-    "to_uint8",
-]
 
 # A cell of a grid is enlarged by whole factors until it is about this many pixels wide, so that digits of 8×8 or
 # 28×28 pixels can be seen; larger pictures are reduced to at most MAX_CELL.

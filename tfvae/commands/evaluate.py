@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.commands import held_out_images, images_of, place, say
+from tfvae.commands.shared import held_out_images, images_of, place, say
 from tfvae.data import Images, load
 from tfvae.errors import UserError, did_you_mean
 from tfvae.evaluation import (

@@ -8,11 +8,11 @@ import numpy as np
 from tfvae.applications import posterior
 from tfvae.applications.channels import as_known, floats, joined, put_back, views
 from tfvae.applications.restore import Restored
+from tfvae.commands.jobs import Progress
+from tfvae.commands.masks import Given
 from tfvae.data.reading import UnreadableError
 from tfvae.errors import UserError
-from tfvae.noise_model import NoiseModel
-from tfvae.picture_jobs import Progress
-from tfvae.picture_masks import Given
+from tfvae.likelihoods.noise_model import NoiseModel
 from tfvae.runs import Run
 
 DRAWS = 16  # at least, of the posterior: for its mean

@@ -10,7 +10,7 @@ import numpy as np
 
 from tfvae import pictures
 from tfvae.applications.continuation import Continuation
-from tfvae.commands import images_of, place, say
+from tfvae.commands.shared import images_of, place, say
 from tfvae.data.images import with_channels
 from tfvae.errors import UserError
 from tfvae.films import WRITTEN, Film, FilmWriter

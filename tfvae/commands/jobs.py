@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tfvae.commands import place, say
+from tfvae.commands.shared import place, say
 from tfvae.data.folder import LISTED, SUFFIXES, list_files, name_within
 from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
 from tfvae.errors import UserError
-from tfvae.picture_files import MAX_PIXELS, WRITTEN
+from tfvae.pictures.files import MAX_PIXELS, WRITTEN
 
 Progress = Callable[[int, int], None]
 

@@ -12,11 +12,11 @@ from tfvae.applications.styles import cluster_styles, latent_statistics, parse_s
 from tfvae.applications.stylize import content_kept, stylizer
 from tfvae.applications.stylize import stylize as stylize_tiled
 from tfvae.applications.tiles import smallest_side
-from tfvae.commands import images_of, place, say
-from tfvae.commands_film import rerender_film
+from tfvae.commands.film import rerender_film
+from tfvae.commands.jobs import Job, Progress, carry_out, close, plan_of
+from tfvae.commands.shared import images_of, place, say
 from tfvae.errors import UserError
-from tfvae.picture_files import open_picture, save
-from tfvae.picture_jobs import Job, Progress, carry_out, close, plan_of
+from tfvae.pictures.files import open_picture, save
 from tfvae.runs import Run, open_run
 
 SHOWN = 8  # pictures of each group in the picture of `styles`

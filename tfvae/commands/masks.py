@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from tfvae.commands.jobs import Job, Plan
 from tfvae.data.folder import SUFFIXES
 from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
 from tfvae.errors import UserError
-from tfvae.picture_files import MAX_PIXELS, open_mask, open_picture
-from tfvae.picture_jobs import Job, Plan
+from tfvae.pictures.files import MAX_PIXELS, open_mask, open_picture
 
 ENOUGH = 5  # pictures of one size in which an overlay can be told from what they show
 MOST = 50  # of them that are looked at

@@ -1,10 +1,8 @@
-"""What each `tfvae` command does with its checked arguments: files in, pictures and tables out, and where they are."""
+"""`tfvae generate`, `reconstruct`, `interpolate` and `embed`: into the latent space and out of it."""
 
 import argparse
 import csv
-import os
 import re
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +13,10 @@ from PIL import Image
 from tfvae import applications, pictures
 from tfvae.applications.batches import fitted
 from tfvae.applications.styles import parse_style
-from tfvae.data import Images, Refusal, Splits, load, load_images
+from tfvae.commands.shared import images_of, place, say
+from tfvae.data import Images
 from tfvae.errors import UserError
-from tfvae.runs import Run, open_run
+from tfvae.runs import open_run
 
 COMPARED = 16  # images in a comparison picture
 
@@ -94,7 +93,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
     ends = []
     for text in (arguments.start, arguments.end):
         if re.fullmatch(r"-?\d+", text):
-            held_out = held_out if held_out is not None else _held_out(run, model)
+            held_out = held_out if held_out is not None else images_of(run, model, None)
             if not 0 <= int(text) < len(held_out):
                 raise UserError(f"interpolate: index {text}: there are {len(held_out)} held-out images, from 0.")
             ends.append(held_out[int(text)])
@@ -139,50 +138,6 @@ def embed(arguments: argparse.Namespace) -> None:
     say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
 
 
-def images_of(run: Run, model: Any, source: str | None) -> Images:
-    """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
-    if source is None:
-        return _held_out(run, model)
-    images, refused = load_images(source, like=run.prepared_like(model))
-    name_refused(refused)
-    if len(images) == 0:
-        raise UserError(f"{source}: no picture in it can be used.")
-    return images
-
-
-def _held_out(run: Run, model: Any) -> Images:
-    return held_out_images(run, load(run.prepared_like(model), seed=run.seed))
-
-
-def held_out_images(run: Run, splits: Splits) -> Images:
-    """The images the run was not trained on: its test split, or the validation split where there is none."""
-    images = splits.test if len(splits.test) else splits.validation
-    if len(images) == 0:
-        raise UserError(f"{run.path}: the run holds out no images. Name a SOURCE.")
-    return images
-
-
-def name_refused(refused: Sequence[Refusal]) -> None:
-    """A line on stderr for each file that was set aside."""
-    for refusal in refused:
-        print(f"tfvae: refused {refusal.name}: {refusal.reason}", file=sys.stderr)
-
-
-def place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[Path, bool]:
-    """Where results go, and whether that is a folder: a path that is one, or has no suffix. Refused before any work."""
-    out = out or default
-    folder = out.is_dir() or not out.suffix
-    if folder and ("" not in suffixes or out.is_file()):
-        raise UserError(f"{out}: -o must be a file ending in {' or '.join(filter(None, suffixes))}.")
-    if not folder and out.suffix.lower() not in suffixes:
-        accepted = " or ".join(suffix or "a folder" for suffix in suffixes)
-        raise UserError(f"{out}: -o cannot end in '{out.suffix}'. Accepted: {accepted}.")
-    existing = next(parent for parent in (out, *out.absolute().parents) if parent.exists())
-    if not os.access(existing, os.W_OK) or not (existing.is_dir() or existing == out):
-        raise UserError(f"{out}: cannot be written ({existing} is {'read-only' if existing.is_dir() else 'a file'}).")
-    return out, folder
-
-
 def _file_names(names: Sequence[str]) -> list[str]:
     """A distinct PNG file name for each image name; folders in names are kept, ways out of the folder are not."""
     taken: set[str] = set()
@@ -219,7 +174,3 @@ def _write_csv(path: Path, codes: np.ndarray, images: Images) -> None:
                 number = int(images.labels[index])
                 label = [images.label_names[number] if 0 <= number < len(images.label_names) else number]
             writer.writerow([name, *label, *(f"{value:.8g}" for value in code)])
-
-
-def say(path: Path, more: str = "") -> None:
-    print(f"wrote {path} {more}".rstrip())

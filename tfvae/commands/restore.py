@@ -13,12 +13,12 @@ from PIL import Image, PngImagePlugin
 from tfvae.applications.restore import restore as restore_tiled
 from tfvae.applications.restore import tile_margin
 from tfvae.applications.tiles import smallest_side
-from tfvae.commands import say
+from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
+from tfvae.commands.masks import DrawnMasks, Given, SharedOverlays
+from tfvae.commands.prior_restorer import PriorRestorer
+from tfvae.commands.shared import say
 from tfvae.errors import UserError
-from tfvae.picture_files import EditablePicture, open_picture, save
-from tfvae.picture_jobs import Job, Plan, Progress, carry_out, close, plan_of
-from tfvae.picture_masks import DrawnMasks, Given, SharedOverlays
-from tfvae.prior_restorer import PriorRestorer
+from tfvae.pictures.files import EditablePicture, open_picture, save
 from tfvae.runs import Run, open_run
 
 # From a picture, what is given of it, and a progress, to what `Restored` holds.

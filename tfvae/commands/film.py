@@ -13,7 +13,7 @@ from tfvae.applications.animate import animate as frames_between
 from tfvae.applications.animate import animate_draws
 from tfvae.applications.batches import fitted
 from tfvae.applications.steady import STRENGTH, steady
-from tfvae.commands import images_of, place, say
+from tfvae.commands.shared import images_of, place, say
 from tfvae.errors import UserError
 from tfvae.films import WRITTEN, Film, FilmWriter
 from tfvae.runs import open_run

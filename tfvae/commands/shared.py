@@ -1,0 +1,55 @@
+"""Where a command's pictures come from, where its results go, and what it says about both."""
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tfvae.data import Images, Refusal, Splits, load, load_images
+from tfvae.errors import UserError
+from tfvae.runs import Run
+
+
+def images_of(run: Run, model: Any, source: str | None) -> Images:
+    """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
+    if source is None:
+        return held_out_images(run, load(run.prepared_like(model), seed=run.seed))
+    images, refused = load_images(source, like=run.prepared_like(model))
+    name_refused(refused)
+    if len(images) == 0:
+        raise UserError(f"{source}: no picture in it can be used.")
+    return images
+
+
+def held_out_images(run: Run, splits: Splits) -> Images:
+    """The images the run was not trained on: its test split, or the validation split where there is none."""
+    images = splits.test if len(splits.test) else splits.validation
+    if len(images) == 0:
+        raise UserError(f"{run.path}: the run holds out no images. Name a SOURCE.")
+    return images
+
+
+def name_refused(refused: Sequence[Refusal]) -> None:
+    """A line on stderr for each file that was set aside."""
+    for refusal in refused:
+        print(f"tfvae: refused {refusal.name}: {refusal.reason}", file=sys.stderr)
+
+
+def place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[Path, bool]:
+    """Where results go, and whether that is a folder: a path that is one, or has no suffix. Refused before any work."""
+    out = out or default
+    folder = out.is_dir() or not out.suffix
+    if folder and ("" not in suffixes or out.is_file()):
+        raise UserError(f"{out}: -o must be a file ending in {' or '.join(filter(None, suffixes))}.")
+    if not folder and out.suffix.lower() not in suffixes:
+        accepted = " or ".join(suffix or "a folder" for suffix in suffixes)
+        raise UserError(f"{out}: -o cannot end in '{out.suffix}'. Accepted: {accepted}.")
+    existing = next(parent for parent in (out, *out.absolute().parents) if parent.exists())
+    if not os.access(existing, os.W_OK) or not (existing.is_dir() or existing == out):
+        raise UserError(f"{out}: cannot be written ({existing} is {'read-only' if existing.is_dir() else 'a file'}).")
+    return out, folder
+
+
+def say(path: Path, more: str = "") -> None:
+    print(f"wrote {path} {more}".rstrip())

@@ -1,0 +1,25 @@
+"""Pictures a person would rather look at than numbers, and the files that pictures are read from and written to."""
+
+from tfvae.pictures.charts import latent_map, learning_curves, search_panels
+from tfvae.pictures.grids import (
+    MAX_CELL,
+    PAPER,
+    grid,
+    reconstruction_picture,
+    restoration_picture,
+    save_png,
+    to_uint8,
+)
+
+__all__ = [
+    "MAX_CELL",
+    "PAPER",
+    "grid",
+    "latent_map",
+    "learning_curves",
+    "reconstruction_picture",
+    "restoration_picture",
+    "save_png",
+    "search_panels",
+    "to_uint8",
+]
