@@ -14,7 +14,6 @@ from tfvae.objectives import free_bits_rate, sum_per_example
 from tfvae.trackers import Mean
 
 FLOOR = 1e-4  # of a mean squared difference of features whose logarithm is taken
-GAIN = 2.0  # of each level of the critic: its features are of one size at all levels
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -83,7 +82,7 @@ class VAEGAN(VAE):
         self.set_objective(encoder, beta, free_bits, seed)
         self.gamma, self.level, self.critic_widths = gamma, level, tuple(critic_widths)
         self.prior = GaussianSampler(None if seed is None else seed + 1)
-        self.critic = PatchCritic(self.critic_widths, gain=GAIN)
+        self.critic = PatchCritic(self.critic_widths)
         self.critic.build((None, None, None, self.image_shape[-1]))
         self.more_trackers = [Mean(name=name) for name in ("similarity", "adversarial", "critic")]
         self.build((None, *self.image_shape))

@@ -38,7 +38,7 @@ class PatchCritic(keras.layers.Layer):
         https://arxiv.org/abs/1611.07004
     """
 
-    def __init__(self, widths=(32, 64, 128), outputs=1, gain=1.0, **kwargs):
+    def __init__(self, widths=(32, 64, 128), outputs=1, gain=2.0, **kwargs):
         super().__init__(**kwargs)
         if not widths or min(*widths, outputs) < 1:
             raise ValueError(
