@@ -8,7 +8,7 @@ from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
 from tfvae.applications import enhance, restore
 from tfvae.cli import main
-from tfvae.commands.jobs import Meter
+from tfvae.commands import jobs
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.restorer import Restorer
 from tfvae.runs import Run, open_run
@@ -255,15 +255,14 @@ def test_what_is_read_is_never_written_over(runs, tmp_path, capsys):
 def test_what_was_done_before_a_stop_is_kept(runs, tmp_path, capsys, monkeypatch):
     for index in range(3):
         picture(tmp_path / "in" / f"{index}.png", 12, 12)
-    real, calls = Meter.of, []
+    real = jobs._progress
 
-    def stopping(self, index):
-        calls.append(index)
+    def stopping(meter, plan, sizes, index):
         if index == 2:
             raise KeyboardInterrupt
-        return real(self, index)
+        return real(meter, plan, sizes, index)
 
-    monkeypatch.setattr(Meter, "of", stopping)
+    monkeypatch.setattr(jobs, "_progress", stopping)
     out, lines = tfvae(capsys, "restore", runs / "noise", tmp_path / "in", "-o", tmp_path / "out", code=130)
     assert out == f"wrote {tmp_path / 'out'} so far: 2 of 3 pictures\n"
     assert lines == ["tfvae: stopped"]

@@ -10,7 +10,7 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
 from tfvae.models.restoration import estimate_loss
-from tfvae.models.vae_gan import FLOOR, GAIN, surprise
+from tfvae.models.vae_gan import FLOOR, surprise
 from tfvae.networks.critic import PatchCritic, spectral_norm
 from training.checkpoint import Checkpoints
 
@@ -124,10 +124,10 @@ def test_features_that_are_the_pixels_in_another_order_compare_them_as_pixels():
         kernel[1 + place // 6, 1 + place // 3 % 2, place % 3, place] = 1.0
     level = model.critic.levels[0]
     level.kernel.assign(kernel)
-    level.bias.assign(np.full(12, GAIN))
+    level.bias.assign(np.full(12, 2.0))
     _, _, (_, _, similarity, _, _) = model.losses_and_terms(X)
     rebuilt = model.likelihood.mean(rewound(model)(X)["parameters"])
-    scale = 2.0 * GAIN / float(spectral_norm(kernel))  # pixels are laid out between -1 and 1
+    scale = 2.0 * 2.0 / float(spectral_norm(kernel))  # pixels are laid out between -1 and 1
     count = X[0].size
     pixels = estimate_loss(X, rebuilt, FLOOR / scale**2) + count * math.log(scale)
     np.testing.assert_allclose(similarity, pixels, rtol=1e-4)
@@ -240,7 +240,7 @@ def test_a_score_depends_on_its_own_patch_alone():
 
 def test_features_are_as_large_as_the_gain_allows():
     x = np.random.default_rng(1).random((2, 16, 16, 3), dtype=np.float32)
-    plain, twice = PatchCritic((4, 5)), PatchCritic((4, 5), gain=2.0)
+    plain, twice = PatchCritic((4, 5), gain=1.0), PatchCritic((4, 5), gain=2.0)
     plain.build(x.shape)
     twice.build(x.shape)
     twice.set_weights(plain.get_weights())  # biases of zero, so that every level is homogeneous

@@ -17,6 +17,7 @@ from tfvae.pictures import to_uint8
 PATCH = 64  # pixels; the default side of a window
 STRIP = 256  # pixels; rows that are decoded at once
 WAVES = 3  # periods across the picture of the finest wave of the field of a mixture
+SMALLEST = 4  # places of the side of a window, at least
 LEAST = 6  # places of a period that the smallest windows have room in
 EDGE = 1.0  # standard deviations of that field over which one texture becomes the other
 
@@ -122,21 +123,11 @@ def synthesize(
         uint8 `(rows, width, channels)`, `height` rows in all.
 
     Raises:
-        ValueError: For a size, share, window or model that is none of those.
+        ValueError: As `check_request`.
     """
-    check_model(model)
+    check_request(model, pictures, size, seamless=seamless, mixed=mixed, patch=patch)
     height, width = size
     factor, margin = model.factor, reach(model.decoder)
-    for name, value in (("height", height), ("width", width), ("patch", patch)):
-        if value < 1:
-            raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
-    if seamless and (height % factor or width % factor):
-        raise ValueError(f"`size` must be multiples of {factor} for a seamless picture. Received: {height}x{width}")
-    least = LEAST * factor
-    if seamless and min(size) < least:
-        raise ValueError(f"`size` must be {least}x{least} or more for a seamless picture. Received: {height}x{width}")
-    if mixed and not 0 < mixed[1] < 1:
-        raise ValueError(f"`mixed` must have a share between 0 and 1. Received: {mixed[1]}")
     rows, columns = -(-height // factor), -(-width // factor)
     # A torus has its own neighbours beyond its edges; else more is quilted than is shown.
     frame = 0 if seamless else 2 * margin
@@ -169,6 +160,35 @@ def synthesize(
         yield to_uint8(drawn)
         if progress:
             progress(done, height)
+
+
+def check_request(
+    model: Any,
+    pictures: Sequence[np.ndarray],
+    size: tuple[int, int],
+    *,
+    seamless: bool = False,
+    mixed: tuple[Sequence[np.ndarray], float] | None = None,
+    patch: int = PATCH,
+) -> None:
+    """Raises `ValueError` for arguments that `synthesize` cannot work with, before any work."""
+    check_model(model)
+    height, width = size
+    factor = model.factor
+    for name, value in (("height", height), ("width", width), ("patch", patch)):
+        if value < 1:
+            raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
+    if seamless and (height % factor or width % factor):
+        raise ValueError(f"`size` must be multiples of {factor} for a seamless picture. Received: {height}x{width}")
+    least = LEAST * factor
+    if seamless and min(size) < least:
+        raise ValueError(f"`size` must be {least}x{least} or more for a seamless picture. Received: {height}x{width}")
+    if mixed and not 0 < mixed[1] < 1:
+        raise ValueError(f"`mixed` must have a share between 0 and 1. Received: {mixed[1]}")
+    least = SMALLEST * factor
+    for picture in (*pictures, *(mixed[0] if mixed else [])):
+        if min(picture.shape[:2]) < least:
+            raise ValueError(f"`pictures` must be of {least}x{least} pixels or more. Received: {picture.shape}")
 
 
 class Field:
@@ -230,8 +250,8 @@ def _side(textures: list[Texture], asked: int, torus: tuple[int, int] | None) ->
     """Side of a window in places, a multiple of 4: as asked, or what photographs and torus have room for."""
     most = min(min(each.shape[:2]) for texture in textures for each in texture.maps)
     # Windows that cover half of a photograph can hardly be chosen.
-    side = max(4, min(asked, most // 2 if most >= 8 else most) // 4 * 4)
-    while torus and side > 4 and min(torus) < 2 * (side - overlap_of(side)):
+    side = max(SMALLEST, min(asked, most // 2 if most >= 2 * SMALLEST else most) // 4 * 4)
+    while torus and side > SMALLEST and min(torus) < 2 * (side - overlap_of(side)):
         side -= 4
     return side
 

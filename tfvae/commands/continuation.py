@@ -10,6 +10,7 @@ import numpy as np
 
 from tfvae import pictures
 from tfvae.applications.continuation import Continuation
+from tfvae.commands.meter import Meter
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data.images import with_channels
 from tfvae.errors import UserError
@@ -38,7 +39,8 @@ def continue_film(arguments: argparse.Namespace) -> None:
     recent: deque[np.ndarray] = deque(maxlen=model.context)
     shown = []
     rate, aspect = (film.rate, film.aspect) if film else (RATE, 1)
-    with FilmWriter(out, rate, first.shape[:2], aspect=aspect) as writer:
+    meter = Meter(arguments.frames, "frames")
+    with meter, FilmWriter(out, rate, first.shape[:2], aspect=aspect) as writer:
         for frame in (first, *given):
             writer.write(frame)
             recent.append(frame)
@@ -50,7 +52,7 @@ def continue_film(arguments: argparse.Namespace) -> None:
             writer.write(frame)
             if index < SHOWN:
                 shown.append(pictures.to_uint8(frame))
-            _progress(index + 1, arguments.frames)
+            meter.show(index + 1)
     if film and film.damage:
         print(f"tfvae: {film.path}: {film.damage}", file=sys.stderr)
     sheet = pictures.grid([*recent, *shown], columns=max(len(recent), 4))
@@ -75,8 +77,3 @@ def _held_out(run: Run, model: Any) -> Iterator[np.ndarray]:
     """The given frames of the first clip that the run was not trained on."""
     clip = images_of(run, model, None)[0]
     yield from np.split(clip, model.frames)[: model.context]
-
-
-def _progress(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        print(f"\rcontinue: {done:,} of {total:,} frames \x1b[K", end="\n" if done == total else "", file=sys.stderr)

@@ -2,7 +2,6 @@
 
 import argparse
 import sys
-import time
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +12,7 @@ from tfvae.applications.animate import animate as frames_between
 from tfvae.applications.animate import animate_draws
 from tfvae.applications.batches import fitted
 from tfvae.applications.steady import STRENGTH, steady
+from tfvae.commands.meter import Meter
 from tfvae.commands.shared import images_of, place, say
 from tfvae.errors import UserError
 from tfvae.films import WRITTEN, Film, FilmWriter
@@ -103,7 +103,7 @@ def write_film(
     Ctrl-C leaves a film of the frames that there are, and says so.
     """
     writer: FilmWriter | None = None
-    meter = _Meter(total)
+    meter = Meter(total, "frames")
     frames = iter(frames)
     try:
         first = next(frames, None)
@@ -124,26 +124,6 @@ def write_film(
     finally:
         meter.clear()
     say(out, f"with {writer.count:,} frames, {float(writer.count / rate):.1f} seconds")
-
-
-class _Meter:
-    """A line on the terminal: frames done, rate, time left."""
-
-    def __init__(self, total: int):
-        self.total, self.shown, self.begun = total, sys.stderr.isatty(), 0.0
-
-    def show(self, done: int) -> None:
-        if not self.shown:
-            return
-        if done == 1:  # the first frame compiles: the rate is that since then
-            self.begun = time.monotonic()
-        speed = (done - 1) / max(time.monotonic() - self.begun, 1e-6)
-        left = f", {speed:.2f} frames a second, {(self.total - done) / speed:.0f} s left" if done > 1 else ""
-        print(f"\r\x1b[K{done:,} of {self.total:,} frames{left}", end="", file=sys.stderr, flush=True)
-
-    def clear(self) -> None:
-        if self.shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _enlarged(frame: np.ndarray) -> np.ndarray:

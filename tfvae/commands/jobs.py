@@ -1,11 +1,11 @@
 """Pictures in, pictures out: which file becomes which, one after the other, and what is said about it."""
 
 import sys
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tfvae.commands.meter import Meter
 from tfvae.commands.shared import place, say
 from tfvae.data.folder import LISTED, SUFFIXES, list_files, name_within
 from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
@@ -99,13 +99,14 @@ def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
         KeyboardInterrupt: After saying what had been done.
     """
     done: list[Job] = []
-    meter = Meter(plan.jobs)
+    sizes = [_megapixels(job.source) if sys.stderr.isatty() else 0.0 for job in plan.jobs]
+    meter = Meter(sum(sizes), "megapixels")
     for name, reason in plan.refused:
         print(f"tfvae: refused {name}: {reason}", file=sys.stderr)
     try:
         for index, job in enumerate(plan.jobs):
             try:
-                work(job, meter.of(index))
+                work(job, _progress(meter, plan, sizes, index))
                 done.append(job)
             except UnreadableError as reason:
                 if not plan.many:
@@ -135,48 +136,19 @@ def close(plan: Plan, done: list[Job], what: str) -> None:
         raise UserError(f"{what}: {len(plan.refused):,} of the pictures could not be used, {rest}.")
 
 
-class Meter:
-    """A line on the terminal: pictures done, rate, time left; measured in pixels, because pictures differ in size."""
-
-    def __init__(self, jobs: Sequence[Job]):
-        self.jobs = jobs
-        self.shown = sys.stderr.isatty()
-        self.sizes = [_pixels(job.source) if self.shown else 0 for job in jobs]
-        self.begun = 0.0
-        self.before = 0.0  # pixels that were done when the clock started
-
-    def of(self, index: int) -> Progress:
-        """The progress of one job: called with the parts done and all parts."""
-
-        def show(done: int, total: int) -> None:
-            if not self.shown:
-                return
-            pixels = sum(self.sizes[:index]) + self.sizes[index] * done / total
-            text = f"{index + 1:,} of {len(self.jobs):,}, " if len(self.jobs) > 1 else ""
-            if not self.begun:  # the first part compiles: the rate is that since then
-                self.begun, self.before = time.monotonic(), pixels
-                rate = ""
-            else:
-                speed = (pixels - self.before) / max(time.monotonic() - self.begun, 1e-6)
-                left = (sum(self.sizes) - pixels) / max(speed, 1e-6)
-                rate = f", {speed / 1e6:.2f} megapixels a second, {left:.0f} s left"
-            print(f"\r\x1b[K{text}{self.jobs[index].name}: {done:,} of {total:,} parts{rate}", end="", file=sys.stderr)
-            sys.stderr.flush()
-
-        return show
-
-    def clear(self) -> None:
-        """An empty line, for what is said next."""
-        if self.shown:
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+def _progress(meter: Meter, plan: Plan, sizes: Sequence[float], index: int) -> Progress:
+    """That of one job, called with the parts done and all parts; the rate is in pixels, for pictures differ in size."""
+    before, name = sum(sizes[:index]), plan.jobs[index].name
+    which = f"{index + 1:,} of {len(sizes):,}, " if len(sizes) > 1 else ""
+    return lambda done, of: meter.show(before + sizes[index] * done / of, f"{which}{name}: {done:,} of {of:,} parts")
 
 
-def _pixels(path: Path) -> int:
+def _megapixels(path: Path) -> float:
     try:
         height, width, _ = look_at_picture(str(path), Preparation(max_pixels=MAX_PIXELS))
     except UnreadableError:  # said when its turn comes
-        return 0
-    return height * width
+        return 0.0
+    return height * width / 1e6
 
 
 def _named(source: Path, found: Sequence[Path], target: Path) -> Iterator[Job]:

@@ -1,15 +1,13 @@
 """`tfvae texture`: a picture of any size with the texture of a few photographs, written while it is made."""
 
 import argparse
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfvae.applications.texture import check_model, synthesize
+from tfvae.applications.texture import check_model, check_request, synthesize
+from tfvae.commands.meter import Meter
 from tfvae.commands.shared import name_refused, place, say
 from tfvae.data import Images, load_images
 from tfvae.errors import UserError, did_you_mean
@@ -44,24 +42,25 @@ def texture(arguments: argparse.Namespace) -> None:
         source, share = arguments.mix
         mixed = (_exemplars(run, model, source, "--mix"), share)
     try:
-        strips = synthesize(
-            model,
-            pictures,
-            arguments.size,
-            seamless=arguments.seamless,
-            mixed=mixed,
-            seed=arguments.seed,
-            patch=arguments.patch,
-            progress=_meter(width),
-        )
-        write_png_rows(out, height, width, strips)
+        check_request(model, pictures, arguments.size, seamless=arguments.seamless, mixed=mixed, patch=arguments.patch)
     except ValueError as error:
         # The library names the argument and the value; what is left to refuse here is a size.
         raise UserError(f"texture: {error}.") from error
+    try:
+        with Meter(height, "rows") as meter:
+            strips = synthesize(
+                model,
+                pictures,
+                arguments.size,
+                seamless=arguments.seamless,
+                mixed=mixed,
+                seed=arguments.seed,
+                patch=arguments.patch,
+                progress=lambda done, _: meter.show(done),
+            )
+            write_png_rows(out, height, width, strips)
     except OSError as error:
         raise UserError(f"{error.filename or out}: cannot be written: {error.strerror}.") from error
-    finally:
-        _clear()
     say(out, f"of {height}x{width} pixels{', periodic in both directions' if arguments.seamless else ''}")
 
 
@@ -102,21 +101,3 @@ def _named(images: Images, name: str, option: str) -> int:
         f"texture: {option}: '{name}' is no run, no picture file, and not the name of one picture of the run.{hint} "
         f"The run has {', '.join(images.names[:5])}{', …' if len(images) > 5 else ''}."
     )
-
-
-def _meter(width: int) -> Callable[[int, int], None]:
-    """A line on the terminal: rows done, rate, time left."""
-    begun = time.monotonic()
-
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            rate = done / max(time.monotonic() - begun, 1e-6)
-            text = f"{done:,} of {total:,} rows, {rate * width / 1e6:.2f} megapixels a second"
-            print(f"\r\x1b[K{text}, {(total - done) / rate:.0f} s left", end="", file=sys.stderr, flush=True)
-
-    return show
-
-
-def _clear() -> None:
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
