@@ -6,11 +6,13 @@ import pytest
 import tensorflow as tf
 from contract import assert_config_round_trip, assert_saves_and_loads
 from keras import ops
+from tiny_runs import write_run
 
 import tfvae
 from tfvae import applications
 from tfvae.layers.quantiser import VectorQuantiser
 from tfvae.networks.transformer import CausalTransformer, inverse_transform
+from training.build import start_from
 
 RNG = np.random.default_rng(11)
 SHAPE = (9, 6, 1)  # no multiple of the factor 4: 3 × 2 places
@@ -319,3 +321,16 @@ def test_a_tflite_file_encodes_decodes_and_rebuilds(tmp_path):
 def test_settings_that_mean_nothing_are_refused(options, message):
     with pytest.raises(ValueError, match=f"`{message}`|`width` must be a multiple of `{message}`"):
         assemble(**options)
+
+
+def test_fine_tuning_starts_from_the_codebook_and_the_deviation_too(tmp_path):
+    former, later = (assemble(likelihood="optimal_gaussian") for _ in range(2))
+    former.compile("adam")
+    for _ in range(3):
+        former.train_on_batch(pictures())
+    run = write_run(tmp_path / "run", former)
+    start_from(later, str(run))
+    assert np.any(later.quantiser.counts)
+    for a, b in zip(former.layers, later.layers, strict=True):
+        for one, other in zip(a.weights, b.weights, strict=True):
+            np.testing.assert_array_equal(one, other)

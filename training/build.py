@@ -75,16 +75,17 @@ def start_from(model: keras.Model, path: str) -> None:
         UserError: When there is no trained model, or one of other parts.
     """
     trained = open_run(path).load_model()
-    pairs = list(zip(model.trainable_variables, trained.trainable_variables, strict=False))
-    alike = type(trained) is type(model) and len(model.trainable_variables) == len(trained.trainable_variables)
-    if not alike or any(own.shape != other.shape for own, other in pairs):
+    # Those of the layers: trainable or not, they were learnt. The model's own count its steps.
+    own, other = ([weight for layer in each.layers for weight in layer.weights] for each in (model, trained))
+    alike = type(trained) is type(model) and len(own) == len(other)
+    if not alike or any(one.shape != two.shape for one, two in zip(own, other, strict=True)):
         raise UserError(
             f"training.init: the model of {path} has other parts ({type(trained).__name__} of "
             f"{trained.image_shape[-1]} channels). Accepted: a run with the same [model] and as many channels, "
             f"here {type(model).__name__} of {model.image_shape[-1]}."
         )
-    for own, other in pairs:
-        own.assign(other.value)
+    for one, two in zip(own, other, strict=True):
+        one.assign(two.value)
 
 
 def compile_model(model: keras.Model, config: TrainingConfig, total_steps: int) -> None:
