@@ -37,8 +37,9 @@ class StyleVAE(VAE):
                            + content * mean((z - q(x'))**2) / 2 + structure * (1 - structure(x, x')))
         critic:            n * (-log D_s(x) - log(1 - D_s'(x')) - log C_s(x))
 
-    The code cannot tell the style: whatever it says must look right in every style, and be read again from each
-    rendering. Logarithms of D and C are means over patches. What is reported as distortion, rate, ELBO and loss is the
+    A rendering is the decoder's work alone: what a code says is learnt by the bound, so the content is kept, and an
+    encoder that had to please the critic would say less. It does learn to read the same code again from a rendering
+    (`content`). Logarithms of D and C are means over patches. What is reported as distortion, rate, ELBO and loss is the
     bound alone, as of any VAE. It does not say which epoch renders best, so the last is kept.
 
     Where a method is given no style, it is the picture's own: the one that the critic takes it for.
@@ -179,7 +180,8 @@ class StyleVAE(VAE):
         loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
         other = others(labels, self.styles)
         styles = ops.one_hot(other, self.styles, dtype="float32")
-        rendered = self.crop(self.decoder(outputs["mean"], styles, training=True), images)
+        codes = tf.stop_gradient(outputs["mean"])
+        rendered = self.crop(self.decoder(codes, styles, training=True), images)
         rendered = self.likelihood.mean(rendered)
         read, _ = self.encoder(rendered, training=True)
         # One pass over both: rows that are real, then rows that are not.
@@ -187,7 +189,7 @@ class StyleVAE(VAE):
         terms = {
             "adversarial": surprise(1.0, chosen(real[1], other)),
             "naming": misnaming(named[1], other),
-            "content": 0.5 * ops.mean(ops.square(tf.stop_gradient(outputs["mean"]) - read), axis=(1, 2, 3)),
+            "content": 0.5 * ops.mean(ops.square(codes - read), axis=(1, 2, 3)),
             "structure": 1.0 - structure(images, rendered),
         }
         critic = surprise(1.0, chosen(real[0], labels)) + surprise(0.0, chosen(real[1], other))
