@@ -39,8 +39,8 @@ class StyleVAE(VAE):
 
     A rendering is the decoder's work alone: what a code says is learnt by the bound, so the content is kept, and an
     encoder that had to please the critic would say less. It does learn to read the same code again from a rendering
-    (`content`). Logarithms of D and C are means over patches. What is reported as distortion, rate, ELBO and loss is the
-    bound alone, as of any VAE. It does not say which epoch renders best, so the last is kept.
+    (`content`). Logarithms of D and C are means over patches. What is reported as distortion, rate, ELBO and loss is
+    the bound alone, as of any VAE. It does not say which epoch renders best, so the last is kept.
 
     Where a method is given no style, it is the picture's own: the one that the critic takes it for.
 
