@@ -180,7 +180,8 @@ class StyleVAE(VAE):
         loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
         other = others(labels, self.styles)
         styles = ops.one_hot(other, self.styles, dtype="float32")
-        codes = tf.stop_gradient(outputs["mean"])
+        # The codes of the bound, noise and all: else the decoder would tell by it whether it is to please the critic.
+        codes = tf.stop_gradient(outputs["z"])
         rendered = self.crop(self.decoder(codes, styles, training=True), images)
         rendered = self.likelihood.mean(rendered)
         read, _ = self.encoder(rendered, training=True)
@@ -189,7 +190,7 @@ class StyleVAE(VAE):
         terms = {
             "adversarial": surprise(1.0, chosen(real[1], other)),
             "naming": misnaming(named[1], other),
-            "content": 0.5 * ops.mean(ops.square(codes - read), axis=(1, 2, 3)),
+            "content": 0.5 * ops.mean(ops.square(tf.stop_gradient(outputs["mean"]) - read), axis=(1, 2, 3)),
             "structure": 1.0 - structure(images, rendered),
         }
         critic = surprise(1.0, chosen(real[0], labels)) + surprise(0.0, chosen(real[1], other))
