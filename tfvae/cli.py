@@ -139,7 +139,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
         help="a second texture in a share of the area: another run, or as --of; RUN2:0.3",
     )
     texture.add_argument(
-        "--patch", type=_integer(1), default=64, metavar="PX", help="side of the windows taken at once (default: 64)"
+        "--patch", type=_integer(1), default=96, metavar="PX", help="side of the windows taken at once (default: 96)"
     )
     _seed(texture, "of the choice of windows")
     _out(texture, "OUT.png", "RUN/texture.png")

@@ -14,7 +14,7 @@ from tfvae.applications.texture_quilt import EVENLY, Library, Quilt, overlap_of
 from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles
 from tfvae.pictures import to_uint8
 
-PATCH = 64  # pixels; the default side of a window
+PATCH = 96  # pixels; the default side of a window
 STRIP = 256  # pixels; rows that are decoded at once
 WAVES = 3  # periods across the picture of the finest wave of the field of a mixture
 SMALLEST = 4  # places of the side of a window, at least

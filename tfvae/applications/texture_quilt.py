@@ -10,7 +10,7 @@ TOLERANCE = 0.1  # windows that fit as well as the best one up to so much are as
 NEAR = 1  # places around a window within which another counts as the same
 RECENT = 4  # windows to the left, and in the band above to each side, that are not to be repeated
 GUIDANCE = 0.1  # weight of a place of the guide, in places of the overlap
-EVENLY = 2.0  # by how much a window costs more that shows what the quilt has shown as often as all on average
+EVENLY = 0.5  # share by which a window costs more that shows what the quilt has shown as often as all on average
 
 
 class Library:

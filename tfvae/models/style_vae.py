@@ -34,7 +34,7 @@ class StyleVAE(VAE):
     | n | values of a picture, height * width * channels | `values` |
 
         encoder, decoder:  -log p(x|z, s) + beta * rate + n * (adversarial * -log D_s'(x') + naming * -log C_s'(x')
-                           + content * mean((z - q(x'))**2) / 2 + structure * (1 - structure(x, x')))
+                           + content * mean((q(x) - q(x'))**2) / 2 + structure * (1 - structure(x, x')))
         critic:            n * (-log D_s(x) - log(1 - D_s'(x')) - log C_s(x))
 
     A rendering is the decoder's work alone: what a code says is learnt by the bound, so the content is kept, and an

@@ -153,7 +153,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, metavar="FOLDER", required=True, help="photographs of textures, whole")
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")
     parser.add_argument("--images", type=int, metavar="N", help="so many of them, evenly spaced; by default all")
-    parser.add_argument("--patch", type=int, default=64, metavar="PX", help="side of the windows of both quilts")
+    parser.add_argument("--patch", type=int, default=96, metavar="PX", help="side of the windows of both quilts")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all that is drawn")
     parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; the sheet is put beside them")
     options = parser.parse_args(arguments)
