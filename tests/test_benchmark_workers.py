@@ -16,7 +16,7 @@ from training import benchmark
         (["--batch", "3"], "--batch must be even"),
         (["--rounds", "0"], "--rounds must be 1 or more"),
         (["--seconds", "0"], "--seconds must be positive"),
-        (["--out", "/nowhere/at/all.json"], "is no directory"),
+        (["--out", "/nowhere/at/all.json"], "in a folder that exists"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(flags, words):

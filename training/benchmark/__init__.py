@@ -40,7 +40,7 @@ EXECUTION = 10  # steps our side makes at once, so turns are multiples of it
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the comparison, prints the tables, and writes `--out`."""
+    """Runs the comparison, prints the tables, and writes `-o`."""
     from tfvae.errors import OneLineParser
 
     if arguments and arguments[0] in OTHERS:
@@ -51,15 +51,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
     parser.add_argument("--steps", type=int, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION}")
     parser.add_argument("--batch", type=int, default=128, metavar="N", help="images in a step")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the numbers, with machine and versions")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers, with machine and versions")
     options = parser.parse_args(arguments)
     for name in ("rounds", "steps", "batch"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name} must be 1 or more. Received: {getattr(options, name)}.")
     if options.steps % EXECUTION:
         raise UserError(f"--steps must be a multiple of {EXECUTION}. Received: {options.steps}.")
-    if options.out and not options.out.parent.is_dir():
-        raise UserError(f"--out: {options.out.parent} is no directory. Received: {options.out}.")
+    check_out(options.out)
     facts = run(options.rounds, options.steps, options.batch)
     publish(facts, table(facts), arguments, options.out)
 

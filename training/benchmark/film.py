@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import machine, progress, publish
+from training.benchmark import check_out, machine, progress, publish
 
 PLAIN, STEADY, MEAN, INPUT = "frame by frame", "steady", "running mean", "the film itself"
 SHOWN = 4  # frames in the picture
@@ -43,8 +43,7 @@ def main(arguments: list[str]) -> None:
     for name, least in (("frames", 3), ("width", 16)):
         if getattr(options, name) < least:
             raise UserError(f"--{name} must be {least} or more. Received: {getattr(options, name)}.")
-    if options.out and not options.out.parent.is_dir():
-        raise UserError(f"--out: {options.out.parent} is no directory. Received: {options.out}.")
+    check_out(options.out)
     facts, picture = run(options)
     publish(facts, table(facts), ["film", *arguments], options.out, picture)
 

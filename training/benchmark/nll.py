@@ -23,14 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, in_range, machine, progress, publish, spread
+from training.benchmark import OURS, check_out, in_range, machine, progress, publish, spread
 
 LATENT, HIDDEN, SIDE = 16, 512, 28
 SEED = 0
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the comparison, prints the table, and writes `--out`."""
+    """Runs the comparison, prints the table, and writes `-o`."""
     parser = OneLineParser(prog="training benchmark nll", description="Importance-sampled likelihood, beside pythae.")
     parser.add_argument(
         "--data", default="digits", metavar="SOURCE", help="grey images, brought to 28×28 and binarised"
@@ -39,15 +39,14 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--k", type=int, default=1000, metavar="K", help="draws an image")
     parser.add_argument("--epochs", type=int, default=10, metavar="N", help="of training before")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the numbers, with machine and versions")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers, with machine and versions")
     options = parser.parse_args(arguments)
     for name in ("images", "k", "epochs", "rounds"):
         if getattr(options, name) < 1:
             raise UserError(f"--{name} must be 1 or more. Received: {getattr(options, name)}.")
     if options.k > 100 and options.k % 100:
         raise UserError(f"--k must be a multiple of 100: pythae rounds it down to one. Received: {options.k}.")
-    if options.out and not options.out.parent.is_dir():
-        raise UserError(f"--out: {options.out.parent} is no directory. Received: {options.out}.")
+    check_out(options.out)
     if not (find_spec("pythae") and find_spec("torch")):
         raise UserError("pythae is needed: pip install torch, then pip install --no-deps pythae pydantic imageio.")
     facts = run(options.data, options.images, options.k, options.epochs, options.rounds)

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import machine, progress, publish
+from training.benchmark import check_out, machine, progress, publish
 
 BLEND = (0.0, 0.25, 0.5, 0.75, 1.0)
 CROPS = 3_000  # of each style, to train the classifier
@@ -207,4 +207,6 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="as of `tfvae stylize` (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the classifier and its crops")
     parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; a contact sheet beside them")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    check_out(options.out)
+    return options

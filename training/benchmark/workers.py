@@ -23,20 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import in_range, machine, progress, publish, spread, unrest
+from training.benchmark import check_out, in_range, machine, progress, publish, spread, unrest
 
 PICTURES = {"mnist": (28, 28, 1), "digits": (8, 8, 1), "photos": (160, 160, 3)}  # of a recipe
 ONE, WEAK, STRONG = "one", "weak", "strong"
 
 
 def main(arguments: list[str]) -> None:
-    """Runs the comparison, prints the table, and writes `--out`."""
+    """Runs the comparison, prints the table, and writes `-o`."""
     parser = OneLineParser(prog="training benchmark workers", description="Two workers beside one, on twice the cores.")
     parser.add_argument("--recipe", default="mnist", choices=tuple(PICTURES), help="whose network and batch are taken")
     parser.add_argument("--batch", type=int, metavar="N", help="of a worker, even (default: the recipe's)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
     parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="a turn takes about so long")
-    parser.add_argument("--out", type=Path, metavar="FILE.json", help="the numbers, with machine and versions")
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers, with machine and versions")
     options = parser.parse_args(arguments)
     if options.rounds < 1:
         raise UserError(f"--rounds must be 1 or more. Received: {options.rounds}.")
@@ -44,8 +44,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"--batch must be even, for two workers to share it. Received: {options.batch}.")
     if not options.seconds > 0:
         raise UserError(f"--seconds must be positive. Received: {options.seconds}.")
-    if options.out and not options.out.parent.is_dir():
-        raise UserError(f"--out: {options.out.parent} is no directory. Received: {options.out}.")
+    check_out(options.out)
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
         raise UserError(f"two workers need two cores, and a system that pins processes to them. Found: {len(cores)}.")
