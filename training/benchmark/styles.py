@@ -202,7 +202,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser = OneLineParser(prog="training benchmark styles", description=about)
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run of styles")
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="photographs to render, reduced to 512 pixels")
-    parser.add_argument("--of", default="photos", metavar="STYLE", help="else the held-out pictures of this style")
+    parser.add_argument("--of", default="photo", metavar="STYLE", help="else the held-out pictures of this style")
     parser.add_argument("--images", type=int, default=0, metavar="N", help="at most so many photographs")
     parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="as of `tfvae stylize` (default: 1)")
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the classifier and its crops")
