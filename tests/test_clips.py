@@ -9,7 +9,7 @@ from tfvae.data import DataConfig, Images, evaluation_batches, load, load_images
 from tfvae.data.clips import clips_of
 from tfvae.data.moving import DIGIT_SIDE, LENGTH, draw
 from tfvae.errors import UserError
-from tfvae.films.strips import frames_of, strip_of
+from tfvae.layers.strips import frames_of, strip_of
 
 
 def film(lengths, side=4, channels=1):

@@ -11,8 +11,8 @@ import tfvae
 from tfvae.applications.continuation import Continuation
 from tfvae.cli import main
 from tfvae.errors import UserError
-from tfvae.films.strips import frames_of
 from tfvae.layers.recurrent import ConvGRU
+from tfvae.layers.strips import frames_of
 from tfvae.layers.warping import warp
 from tfvae.objectives import gaussian_kl
 from tfvae.serving import signatures

@@ -8,8 +8,8 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.encoders import pad_to_multiple
-from tfvae.films.strips import frames_of, strip_of
 from tfvae.layers.recurrent import ConvGRU
+from tfvae.layers.strips import frames_of, strip_of
 from tfvae.models.base import LatentModel, only_spatial_resnet
 from tfvae.models.restoration import FLOOR, estimate_loss
 from tfvae.models.vae import VAE
@@ -43,7 +43,7 @@ class VideoVAE(VAE):
     Beside the bound, the loss has that of the prediction where nothing unexpected happens, z = 0, frame by frame (see
     `estimate_loss`): minimising it maximises the mean PSNR of the predicted frames.
 
-    Clips are strips: frames one below the other, `(b, frames * h, w, channels)` (see `tfvae.films.strips`). Latents and
+    Clips are strips: frames one below the other, `(b, frames * h, w, channels)` (`tfvae.layers.strips`). Latents and
     parameters are laid out likewise; those of given frames are the prior's (KL 0) and have no probability.
 
     Args:
