@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.evaluation.image_quality import psnr
+from tfvae.metrics.image_quality import psnr
 
 Tensors = dict[str, np.ndarray]
 

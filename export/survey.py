@@ -18,10 +18,10 @@ import tfvae
 from export.artefacts import Artefact
 from export.bundle import export_run
 from export.parity import BOUNDS
-from tfvae.config import write_toml
 from tfvae.data import DataConfig, load, steps_per_epoch, training_batches
 from tfvae.errors import OneLineParser, run_program
 from tfvae.networks import NETWORKS
+from tfvae.toml_sections import write_toml
 
 SEED, BATCH, EPOCHS = 0, 64, 10
 DATA = DataConfig(source="digits")

@@ -6,7 +6,7 @@ import pytest
 from tiny_runs import autoencoder, spatial_vae, vector_vae
 
 from tfvae.applications import embed, generate, interpolate, lerp, reconstruct, slerp
-from tfvae.applications.batches import batches
+from tfvae.data.array_batches import batches
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ def test_codes_are_posterior_means_and_spatial_ones_their_average(model, spatial
 def test_batches_end_with_the_shape_and_hold_no_more_pixels_than_memory_allows(monkeypatch):
     images = [np.zeros(shape, np.uint8) for shape in [(4, 4, 1)] * 5 + [(4, 8, 1)] * 3 + [(40, 40, 1)] * 2]
     assert [len(batch) for batch in batches(images, 4)] == [4, 1, 3, 2]
-    monkeypatch.setattr("tfvae.applications.batches.MOST_PIXELS", 64)
+    monkeypatch.setattr("tfvae.data.array_batches.MOST_PIXELS", 64)
     assert [len(batch) for batch in batches(images, 4)] == [4, 1, 2, 1, 1, 1]
     with pytest.raises(ValueError, match="batch_size=0"):
         list(batches(images, 0))

@@ -11,9 +11,9 @@ import test_overlay
 from PIL import Image
 from tiny_runs import vector_vae, write_run
 
-from tfvae.applications.batches import pixels
 from tfvae.errors import UserError
 from tfvae.models.restorer import Restorer
+from tfvae.pixels import pixels
 from training import benchmark
 from training.benchmark import OURS, restoration_speed, restoration_tables
 from training.benchmark import restoration_baselines as baselines

@@ -46,6 +46,38 @@ def test_imports_point_towards_the_library_only(room, forbidden):
     assert not trespassing
 
 
+def folder_imports():
+    """`{folder: folders it imports}` of what lies directly below `tfvae/`; a module there is a folder of its own."""
+    files = {
+        ".".join(file.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in (ROOT / "tfvae").rglob("*.py")
+    }
+    edges = {}
+    for module, file in files.items():
+        if module == "tfvae":
+            continue  # the package itself names everything and is imported by nothing within
+        names = set()
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        folder = module.split(".")[1]
+        edges.setdefault(folder, set())
+        edges[folder] |= {name.split(".")[1] for name in names & files.keys() if name != "tfvae"} - {folder}
+    return edges
+
+
+def test_folders_of_the_library_form_no_circle():
+    """Wherever an import stands, also within a function."""
+    edges = folder_imports()
+    assert {"models", "likelihoods"} <= edges.keys() and "likelihoods" in edges["models"] | edges["networks"]
+    placed = set()
+    while ready := {folder for folder, needs in edges.items() if folder not in placed and needs <= placed}:
+        placed |= ready
+    assert not {folder: edges[folder] - placed for folder in edges.keys() - placed}
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_import_the_library_only(notebook):
     names = set().union(*(imported(cell) for cell in code_cells(notebook)))

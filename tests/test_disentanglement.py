@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfvae.data.shapes import all_factors
-from tfvae.evaluation.disentanglement import dci, discretised, disentanglement, mig, mutual_information
+from tfvae.metrics.disentanglement import dci, discretised, disentanglement, mig, mutual_information
 
 GRID = {"a": 3, "b": 4, "c": 5}
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvae.evaluation.frechet import frechet_distance, gaussian_frechet_distance
-from tfvae.evaluation.image_quality import MS_SSIM_WEIGHTS, ms_ssim, ms_ssim_scales, ssim
-from tfvae.evaluation.neighbours import neighbour_figures, neighbour_values, radii
+from tfvae.metrics.frechet import frechet_distance, gaussian_frechet_distance
+from tfvae.metrics.image_quality import MS_SSIM_WEIGHTS, ms_ssim, ms_ssim_scales, ssim
+from tfvae.metrics.precision_recall import neighbour_figures, neighbour_values, radii
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tfvae.applications.dreams import (
 from tfvae.applications.dreams import pixel_distances as apart
 from tfvae.applications.dreams_page import write_page
 from tfvae.cli import main
-from tfvae.pictures import to_uint8
+from tfvae.pixels import to_uint8
 
 
 def pictures(count=12, size=(8, 8, 1), seed=0):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfvae.evaluation.units import active_units, unit_variances
+from tfvae.metrics.active_units import active_units, unit_variances
 
 
 def test_a_unit_is_active_when_the_variance_of_its_means_exceeds_the_threshold():

@@ -19,7 +19,7 @@ from export.artefacts import Artefact
 from export.explorer import litert_js
 from tfvae.data import reading
 from tfvae.errors import UserError
-from tfvae.pictures import to_uint8
+from tfvae.pixels import to_uint8
 from tfvae.runs import open_run
 from tfvae.serving import write_saved_model
 

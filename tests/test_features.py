@@ -11,11 +11,11 @@ from tfvae.data import DataConfig, Images, load
 from tfvae.errors import UserError
 from tfvae.evaluation import Subject, UnmeasurableError, assess, read_evaluation, unlike
 from tfvae.evaluation.classifier import train_classifier
-from tfvae.evaluation.disentanglement import dci, mig
 from tfvae.evaluation.features import FEATURES, features
-from tfvae.evaluation.frechet import frechet_distance
-from tfvae.evaluation.image_quality import ms_ssim
-from tfvae.evaluation.neighbours import neighbour_figures
+from tfvae.metrics.disentanglement import dci, mig
+from tfvae.metrics.frechet import frechet_distance
+from tfvae.metrics.image_quality import ms_ssim
+from tfvae.metrics.precision_recall import neighbour_figures
 
 CONFIG = DataConfig(source="digits")
 

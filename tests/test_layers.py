@@ -6,7 +6,6 @@ from contract import assert_config_round_trip
 from keras import ops
 
 import tfvae
-from tfvae.encoders import pad_to_multiple
 from tfvae.layers import (
     CropTo,
     Dropout,
@@ -16,6 +15,7 @@ from tfvae.layers import (
     ResizeUpsample,
     SubPixelUpsample,
 )
+from tfvae.layers.padding import pad_to_multiple
 from tfvae.networks import NETWORKS
 
 RNG = np.random.default_rng(2)

@@ -11,7 +11,7 @@ from scipy import ndimage
 from tfvae.applications import overlay, overlay_steps
 from tfvae.applications.overlay import find_overlay, remove_overlay
 from tfvae.data.reading import Preparation, read_picture
-from tfvae.evaluation.image_quality import psnr
+from tfvae.metrics.image_quality import psnr
 
 HEIGHT, WIDTH = 120, 160
 FONT = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans-Bold.ttf"

@@ -5,16 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvae.pictures import (
-    grid,
-    latent_map,
-    learning_curves,
-    reconstruction_picture,
-    restoration_picture,
-    save_png,
-    to_uint8,
-)
+from tfvae.pictures import grid, latent_map, learning_curves, reconstruction_picture, restoration_picture, save_png
 from tfvae.pictures.grids import MIN_CELL, SEPARATOR
+from tfvae.pixels import to_uint8
 
 
 def test_floats_are_clipped_and_rounded_and_bytes_kept():

@@ -192,7 +192,7 @@ def test_denoise_is_the_mean_signal_of_the_posterior_whatever_the_portions(linea
     assert np.all(np.abs(denoised.image - picture(mean, weights, bias)) <= 5 * std / math.sqrt(CHAINS) + 1e-5)
     assert np.all(np.abs(denoised.std - std) <= 5 * std / math.sqrt(2 * CHAINS))
     assert len(denoised.samples) == 5
-    monkeypatch.setattr("tfvae.applications.batches.MOST_PIXELS", 9 * 700)
+    monkeypatch.setattr("tfvae.data.array_batches.MOST_PIXELS", 9 * 700)
     portions = denoise(model, Y, samples=CHAINS, keep=5)
     np.testing.assert_allclose(portions.image, denoised.image, atol=1e-6)
     np.testing.assert_allclose(portions.std, denoised.std, atol=1e-6)

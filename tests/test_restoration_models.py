@@ -8,9 +8,8 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
 from tfvae.evaluation import psnr
-from tfvae.models.restoration import FLOOR, estimate_loss
 from tfvae.models.tone import thumbnail
-from tfvae.objectives import gaussian_kl, importance_bound, sum_per_example
+from tfvae.objectives import FLOOR, estimate_loss, gaussian_kl, importance_bound, sum_per_example
 
 NOISE = [{"kind": "gaussian", "std": 0.1}]
 HOLES = [{"kind": "random_pixels", "fraction": 0.5}]

@@ -11,11 +11,12 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 from PIL import Image
 
 import tfvae
-from tfvae.config import read_toml
 from tfvae.data import DataConfig, load
 from tfvae.errors import UserError, run_program
-from tfvae.models.style_vae import luminance, others, structure
+from tfvae.metrics.image_quality import luminance
+from tfvae.models.style_vae import others, structure
 from tfvae.networks.style_decoder import StyleModulation
+from tfvae.toml_sections import read_toml
 from training.__main__ import main
 
 NAMES = ("oil", "photos", "water")

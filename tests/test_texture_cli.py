@@ -8,7 +8,7 @@ from PIL import Image
 from tiny_runs import spatial_vae, vector_vae, write_run
 
 from tfvae.cli import main
-from tfvae.evaluation.sliced import laplacian_pyramid, pyramid_distance, sliced_wasserstein
+from tfvae.metrics.sliced_wasserstein import laplacian_pyramid, pyramid_distance, sliced_wasserstein
 from tfvae.pictures.png_rows import write_png_rows
 from training.benchmark import textures, textures_sides
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
-from tfvae.models.restoration import estimate_loss
 from tfvae.models.vae_gan import FLOOR, surprise
 from tfvae.networks.critic import PatchCritic, spectral_norm
+from tfvae.objectives import estimate_loss
 from training.checkpoint import Checkpoints
 
 SIZE = (8, 6, 3)

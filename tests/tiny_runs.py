@@ -3,8 +3,8 @@
 import keras
 
 import tfvae
-from tfvae.config import write_toml
 from tfvae.data import DataConfig
+from tfvae.toml_sections import write_toml
 
 
 def vector_vae(likelihood="bernoulli"):

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfvae.config import read_section, read_toml
 from tfvae.data.config import DataConfig
 from tfvae.errors import UserError, did_you_mean
+from tfvae.toml_sections import read_section, read_toml
 
 CONFIG, MODEL, REPORT = "config.toml", "model.keras", "report.json"
 

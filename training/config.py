@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfvae.config import read_section, read_toml, write_toml
 from tfvae.data import DataConfig
 from tfvae.errors import UserError, did_you_mean
+from tfvae.toml_sections import read_section, read_toml, write_toml
 
 RECIPES = Path(__file__).parent / "recipes"
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from tfvae.evaluation.units import ACTIVE
 from tfvae.health.picture import health_picture
+from tfvae.metrics.active_units import ACTIVE
 from tfvae.pictures import save_png
 
 PICTURE = "health.png"

@@ -11,9 +11,9 @@ from typing import Any
 import tensorflow as tf
 
 import tfvae
-from tfvae.config import read_toml
 from tfvae.data import Splits, load, steps_per_epoch
 from tfvae.errors import UserError
+from tfvae.toml_sections import read_toml
 from training import build, choose, devices, report
 from training.checkpoint import disk_full_is_told, write_atomically
 from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe

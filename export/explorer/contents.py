@@ -8,7 +8,7 @@ import numpy as np
 
 from export.artefacts import Export
 from export.samples import fitted, spread
-from tfvae.evaluation.units import ACTIVE, unit_variances
+from tfvae.metrics.active_units import ACTIVE, unit_variances
 
 SHEET = "pictures.png"
 # As many pictures as a map can show, and fewer where they are large: the sheet is held by the browser as a whole.

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from tfvae.applications.batches import batches, largest_batch
 from tfvae.applications.generate import drawn_size, noise_shape
 from tfvae.applications.interpolate import METHODS as ARCS
+from tfvae.data.array_batches import batches, largest_batch
 
 METHODS = (*ARCS, "spline")
 

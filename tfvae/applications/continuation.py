@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import pixels
-from tfvae.encoders import pad_to_multiple
+from tfvae.layers.padding import pad_to_multiple
+from tfvae.pixels import pixels
 
 
 class Continuation:

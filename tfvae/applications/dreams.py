@@ -9,12 +9,13 @@ import keras
 import numpy as np
 
 from tfvae.applications.arithmetic import contrasts, pooled, shifted
-from tfvae.applications.batches import fitted, largest_batch, pixels
 from tfvae.applications.embed import embed
 from tfvae.applications.generate import generate
 from tfvae.applications.interpolate import interpolate
-from tfvae.evaluation.units import ACTIVE, unit_variances
+from tfvae.data.array_batches import largest_batch
+from tfvae.metrics.active_units import ACTIVE, unit_variances
 from tfvae.pictures import latent_map
+from tfvae.pixels import fitted, pixels
 
 SIDE = 320  # pixels: of larger pictures the centre is used, at the scale the model knows
 MOST, MOST_PIXELS = 3000, 2**26  # images that are looked at, and their pixels in all

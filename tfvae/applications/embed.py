@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvae.applications.batches import batches
+from tfvae.data.array_batches import batches
 
 
 def embed(model: Any, images: Any, batch_size: int = 64) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvae.applications.batches import largest_batch
+from tfvae.data.array_batches import largest_batch
 
 DEFAULT_SIDE = 128  # pixels of a drawn picture where the model leaves its size open
 

@@ -5,7 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvae.applications.batches import largest_batch, pixels
+from tfvae.data.array_batches import largest_batch
+from tfvae.pixels import pixels
 
 # Below this sine of the angle between two directions the great circle between them is lost in rounding.
 PARALLEL = 1e-6

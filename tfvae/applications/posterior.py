@@ -7,11 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import largest_batch
 from tfvae.applications.observation import Observation
 from tfvae.applications.restore import Restored
+from tfvae.data.array_batches import largest_batch
 from tfvae.langevin import choose, langevin
-from tfvae.models.vae import VAE
 from tfvae.objectives import sum_per_example
 
 METHODS = ("map", "langevin", "gibbs", "metropolis_gibbs")
@@ -19,7 +18,7 @@ LEARNING_RATE = 0.05  # of the ascent, in standard deviations of the prior
 
 
 def restore_with_prior(
-    model: VAE,
+    model: Any,
     image: np.ndarray,
     known: np.ndarray | None = None,
     noise_std: float | None = None,
@@ -90,7 +89,7 @@ def restore_with_prior(
     return _summary(observed, draws.states)
 
 
-def denoise(model: VAE, image: np.ndarray, samples: int = 64, keep: int = 8, seed: int = 0) -> Restored:
+def denoise(model: Any, image: np.ndarray, samples: int = 64, keep: int = 8, seed: int = 0) -> Restored:
     """The clean picture behind a noisy one, by a VAE trained on noisy pictures with the `noise_model` likelihood.
 
     `E[s(z)]` over draws of q(z|y): of all estimates the one of least mean squared error, as far as q is the posterior.
@@ -198,7 +197,7 @@ def _chains(observed: Observation, samples: int) -> int:
 
 
 def _check(model: Any, method: str = "map", **counts: int) -> None:
-    if not isinstance(model, VAE):
+    if not hasattr(model, "log_weights"):
         raise ValueError(f"`model` must be a tfvae.VAE. Received: {type(model).__name__}")
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")

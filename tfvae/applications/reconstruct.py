@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvae.applications.batches import batches, together
+from tfvae.data.array_batches import batches, together
 
 
 def reconstruct(model: Any, images: Any, batch_size: int = 64) -> np.ndarray | list[np.ndarray]:

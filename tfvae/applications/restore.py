@@ -1,6 +1,5 @@
 """Restore or enhance one picture of any size with a restoration model, in tiles, in the picture's own bit depth."""
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ import tensorflow as tf
 from scipy import ndimage
 
 from tfvae.applications.channels import as_known, floats, joined, typed, views
-from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles
+from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles, traced
 
 DAMAGED = 0.5  # probability from which a pixel is replaced
 HALO = 2  # pixels around found damage over which the restoration fades into the picture
@@ -201,13 +200,6 @@ def _applied(
     damage = [part.pop("damage") for part in maps if "damage" in part]
     found = {"damage": np.max(damage, axis=0)} if damage else {}
     return {name: joined([part[name] for part in maps], pixels.shape[-1]) for name in maps[0]} | found
-
-
-@functools.lru_cache(maxsize=8)
-def traced(model: Any, method: str, shapes: tuple[tuple[str, int, int], ...]) -> Any:
-    """The model's method as one graph for all sizes: a folder of pictures is traced once."""
-    specs = {name: tf.TensorSpec([None] * (rank - 1) + [last], tf.float32, name) for name, rank, last in shapes}
-    return tf.function(lambda inputs: getattr(model, method)(**inputs), input_signature=[specs])
 
 
 def _context(model: Any, view: np.ndarray) -> Any:

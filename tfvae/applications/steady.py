@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.applications.batches import pixels
 from tfvae.errors import UserError
+from tfvae.pixels import pixels
 
 FORWARD_BACKWARD = (0.01, 0.5)  # Ruder et al.: flows may differ by this share of their squares, and pixels squared
 COLOUR = 0.03  # by which a pixel may differ from where it came from, of white = 1: an eye that opens differs by more

@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.cluster import KMeans
 from sklearn.preprocessing import StandardScaler
 
-from tfvae.applications.batches import batches
+from tfvae.data.array_batches import batches
 from tfvae.errors import did_you_mean
 
 PART = re.compile(r"(?P<name>.+?)(?::(?P<weight>[^:]*))?")

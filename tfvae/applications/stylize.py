@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.applications.channels import as_known, floats, joined, typed, views
-from tfvae.applications.restore import traced
-from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles
+from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles, traced
+from tfvae.metrics.image_quality import luminance, ssim
 
 LOOK = 512  # pixels of the middle of a picture, in each direction, that its own style is told from
 
@@ -110,10 +110,6 @@ def content_kept(original: np.ndarray, rendered: np.ndarray) -> tuple[float, flo
         original: `(height, width, channels)`; uint8, uint16, or float in [0, 1].
         rendered: Of the same size.
     """
-    # Only here: measures are made of applications, too.
-    from tfvae.evaluation.image_quality import ssim
-    from tfvae.models.style_vae import luminance
-
     x, y = (luminance(floats(centre(np.asarray(image), SIDE))[None]) for image in (original, rendered))
     edges = (tf.norm(tf.image.sobel_edges(maps), axis=-1) / 4.0 for maps in (x, y))  # within about [0, 1]
     return float(ssim(x, y)[0]), float(ssim(*edges)[0])

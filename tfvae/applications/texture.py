@@ -9,10 +9,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import pixels
 from tfvae.applications.texture_quilt import EVENLY, Library, Quilt, overlap_of
 from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles
-from tfvae.pictures import to_uint8
+from tfvae.pixels import pixels, to_uint8
 
 PATCH = 96  # pixels; the default side of a window
 STRIP = 256  # pixels; rows that are decoded at once

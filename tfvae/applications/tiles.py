@@ -1,11 +1,14 @@
 """Pictures of any size through a fully convolutional function, tile by tile: tiled equals whole."""
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
-from tfvae.applications.batches import MOST_PIXELS
+from tfvae.data.array_batches import MOST_PIXELS
 
 SIDE = int(MOST_PIXELS**0.5)  # pixels; the default tile
 
@@ -109,3 +112,10 @@ def _spans(length: int, side: int, margin: int, factor: int) -> list[tuple[slice
 def _up(value: int, factor: int) -> int:
     """The next multiple of `factor` from `value` on."""
     return -(-value // factor) * factor
+
+
+@functools.lru_cache(maxsize=8)
+def traced(model: Any, method: str, shapes: tuple[tuple[str, int, int], ...]) -> Any:
+    """The model's method as one graph for all sizes: a folder of pictures is traced once."""
+    specs = {name: tf.TensorSpec([None] * (rank - 1) + [last], tf.float32, name) for name, rank, last in shapes}
+    return tf.function(lambda inputs: getattr(model, method)(**inputs), input_signature=[specs])

@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image
 
 from tfvae import applications, pictures
-from tfvae.applications.batches import fitted
 from tfvae.applications.styles import parse_style
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data import Images
 from tfvae.errors import UserError
+from tfvae.pixels import fitted
 from tfvae.runs import open_run
 
 COMPARED = 16  # images in a comparison picture

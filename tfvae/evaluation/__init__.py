@@ -1,16 +1,16 @@
 """How good a trained model is: figures on held-out images, each with the protocol it was measured by."""
 
 from tfvae.evaluation.bound import evaluate
-from tfvae.evaluation.disentanglement import dci, mig
 from tfvae.evaluation.figures import Figure
-from tfvae.evaluation.frechet import frechet_distance
-from tfvae.evaluation.image_quality import PSNR_CAP, ms_ssim, psnr, ssim, ssim_window
 from tfvae.evaluation.marginal import Marginal, marginal_likelihood
 from tfvae.evaluation.measures import MEASURES, Evaluation, assess, usual_measures
-from tfvae.evaluation.neighbours import neighbour_figures
 from tfvae.evaluation.protocol import comparison, read_evaluation, unlike, write_evaluation
 from tfvae.evaluation.subject import Subject, UnmeasurableError
-from tfvae.evaluation.units import active_units
+from tfvae.metrics.active_units import active_units
+from tfvae.metrics.disentanglement import dci, mig
+from tfvae.metrics.frechet import frechet_distance
+from tfvae.metrics.image_quality import PSNR_CAP, ms_ssim, psnr, ssim, ssim_window
+from tfvae.metrics.precision_recall import neighbour_figures
 
 __all__ = [
     "MEASURES",

@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from tfvae.data import DataConfig, Images
 from tfvae.evaluation.figures import Figure, mean_figure
-from tfvae.evaluation.image_quality import psnr, ssim, ssim_window
 from tfvae.evaluation.subject import Subject
+from tfvae.metrics.image_quality import psnr, ssim, ssim_window
 
 BINARY, GREY = "mass of binary pixels", "cross-entropy of grey levels"
 LEVELS, DENSITY = "mass of 256 levels", "density"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import batches
+from tfvae.data.array_batches import batches
 
 MOST_SIDE = 64  # pixels; larger pictures are reduced to it
 FEATURES = 64

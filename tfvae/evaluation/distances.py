@@ -9,9 +9,9 @@ from tfvae import applications
 from tfvae.data import Images
 from tfvae.evaluation.features import features
 from tfvae.evaluation.figures import RESAMPLES, Figure, bootstrap_figure, mean_figure
-from tfvae.evaluation.frechet import frechet_distance
-from tfvae.evaluation.neighbours import NEIGHBOURS, neighbour_values
 from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.metrics.frechet import frechet_distance
+from tfvae.metrics.precision_recall import NEIGHBOURS, neighbour_values
 
 MOST_IMAGES = 10_000  # on each side
 MOST_BYTES = 2**30  # of the drawn images, float32

@@ -14,8 +14,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import batches
 from tfvae.data import Images
+from tfvae.data.array_batches import batches
 from tfvae.errors import UserError, did_you_mean
 from tfvae.evaluation.classifier import train_classifier
 from tfvae.evaluation.subject import Subject, UnmeasurableError

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import MOST_PIXELS
 from tfvae.data import DataConfig, Images
+from tfvae.data.array_batches import MOST_PIXELS
 from tfvae.evaluation.bound import BINARY, LEVELS, all_binary, distortion_kind
 from tfvae.evaluation.figures import Figure, bootstrap_figure, mean_figure
 from tfvae.evaluation.subject import Subject, UnmeasurableError

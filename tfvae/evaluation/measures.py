@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfvae.errors import did_you_mean
-from tfvae.evaluation import bound, disentanglement, distances, gap, image_quality, marginal, units
+from tfvae.evaluation import bound, disentanglement, distances, gap, marginal, ms_ssim, units
 from tfvae.evaluation.figures import Figure
 from tfvae.evaluation.protocol import protocol
 from tfvae.evaluation.subject import Subject, UnmeasurableError
@@ -36,7 +36,7 @@ MEASURES: dict[str, Measure] = {
     "units": Measure(units.measure, "active units", usual=True),
     "gap": Measure(gap.measure, "ELBO of training images less that of held-out ones (memorisation)", usual=True),
     "nll": Measure(marginal.measure, "-log p(x) by importance sampling"),
-    "ms_ssim": Measure(image_quality.measure_ms_ssim, "MS-SSIM of reconstructions"),
+    "ms_ssim": Measure(ms_ssim.measure, "MS-SSIM of reconstructions"),
     "frechet": Measure(distances.measure_frechet, "Fréchet distance of drawn images from held-out ones, by --features"),
     "prdc": Measure(
         distances.measure_neighbours, "precision, recall, density, coverage of drawn images, by --features"

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import largest_batch
 from tfvae.data import DataConfig, Images, evaluation_batches
+from tfvae.data.array_batches import largest_batch
 
 T = TypeVar("T")
 

@@ -12,7 +12,7 @@ from tfvae.errors import UserError
 from tfvae.films.codecs import pyav
 from tfvae.films.reading import Film
 from tfvae.films.sound import Sound
-from tfvae.pictures import to_uint8
+from tfvae.pixels import to_uint8
 
 WRITTEN = (".mp4", ".webm", ".gif")
 # Constant quality, as good as the eye tells; the table of contents first, so that browsers need not load all.

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from tfvae.applications.batches import batches
+from tfvae.data.array_batches import batches
 from tfvae.health.findings import Course, Finding, findings
 from tfvae.health.vitals import Examination, Vitals
 

@@ -11,15 +11,12 @@ from dataclasses import dataclass
 
 from tfvae.health.explain import LOWER, Explanation
 from tfvae.health.vitals import Vitals
+from tfvae.pixels import out_of_range
 
 # Before so many steps a model is not expected to have learnt anything; a decoder or a posterior may yet wake up.
 SETTLED = 200
 # Fewer images say little about what varies over images.
 ENOUGH = 16
-# Pixels are multiples of 1/255; a resize or a jitter may overshoot by less than that.
-PIXEL_SLACK = 1 / 255
-# All pixels below this in [0, 1]: two grey levels of 255; nobody trains on black, but many divide by 255 twice.
-DARK = 2 / 255
 # A tenth: a model with 40 units, of which 10 to 25 are active, is healthy on MNIST (Burda et al. 2016, table 1).
 FEW_ACTIVE = 0.1
 # Of a grey level of 255: a step in every latent unit at once that changes no pixel by a hundredth of it.
@@ -96,21 +93,8 @@ def findings(vitals: Vitals, course: Course | None = None) -> list[Finding]:
 
 
 def pixels_out_of_range(vitals: Vitals, course: Course) -> Finding | None:
-    return out_of_range(vitals.lowest, vitals.highest)
-
-
-def out_of_range(lowest: float, highest: float) -> Finding | None:
-    """The finding about pixels that are not in [0, 1], from the extreme values alone."""
-    spread = f"pixel values lie in {lowest:.4g} … {highest:.4g}, and every likelihood here is one of values in [0, 1]"
-    name = "data outside the likelihood's range"
-    if highest > 1 + PIXEL_SLACK:
-        remedy = "divide the pixels by 255" if highest > 2 and lowest >= 0 else "scale the pixels to [0, 1]"
-        return Finding(name, spread, f"{remedy} (`python -m training` does so by itself)")
-    if lowest < -PIXEL_SLACK:
-        return Finding(name, spread, "shift and scale the pixels to [0, 1]: x = (x + 1) / 2 where they are in [-1, 1]")
-    if 0 < highest < DARK:
-        return Finding(name, f"the brightest pixel is {highest:.4g} of 1", "divide the pixels by 255 once, not twice")
-    return None
+    found = out_of_range(vitals.lowest, vitals.highest)
+    return found and Finding("data outside the likelihood's range", *found)
 
 
 def kl_scale(vitals: Vitals, course: Course) -> Finding | None:

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.batches import batches
+from tfvae.data.array_batches import batches
 from tfvae.distributions import float32
-from tfvae.evaluation.units import ACTIVE, unit_variances
 from tfvae.health.unchanged import unchanged
 from tfvae.likelihoods.base import MIN_LOG_STD
+from tfvae.metrics.active_units import ACTIVE, unit_variances
 from tfvae.objectives import free_bits_rate, gaussian_kl_per_unit, sum_per_example
 
 

@@ -14,6 +14,7 @@ from tfvae.decoders import Decoder
 from tfvae.distributions import float32
 from tfvae.encoders import Encoder
 from tfvae.objectives import elbo
+from tfvae.pixels import out_of_range
 from tfvae.serving import write_saved_model, write_tflite
 from tfvae.trackers import FirstSkip, GradientNorm, GradientPeak, Mean
 
@@ -210,11 +211,10 @@ class LatentModel(keras.Model):
     def fit(self, x=None, *args, **kwargs):
         """As `keras.Model.fit`; warns where the images of an array are not in [0, 1]."""
         if isinstance(x, np.ndarray) and len(x):
-            from tfvae.health.findings import out_of_range  # which measures models, so it imports this file
-
             some = x[:SOME]
             if finding := out_of_range(float(np.nanmin(some)), float(np.nanmax(some))):
-                warnings.warn(str(finding), stacklevel=2)
+                seen, remedy = finding
+                warnings.warn(f"data outside the likelihood's range: {seen}. Remedy: {remedy}.", stacklevel=2)
         return super().fit(x, *args, **kwargs)
 
     def compile_from_config(self, config):

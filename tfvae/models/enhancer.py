@@ -4,8 +4,9 @@ import keras
 from keras import ops
 
 from tfvae.distributions import float32
-from tfvae.models.restoration import FLOOR, RestorationModel
+from tfvae.models.restoration import RestorationModel
 from tfvae.models.tone import ToneCurve, ToneFeatures, TonePosterior
+from tfvae.objectives import FLOOR
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

@@ -1,23 +1,17 @@
 """The latent variables of a residual: what a restored picture leaves open, at two scales, given features of it."""
 
-import math
-
 import keras
 import tensorflow as tf
 from keras import ops
 
-from tfvae.distributions import float32, normal_log_prob
+from tfvae.distributions import float32
 from tfvae.layers.residual import ResidualBlock
-from tfvae.likelihoods import Likelihood
-from tfvae.objectives import sum_per_example
+from tfvae.likelihoods.counted import CountedGaussian
 
 # Places of the latent are 8 pixels wide: one fine unit for each 4×4 pixels, one coarse for each 8×8.
 FACTOR = 8
 FINE = 4  # fine places in a latent place
 WIDEST = 8.0  # bound of a posterior's mean and log-variance: the prior's are 0
-# No estimate is surer than one grey level: where most pixels are as they were, a single wrong one would else weigh more
-# than all others.
-SUREST = -math.log(255.0)
 
 
 def latent_channels(latent_dim):
@@ -142,38 +136,3 @@ class ResidualDecoder(_Part):
         change, log_std = ops.split(tf.nn.depth_to_space(float32(self.exit(x)), 2), 2, axis=-1)
         # No pixel can change by more than the range.
         return ops.concatenate([ops.tanh(change), log_std], axis=-1)
-
-
-@keras.saving.register_keras_serializable(package="tfvae")
-class CountedGaussian(Likelihood):
-    """A normal with a mean and a standard deviation for every value; only the values that are asked for count.
-
-    Parameters are three parts of the channels: the mean, the log-standard deviation, and 1 where the value counts,
-    else 0: pixels that are known have no probability.
-    """
-
-    parameters_per_channel = 3
-
-    def log_prob(self, x, parameters, training=False):
-        mean, log_std, counts = self.parts(parameters)
-        return sum_per_example(counts * normal_log_prob(x, mean, log_std))
-
-    def mean(self, parameters):
-        return ops.clip(self.parts(parameters)[0], 0.0, 1.0)
-
-    def std(self, parameters):
-        """1, the whole range, where a value does not count."""
-        _, log_std, counts = self.parts(parameters)
-        return ops.where(counts > 0, ops.exp(log_std), 1.0)
-
-    def sample(self, parameters, seed=None):
-        mean, log_std, counts = self.parts(parameters)
-        noise = keras.random.normal(ops.shape(mean), seed=seed)
-        return ops.clip(mean + counts * ops.exp(log_std) * noise, 0.0, 1.0)
-
-    def parts(self, parameters):
-        """Mean, log-standard deviation within bounds, and whether it counts, each of the picture's channels."""
-        parameters = float32(parameters)
-        size = parameters.shape[-1] // 3
-        mean, log_std, counts = (parameters[..., part * size : (part + 1) * size] for part in range(3))
-        return mean, ops.clip(log_std, SUREST, 0.0), counts

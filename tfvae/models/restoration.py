@@ -2,16 +2,14 @@
 
 import keras
 import tensorflow as tf
-from keras import ops
 
 from tfvae import corruptions as corruption_library
 from tfvae.distributions import float32
 from tfvae.layers.seeded import SavesSeedState
 from tfvae.models.base import LatentModel
 from tfvae.models.vae import VAE
+from tfvae.objectives import FLOOR, estimate_loss
 from tfvae.replicas import several
-
-FLOOR = 1e-5  # of a mean squared error whose logarithm is taken: 50 dB, beyond which 8 bits hold no difference
 
 
 class RestorationModel(VAE):
@@ -152,20 +150,6 @@ class RestorationModel(VAE):
         config = super().get_config()
         del config["encoder"], config["decoder"]  # made from the settings
         return {**config, "corruptions": corruption_library.as_tables(self.corruptions), "floor": self.floor}
-
-
-def estimate_loss(images, estimate, floor=FLOOR):
-    """`0.5 * n * log(mean((x - estimate)**2) + floor)` of each example with n values, nats, `(b,)`.
-
-    The negative log-likelihood of a normal whose variance is the best for each picture, up to a constant, and the
-    negative PSNR in other units. The lower the floor, the more the pictures count that are nearly right already.
-
-    Reference:
-        Rybkin et al. (2021), equation 5, https://arxiv.org/abs/2006.13202
-    """
-    squares = ops.square(float32(images) - float32(estimate))
-    count = ops.cast(ops.prod(ops.shape(squares)[1:]), "float32")
-    return 0.5 * count * ops.log(ops.mean(squares, axis=(1, 2, 3)) + floor)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

@@ -5,13 +5,13 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import bernoulli_log_prob, float32
-from tfvae.encoders import pad_to_multiple
 from tfvae.interpolation import MARGIN, interpolate
+from tfvae.layers.padding import pad_to_multiple
 from tfvae.models.base import only_spatial_resnet
 from tfvae.models.residual_latent import FACTOR, ResidualDecoder, ResidualPosterior
-from tfvae.models.restoration import FLOOR, RestorationModel
+from tfvae.models.restoration import RestorationModel
 from tfvae.networks.unet import UNet
-from tfvae.objectives import sum_per_example
+from tfvae.objectives import FLOOR, sum_per_example
 
 MASKS = ("none", "given", "found")
 LEVELS = 3  # of the U-Net: its coarsest places are those of the latent

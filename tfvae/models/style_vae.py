@@ -6,6 +6,7 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.encoders import Encoder
+from tfvae.metrics.image_quality import luminance
 from tfvae.models.base import LatentModel, only_spatial_resnet
 from tfvae.models.vae import VAE
 from tfvae.models.vae_gan import surprise
@@ -14,7 +15,6 @@ from tfvae.networks.style_decoder import StyleDecoder
 from tfvae.objectives import free_bits_rate, sum_per_example
 from tfvae.trackers import Mean
 
-LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
 WINDOW = 7  # pixels in which `structure` compares two pictures
 STEADY = 0.5 * 0.03**2  # the constant of SSIM's third factor, for pixels in [0, 1]
 
@@ -259,9 +259,3 @@ def structure(x, y):
     variances = (ops.relu(mean(v * v) - m * m) for v, m in ((x, mean_x), (y, mean_y)))
     std_x, std_y = (ops.sqrt(variance + 1e-8) for variance in variances)
     return ops.mean((mean(x * y) - mean_x * mean_y + STEADY) / (std_x * std_y + STEADY), axis=(1, 2, 3))
-
-
-def luminance(images):
-    """`(b, h, w, 1)` float32 of grey or colour."""
-    images = float32(images)
-    return images if images.shape[-1] == 1 else ops.sum(images * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)

@@ -7,10 +7,9 @@ from keras import ops
 from tfvae.distributions import bernoulli_log_prob, float32
 from tfvae.layers.sampling import GaussianSampler
 from tfvae.models.base import LatentModel
-from tfvae.models.restoration import estimate_loss
 from tfvae.models.vae import VAE
 from tfvae.networks.critic import PatchCritic
-from tfvae.objectives import free_bits_rate, sum_per_example
+from tfvae.objectives import estimate_loss, free_bits_rate, sum_per_example
 from tfvae.trackers import Mean
 
 FLOOR = 1e-4  # of a mean squared difference of features whose logarithm is taken

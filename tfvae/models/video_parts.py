@@ -7,7 +7,7 @@ from keras import ops
 from tfvae.distributions import float32
 from tfvae.layers.residual import ResidualBlock
 from tfvae.layers.warping import warp
-from tfvae.models.residual_latent import CountedGaussian
+from tfvae.likelihoods.counted import CountedGaussian
 
 QUARTER = 4  # pixels of a fine place; a place of the latent and of the state has twice as many
 WIDEST = 8.0  # bound of a posterior's mean, and of its log-variance below

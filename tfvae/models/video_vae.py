@@ -7,14 +7,13 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
-from tfvae.encoders import pad_to_multiple
+from tfvae.layers.padding import pad_to_multiple
 from tfvae.layers.recurrent import ConvGRU
 from tfvae.layers.strips import frames_of, strip_of
 from tfvae.models.base import LatentModel, only_spatial_resnet
-from tfvae.models.restoration import FLOOR, estimate_loss
 from tfvae.models.vae import VAE
 from tfvae.models.video_parts import FrameDecoder, FrameEncoder
-from tfvae.objectives import sum_per_example
+from tfvae.objectives import FLOOR, estimate_loss, sum_per_example
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

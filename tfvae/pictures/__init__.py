@@ -1,15 +1,8 @@
 """Pictures a person would rather look at than numbers, and the files that pictures are read from and written to."""
 
 from tfvae.pictures.charts import latent_map, learning_curves, search_panels
-from tfvae.pictures.grids import (
-    MAX_CELL,
-    PAPER,
-    grid,
-    reconstruction_picture,
-    restoration_picture,
-    save_png,
-    to_uint8,
-)
+from tfvae.pictures.grids import MAX_CELL, PAPER, grid, reconstruction_picture, restoration_picture, save_png
+from tfvae.pixels import to_uint8
 
 __all__ = [
     "MAX_CELL",

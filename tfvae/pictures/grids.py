@@ -8,6 +8,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from tfvae.pixels import to_uint8
+
 # A cell of a grid is enlarged by whole factors until it is about this many pixels wide, so that digits of 8×8 or
 # 28×28 pixels can be seen; larger pictures are reduced to at most MAX_CELL.
 MIN_CELL = 72
@@ -15,14 +17,6 @@ MAX_CELL = 320
 SEPARATOR = 2  # pixels between cells
 PAPER = 255  # grey value of separators and margins
 INK = (60, 60, 60)
-
-
-def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Bytes of pixels: float images in [0, 1] are clipped and rounded, uint8 images are returned as they are."""
-    images = np.asarray(images)
-    if images.dtype == np.uint8:
-        return images
-    return np.round(np.clip(images.astype(np.float32), 0.0, 1.0) * 255.0).astype(np.uint8)
 
 
 def save_png(path: str | Path, picture: np.ndarray) -> Path:

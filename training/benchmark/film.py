@@ -87,9 +87,9 @@ def compare(
     frames: list[np.ndarray], function: Callable[[np.ndarray], np.ndarray], strength: float
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """A row of figures for every side, and the frames of the sides by name, `(n, height, width, 3)`."""
-    from tfvae.applications.batches import pixels
     from tfvae.applications.steady import flicker_error, steady
-    from tfvae.evaluation.image_quality import psnr, ssim
+    from tfvae.metrics.image_quality import psnr, ssim
+    from tfvae.pixels import pixels
 
     function(frames[0])  # compiles
     seconds = {PLAIN: 0.0, STEADY: 0.0}
@@ -188,7 +188,8 @@ def _timed(function: Callable, made: list[np.ndarray], seconds: dict[str, float]
 
 def _picture(frames: list[np.ndarray], outputs: dict[str, np.ndarray]) -> np.ndarray:
     """Rows: the film and the sides; columns: frames evenly from the second on, with what they have in memory."""
-    from tfvae.pictures import grid, to_uint8
+    from tfvae.pictures import grid
+    from tfvae.pixels import to_uint8
 
     places = np.linspace(1, len(frames) - 1, min(SHOWN, len(frames) - 1)).round().astype(int)
     rows = [np.stack(frames), *outputs.values()]

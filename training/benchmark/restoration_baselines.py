@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from tfvae.errors import UserError
-from tfvae.pictures import to_uint8
+from tfvae.pixels import to_uint8
 from training.benchmark.restoration_degraded import Example
 
 AS_IT_CAME = "as it came"  # the side that does nothing

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfvae.applications.batches import pixels
 from tfvae.applications.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restore import restore
 from tfvae.commands.shared import held_out_images
 from tfvae.data import load, load_images
 from tfvae.errors import UserError
-from tfvae.evaluation.image_quality import psnr, ssim
-from tfvae.pictures import MAX_CELL, grid, to_uint8
+from tfvae.metrics.image_quality import psnr, ssim
+from tfvae.pictures import MAX_CELL, grid
+from tfvae.pixels import pixels, to_uint8
 from tfvae.runs import Run, open_run
 from training.benchmark import OURS, progress
 from training.benchmark.restoration_baselines import AS_IT_CAME, Method, cached

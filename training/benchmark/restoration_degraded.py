@@ -14,7 +14,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfvae.pictures import to_uint8
+from tfvae.pixels import to_uint8
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
 NOISE = (15, 25, 50)  # standard deviations of BSD68's tables, of 255

@@ -20,7 +20,8 @@ import numpy as np
 from PIL import Image
 
 from tfvae.errors import UserError
-from tfvae.pictures import save_png, to_uint8
+from tfvae.pictures import save_png
+from tfvae.pixels import to_uint8
 from training.benchmark import OURS, in_range, machine, progress, spread
 from training.benchmark.restoration_tables import header, heading, line
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.applications.batches import pixels
 from tfvae.applications.texture import synthesize
 from tfvae.applications.texture_quilt import Library, Quilt
-from tfvae.evaluation.sliced import SIDE as NEIGHBOURHOOD
-from tfvae.evaluation.sliced import pyramid_distance
+from tfvae.metrics.sliced_wasserstein import SIDE as NEIGHBOURHOOD
+from tfvae.metrics.sliced_wasserstein import pyramid_distance
+from tfvae.pixels import pixels
 
 LEVELS = 4  # of the pyramid, fewer where the held-out part is too small
 SHARE = 5 / 8  # of a photograph, the exemplar

@@ -6,7 +6,7 @@ thousand images) and prints; here the search is scikit-learn's, block by block, 
 
 import numpy as np
 
-from tfvae.evaluation.frechet import check_features
+from tfvae.metrics.frechet import check_features
 
 NEIGHBOURS = 5  # Naeem et al. (2020), section 4; Kynkäänniemi et al. (2019) use 3
 

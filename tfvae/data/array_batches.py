@@ -4,7 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+
+from tfvae.pixels import pixels
 
 # Pixels in a batch: with 64 feature maps at full resolution, a quarter of a gigabyte for each layer's output.
 MOST_PIXELS = 2**20
@@ -15,21 +16,6 @@ def largest_batch(batch_size: int, height: int, width: int) -> int:
     if batch_size < 1:
         raise ValueError(f"`batch_size` must be positive. Received: batch_size={batch_size}")
     return max(1, min(batch_size, MOST_PIXELS // (height * width)))
-
-
-def pixels(image: np.ndarray) -> np.ndarray:
-    """float32 in [0, 1] of an image or a batch: uint8 is divided by 255, floats are taken to be in [0, 1] already."""
-    image = np.asarray(image)
-    return image.astype(np.float32) / np.float32(255.0) if image.dtype == np.uint8 else image.astype(np.float32)
-
-
-def fitted(image: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A uint8 image scaled and cropped at the centre to height and width of `shape`."""
-    if image.shape[:2] == tuple(shape[:2]):
-        return image
-    grey = image.shape[2] == 1
-    picture = ImageOps.fit(Image.fromarray(image[:, :, 0] if grey else image), (shape[1], shape[0]))
-    return np.asarray(picture).reshape(*shape[:2], image.shape[2])
 
 
 def batches(images: Any, batch_size: int) -> Iterator[np.ndarray]:

@@ -1,37 +1,26 @@
-"""PSNR, SSIM and MS-SSIM of each image of a batch, on float32 pixels in [0, 1]."""
+"""PSNR, SSIM and MS-SSIM of each image of a batch, on float32 pixels in [0, 1], and luminance."""
 
 import numpy as np
 import tensorflow as tf
+from keras import ops
 
-from tfvae.evaluation.figures import Figure, mean_figure
-from tfvae.evaluation.subject import Subject
+from tfvae.distributions import float32
+
+LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R 601
+
+
+def luminance(images):
+    """`(b, h, w, 1)` float32 of grey or colour."""
+    images = float32(images)
+    return images if images.shape[-1] == 1 else ops.sum(images * ops.convert_to_tensor(LUMINANCE), -1, keepdims=True)
+
 
 # Two identical images have an infinite PSNR, which would make any mean over images infinite: the mean squared error
 # is not taken below 1e-10, so 100 dB is the highest value there is.
 PSNR_CAP = 100.0
-
 SSIM_WINDOW = 11
 SSIM_SIGMA = 1.5
 MS_SSIM_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of the scales, the finest first
-
-
-def measure_ms_ssim(subject: Subject) -> dict[str, Figure]:
-    """`ms_ssim` of the reconstruction from the posterior mean (or the code) with the images the model saw."""
-    step = tf.function(
-        lambda model, x, scales, window: ms_ssim(x, model.rebuilt(x), scales, window),
-        reduce_retracing=True,
-    )
-    values: list[np.ndarray] = []
-    sizes: set[tuple[int, int]] = set()
-    done = 0
-    for x in subject.batches():
-        scales, window = ms_ssim_scales(x.shape[1], x.shape[2]), ssim_window(x.shape[1], x.shape[2])
-        values.append(np.asarray(step(subject.model, x, scales, window)))
-        sizes.add((scales, window))
-        done += x.shape[0]
-        subject.progress("MS-SSIM", done, len(subject.images))
-    protocol = {"scales": sorted({scales for scales, _ in sizes}), "window": sorted({window for _, window in sizes})}
-    return {"ms_ssim": mean_figure(np.concatenate(values), "reconstructions, 1 is equal", protocol)}
 
 
 def psnr(x, y):

@@ -1,0 +1,26 @@
+"""Metrics as pure functions of arrays; `tfvae.evaluation` measures models by them, with protocol and interval."""
+
+from tfvae.metrics.active_units import active_units, unit_variances
+from tfvae.metrics.disentanglement import dci, mig
+from tfvae.metrics.frechet import frechet_distance, gaussian_frechet_distance
+from tfvae.metrics.image_quality import PSNR_CAP, luminance, ms_ssim, psnr, ssim, ssim_window
+from tfvae.metrics.precision_recall import neighbour_figures
+from tfvae.metrics.sliced_wasserstein import pyramid_distance, sliced_wasserstein
+
+__all__ = [
+    "PSNR_CAP",
+    "active_units",
+    "dci",
+    "frechet_distance",
+    "gaussian_frechet_distance",
+    "luminance",
+    "mig",
+    "ms_ssim",
+    "neighbour_figures",
+    "psnr",
+    "pyramid_distance",
+    "sliced_wasserstein",
+    "ssim",
+    "ssim_window",
+    "unit_variances",
+]
