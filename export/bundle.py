@@ -92,7 +92,7 @@ def _prepare(run: Run, size, bounds, say: Say) -> Export:
     with native_messages_held():
         trained = run.load_model()
         model = float32_copy(trained)
-    if not model.decodes:
+    if not hasattr(model, "decode"):
         raise UserError(
             f"{run.path}: holds a {type(model).__name__}, and a bundle needs a model whose codes can be decoded alone. "
             "For a SavedModel: model.export(PATH); for a TFLite file: model.export(PATH, format='litert', size=(H, W))."

@@ -42,7 +42,7 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
 
 def _opening(work: Export, picture: str) -> str:
     model = work.model
-    kind = "variational autoencoder" if model.has_prior else "autoencoder"
+    kind = "variational autoencoder" if model.prior is not None else "autoencoder"
     height, width, channels = model.image_shape
     pixels = "grey" if channels == 1 else "RGB"
     if height is None:
@@ -80,7 +80,7 @@ def _training(work: Export) -> str:
     lines.append(
         "Intended for images like those: rebuilding and comparing them, drawing new ones, and moving between them in "
         "the space of codes."
-        if work.model.has_prior
+        if work.model.prior is not None
         else "Intended for images like those: rebuilding them, and comparing them by their codes."
     )
     return "\n\n".join(lines)
@@ -186,7 +186,7 @@ def _calls(work: Export, written: list[str]) -> str:
         for part in ("encoder", "decoder")
     )
     if encoder and decoder:
-        code = "mean" if work.model.has_prior else "code"
+        code = "mean" if work.model.prior is not None else "code"
         text += (
             "\n\nThe `.tflite` files, with `pip install ai-edge-litert`; the other variants are called alike, and so "
             "is `autoencoder.tflite`, whose signature is `reconstruct`:\n\n"
@@ -208,7 +208,7 @@ def _calls(work: Export, written: list[str]) -> str:
 
 
 def _noise_line(work: Export) -> str:
-    if not work.model.has_prior:
+    if work.model.prior is None:
         return ""
     shape: Any = [-(-side // work.model.factor) for side in work.size] if work.model.image_shape[0] is None else []
     sizes = ", ".join(map(str, [16, *shape, work.model.latent_shape[-1]]))
@@ -221,9 +221,9 @@ def _limits(work: Export) -> str:
         "Outputs are expected images, the mean of the likelihood: smoother than photographs of the same thing.",
         "`.tflite` files take images of one size, and those outside `open_batch/` one at a time.",
         "int8 files were calibrated on training images"
-        + (" and prior samples" if work.model.has_prior else "")
+        + (" and prior samples" if work.model.prior is not None else "")
         + "; codes far outside the values seen are clipped, and pixels come in steps of 1/256.",
     ]
-    if work.model.has_prior:
+    if work.model.prior is not None:
         limits.append("What it draws can come close to a training image: treat the files as privately as those images.")
     return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)

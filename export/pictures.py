@@ -30,7 +30,7 @@ def write_comparison(work: Export, artefacts: list[Artefact], folder: Path) -> s
 
 def write_generated(work: Export, folder: Path) -> str | None:
     """A grid of prior samples; `None`, and no file, for a model without a prior."""
-    if not work.model.has_prior:
+    if work.model.prior is None:
         return None
     images = work.reference.answers["generate"][0]["image"][:GENERATED_IMAGES]
     save_png(folder / GENERATED, grid(list(images), columns=COLUMNS))

@@ -28,7 +28,7 @@ class Reference:
             "decode": [{"z": self.codes}],
             "reconstruct": [{"image": images}],
         }
-        if model.has_prior:
+        if model.prior is not None:
             noise = np.random.default_rng(seed).standard_normal(self.codes.shape).astype(np.float32)
             self.requests["decode"].append({"z": noise})
             self.requests["generate"] = [{"noise": noise}]

@@ -72,7 +72,7 @@ def combinations() -> list[tuple[str, str, str]]:
     return [
         (model, network, latent)
         for model, cls in tfvae.MODELS.items()
-        if cls.decodes
+        if hasattr(cls, "decode")
         for latent in LATENTS
         for network, facts in NETWORKS.items()
         if latent == "vector" or facts.pyramid
@@ -99,7 +99,7 @@ def train(path: Path, model: str, network: str, latent: str) -> None:
     cls = tfvae.MODELS[model]
     shared = {**LATENTS[latent], "network": network, "widths": (32, 64)}
     encoder = tfvae.Encoder(**shared, stochastic=cls.stochastic)
-    likelihood = {"likelihood": "optimal_gaussian"} if cls.has_prior else {}  # an autoencoder has its own distortion
+    likelihood = {"likelihood": "optimal_gaussian"} if cls.stochastic else {}  # an autoencoder has its own distortion
     trained = cls(encoder, tfvae.Decoder(**{**shared, "widths": (64, 32)}, **likelihood))
     trained.compile(keras.optimizers.Adam(2e-3))
     images = load(DATA, seed=SEED).train

@@ -105,7 +105,7 @@ def _calibration(work: Export) -> dict[str, Inputs]:
     """Inputs of each signature that int8 ranges are taken from: training images, their codes, and prior samples."""
     images = work.samples.calibration
     codes = work.reference.call("codes", images)["codes"]
-    if work.model.has_prior:
+    if work.model.prior is not None:
         # Codes of images and draws from the prior alike: the decoder is given both.
         noise = np.random.default_rng(work.run.seed + 1).standard_normal(codes.shape).astype(np.float32)
         codes = np.concatenate([codes, noise])

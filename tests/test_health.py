@@ -162,16 +162,17 @@ def test_free_bits_the_remedy_for_a_collapse_is_one():
 class Averaging(tfvae.VAE):
     """The usual mistake: the KL averaged over the units instead of summed."""
 
-    def loss_and_terms(self, images, training=False):
-        distortion, kl = self.distortion_and_kl(images, training=training)
-        rate = ops.mean(kl, axis=-1)
+    def loss_terms(self, images, training=False):
+        outputs = self(images, training=training)
+        distortion, _ = self.elbo_terms(images, training=training, outputs=outputs)
+        rate = ops.mean(self.prior.kl(outputs["mean"], outputs["log_var"]), axis=-1)
         return ops.mean(distortion + rate), distortion, rate
 
 
 class PixelMean(tfvae.VAE):
     """The other usual mistake: the distortion averaged over the pixels."""
 
-    def loss_and_terms(self, images, training=False):
+    def loss_terms(self, images, training=False):
         distortion, rate = self.elbo_terms(images, training=training)
         return ops.mean(distortion / 64 + rate), distortion / 64, rate
 

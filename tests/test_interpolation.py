@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from skimage.restoration import inpaint_biharmonic
 
-from tfvae.interpolation import MARGIN, interpolate
+from tfvae.layers.biharmonic import MARGIN, interpolate
 
 RNG = np.random.default_rng(5)
 

@@ -16,8 +16,8 @@ from tfvae.schedules import CyclicalBeta, LinearBeta
 RNG = np.random.default_rng(8)
 SHAPE = (11, 7, 1)
 # Models of one loss whose codes can be decoded alone; the others have tests of their own.
-ONE_LOSS = tfvae.LatentModel.gradients_and_terms
-DECODING = [k for k, model in tfvae.MODELS.items() if model.decodes and model.gradients_and_terms is ONE_LOSS]
+ONE_LOSS = tfvae.LatentModel.gradient_terms
+DECODING = [k for k, model in tfvae.MODELS.items() if hasattr(model, "decode") and model.gradient_terms is ONE_LOSS]
 PYRAMIDS = [name for name, network in NETWORKS.items() if network.pyramid]
 
 
@@ -58,7 +58,7 @@ def test_the_contract(options, size, tmp_path):
 def test_every_trainable_variable_has_a_finite_gradient(options, size):
     model = make(**options)
     with tf.GradientTape() as tape:
-        loss, _, _ = model.loss_and_terms(images(size), training=True)
+        loss, _, _ = model.loss_terms(images(size), training=True)
     gradients = tape.gradient(loss, model.trainable_variables)
     assert gradients
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
@@ -151,7 +151,7 @@ def test_assigning_beta_changes_a_step_that_is_already_traced():
 
 def test_free_bits_put_a_floor_under_the_loss_but_not_under_the_reported_rate():
     model, x = make(free_bits=100.0, seed=1), images()
-    loss, distortion, rate = model.loss_and_terms(x)
+    loss, distortion, rate = model.loss_terms(x)
     np.testing.assert_allclose(loss, np.mean(distortion) + 3 * 100.0, rtol=1e-4)
     assert np.all(np.asarray(rate) < 100.0)
     kl = gaussian_kl_per_unit(*model.encoder(x))

@@ -89,7 +89,7 @@ def test_memory_and_speed_are_measured(proved):
 def test_other_kinds_of_models_pass_too(model, size, program, tmp_path):
     served = Served(tmp_path, model, size)
     facts, defects = served.prove(program, 100)
-    assert defects == [] and ("generate" in facts["signatures"]) == model.has_prior
+    assert defects == [] and ("generate" in facts["signatures"]) == (model.prior is not None)
     assert facts["image_shape"] == [*size, model.image_shape[-1]]
 
 

@@ -37,7 +37,7 @@ def weights_and_moments(model):
 
 def gradients_of(model, x):
     with tf.GradientTape() as tape:
-        loss, _, _ = model.loss_and_terms(tf.constant(x), training=True)
+        loss, _, _ = model.loss_terms(tf.constant(x), training=True)
         scaled = model.optimizer.scale_loss(loss)
     scale = float(model.optimizer.scale_loss(1.0))
     return float(loss), [np.asarray(g) / scale for g in tape.gradient(scaled, model.trainable_variables)]

@@ -8,7 +8,7 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
 from tfvae.evaluation import psnr
-from tfvae.models.tone import thumbnail
+from tfvae.networks.tone import thumbnail
 from tfvae.objectives import FLOOR, estimate_loss, gaussian_kl, importance_bound, sum_per_example
 
 NOISE = [{"kind": "gaussian", "std": 0.1}]
@@ -61,7 +61,7 @@ class TestEveryModel:
     def test_gives_every_weight_a_gradient(self, make):
         model, channels = make()
         with tf.GradientTape() as tape:
-            loss, _, _ = model.loss_and_terms(pictures(channels=channels), training=True)
+            loss, _, _ = model.loss_terms(pictures(channels=channels), training=True)
         for weight, gradient in zip(
             model.trainable_variables, tape.gradient(loss, model.trainable_variables), strict=True
         ):
@@ -107,9 +107,9 @@ def test_trains_and_finds_a_better_estimate(kind):
     model, channels = MODELS[kind]()
     model.compile(keras.optimizers.Adam(3e-3))
     x = np.repeat(pictures(4, 3, 2, channels), 8, axis=1).repeat(8, axis=2)  # flat squares: easy to restore
-    before = np.mean(psnr(x, model.rebuilt(x)))
+    before = np.mean(psnr(x, model.reconstruction_for_metrics(x)))
     model.fit(x, batch_size=4, epochs=30, verbose=0)
-    assert np.mean(psnr(x, model.rebuilt(x))) > before + 1.0
+    assert np.mean(psnr(x, model.reconstruction_for_metrics(x))) > before + 1.0
 
 
 def test_the_loss_of_the_estimate_is_psnr_in_other_units():
@@ -136,9 +136,9 @@ def test_a_thumbnail_is_the_mean_of_areas():
 )
 def test_sizes_need_not_be_known_when_a_step_is_traced(make):
     model, channels = make()
-    step = tf.function(model.loss_and_terms, input_signature=[tf.TensorSpec((None, None, None, channels))])
+    step = tf.function(model.loss_terms, input_signature=[tf.TensorSpec((None, None, None, channels))])
     x = pictures(2, 17, 23, channels)
-    np.testing.assert_allclose(step(x)[2], model.loss_and_terms(x)[2], rtol=1e-4)
+    np.testing.assert_allclose(step(x)[2], model.loss_terms(x)[2], rtol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(8, 8), (17, 23), (1, 5)])
@@ -225,7 +225,7 @@ def test_damage_is_learnt_as_a_probability():
     p = 1 / (1 + np.exp(-odds))
     truth = outputs["damage"].numpy()
     cross_entropy = -(truth * np.log(p) + (1 - truth) * np.log1p(-p)).sum((1, 2, 3))
-    found = model.beside_the_bound(outputs, x) - estimate_loss(x, outputs["estimate"])
+    found = model.auxiliary_loss(outputs, x) - estimate_loss(x, outputs["estimate"])
     np.testing.assert_allclose(found, cross_entropy, rtol=1e-3)
 
 

@@ -21,7 +21,6 @@ class StandIn:
     channels: int = 1
     takes_mask: bool = False
     finds_damage: bool = False
-    has_context: bool = False
     factor: int = 4
     margin: int = 8
 
@@ -32,9 +31,6 @@ class StandIn:
     @property
     def latent_shape(self):
         return (None, None, 1)
-
-    def context(self, degraded):
-        raise AssertionError("a model without a context was asked for it")
 
     def restore(self, degraded, known=None, context=None):
         image = 0.5 * degraded if known is None else 0.5 * degraded + 0.25 * known

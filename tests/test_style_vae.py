@@ -14,7 +14,7 @@ import tfvae
 from tfvae.data import DataConfig, load
 from tfvae.errors import UserError, run_program
 from tfvae.metrics.image_quality import luminance
-from tfvae.models.style_vae import others, structure
+from tfvae.models.style_vae import other_styles, structure
 from tfvae.networks.style_decoder import StyleModulation
 from tfvae.toml_sections import read_toml
 from training.__main__ import main
@@ -83,9 +83,9 @@ def test_weights_of_one_style_are_that_style_whatever_the_neighbours_are_in(mode
 def test_a_rendering_is_asked_for_in_a_style_that_is_not_its_own():
     for styles, count in itertools.product((2, 3, 5), (4, 9)):
         labels = np.arange(count, dtype=np.int32)[::-1] % styles
-        other = np.asarray(others(labels, styles))
+        other = np.asarray(other_styles(labels, styles))
         assert (other != labels).all() and (other >= 0).all() and (other < styles).all()
-    assert set(np.asarray(others(np.zeros(8, np.int32), 5))) == {1, 2, 3, 4}  # each in its turn
+    assert set(np.asarray(other_styles(np.zeros(8, np.int32), 5))) == {1, 2, 3, 4}  # each in its turn
 
 
 def test_structure_is_one_of_equals_and_of_changed_contrast_and_minus_one_of_a_negative():
@@ -105,10 +105,10 @@ def test_every_weight_has_the_gradient_of_its_own_loss(model):
     x = pictures()
     state = model.sampler.seed_generator.state
     before = np.array(state)
-    gradients, _, *terms = model.gradients_and_terms(x, labels=LABELS)
+    gradients, _, *terms = model.gradient_terms(x, labels=LABELS)
     state.assign(before)
     with tf.GradientTape(persistent=True) as tape:
-        (making, judging), _, _ = model.losses_and_terms(x, LABELS)
+        (making, judging), _, _ = model.part_losses(x, LABELS)
     critic = {id(weight) for weight in model.critic.trainable_variables}
     assert 0 < len(critic) < len(model.trainable_variables)
     for weight, gradient in zip(model.trainable_variables, gradients, strict=True):
@@ -124,10 +124,10 @@ def test_without_the_weights_of_renderings_it_is_a_vae_of_each_style():
     x = pictures()
     state = model.sampler.seed_generator.state
     before = np.array(state)
-    gradients, loss, distortion, rate, *_ = model.gradients_and_terms(x, labels=LABELS)
+    gradients, loss, distortion, rate, *_ = model.gradient_terms(x, labels=LABELS)
     state.assign(before)
     with tf.GradientTape() as tape:
-        bound, *terms = model.loss_and_terms(x, training=True, labels=LABELS)
+        bound, *terms = model.loss_terms(x, training=True, labels=LABELS)
     np.testing.assert_allclose(loss, bound, rtol=1e-5)
     np.testing.assert_allclose((distortion, rate), terms, rtol=1e-5)
     makers = [*model.encoder.trainable_variables, *model.decoder.trainable_variables]
@@ -149,20 +149,20 @@ def test_the_critic_learns_to_name_what_is_told_apart():
     @tf.function
     def step(x, labels):
         with tf.GradientTape() as tape:
-            (_, judging), _, _ = model.losses_and_terms(x, labels)
+            (_, judging), _, _ = model.part_losses(x, labels)
         weights = model.critic.trainable_variables
         optimizer.apply(tape.gradient(judging, weights), weights)
 
     for _ in range(60):
         step(*batch())
     x, labels = batch()
-    np.testing.assert_array_equal(np.argmax(model.own_style(x), axis=-1), labels)
+    np.testing.assert_array_equal(np.argmax(model.predicted_style(x), axis=-1), labels)
     # Then a picture needs no label: its bound is that of its own style.
     state = model.sampler.seed_generator.state
     before = np.array(state)
     told = model.elbo_terms(x)
     state.assign(before)
-    expected = model.loss_and_terms(x, labels=labels)[1:]
+    expected = model.loss_terms(x, labels=labels)[1:]
     np.testing.assert_allclose(told, expected, rtol=1e-5)
 
 

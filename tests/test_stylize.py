@@ -7,7 +7,7 @@ from test_style_vae import folder_of_styles, style_vae
 from tiny_runs import spatial_vae, write_run
 
 from tfvae.applications.styles import cluster_styles, latent_statistics, parse_style
-from tfvae.applications.stylize import content_kept, own_style, stylize, stylizer
+from tfvae.applications.stylize import content_kept, predicted_style, stylize, stylizer
 from tfvae.cli import main
 
 NAMES = ["monet", "hokusai", "photos"]
@@ -62,7 +62,7 @@ def test_full_strength_is_the_rendering_in_the_style_alone(model):
     image = picture(dtype=np.float32)
     expected = np.clip(model.render(image[None], MIXED[None])["image"][0], 0, 1)
     np.testing.assert_allclose(stylize(model, image, MIXED), expected, atol=1e-6)
-    own = own_style(model, image)
+    own = predicted_style(model, image)
     assert sorted(own) == [0, 0, 1]
     half = stylize(model, image, MIXED, 0.5)
     mixed = (0.5 * MIXED + 0.5 * own)[None]
@@ -77,7 +77,7 @@ def test_grey_pictures_stay_grey_and_frames_keep_the_style_of_the_first(model):
     render = stylizer(model, MIXED, 0.7)
     first, second = picture(seed=1), picture(seed=2)
     np.testing.assert_array_equal(render(first), stylize(model, first, MIXED, 0.7))
-    own = own_style(model, first)
+    own = predicted_style(model, first)
     np.testing.assert_array_equal(render(second), stylize(model, second, MIXED, 0.7, own))
 
 

@@ -11,7 +11,7 @@ X = np.random.default_rng(0).random((8, 8, 8, 1)).astype("float32")
 
 def gradient_norm(model, images):
     with tf.GradientTape() as tape:
-        loss, _, _ = model.loss_and_terms(images, training=True)
+        loss, _, _ = model.loss_terms(images, training=True)
     return float(tf.linalg.global_norm(tape.gradient(loss, model.trainable_variables)))
 
 

@@ -9,9 +9,9 @@ import tensorflow as tf
 from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
-from tfvae.models.vae_gan import FLOOR, surprise
+from tfvae.models.vae_gan import FLOOR
 from tfvae.networks.critic import PatchCritic, spectral_norm
-from tfvae.objectives import estimate_loss
+from tfvae.objectives import estimate_loss, patch_cross_entropy
 from training.checkpoint import Checkpoints
 
 SIZE = (8, 6, 3)
@@ -31,14 +31,14 @@ def make(spatial=False, likelihood="optimal_gaussian", **options):
 
 
 def gradients_by_part(model, x=X):
-    gradients, *_ = model.gradients_and_terms(tf.constant(x))
+    gradients, *_ = model.gradient_terms(tf.constant(x))
     found = {id(v): np.asarray(g) for v, g in zip(model.trainable_variables, gradients, strict=True)}
     return {part: [found[id(v)] for v in getattr(model, part).trainable_variables] for part in PARTS}
 
 
 def rewound(model):
     """The same noise again for the next look at the same batch."""
-    for sampler in (model.sampler, model.prior):
+    for sampler in (model.sampler, model.prior_noise):
         sampler.seed_generator.state.assign([7, 7])
     return model
 
@@ -56,7 +56,7 @@ def test_keeps_its_contract(spatial, tmp_path):
     loaded = assert_saves_and_loads(model, tmp_path, X)
     np.testing.assert_array_equal(loaded.judge(X)[0], model.judge(X)[0])
     # The noise of the next step, too: of the posterior and of the prior.
-    for a, b in zip(model.losses_and_terms(X)[0], loaded.losses_and_terms(X)[0], strict=True):
+    for a, b in zip(model.part_losses(X)[0], loaded.part_losses(X)[0], strict=True):
         np.testing.assert_array_equal(a, b)
 
 
@@ -65,7 +65,7 @@ def test_each_part_is_given_the_gradient_of_its_own_loss():
     found = gradients_by_part(model)
     for index, part in enumerate(PARTS):
         with tf.GradientTape() as tape:
-            loss = rewound(model).losses_and_terms(tf.constant(X))[0][index]
+            loss = rewound(model).part_losses(tf.constant(X))[0][index]
         expected = {part: tape.gradient(loss, getattr(model, part).trainable_variables)}
         assert all(np.any(np.asarray(gradient)) for gradient in expected[part])
         assert_parallel(found, expected, part)
@@ -81,9 +81,9 @@ def test_the_encoder_hears_nothing_of_the_adversary():
     model = rewound(make())
     with tf.GradientTape() as tape:
         outputs = model(X, training=True)
-        distortion, rate = model.distortion_and_kl(X, training=True, outputs=outputs)
+        distortion, rate = model.elbo_terms(X, training=True, outputs=outputs)
         features = [model.judge(picture)[1] for picture in (X, model.likelihood.mean(outputs["parameters"]))]
-        loss = tf.reduce_mean(distortion + tf.reduce_sum(rate, -1) + estimate_loss(*features, FLOOR))
+        loss = tf.reduce_mean(distortion + rate + estimate_loss(*features, FLOOR))
     assert_parallel(alike, {"encoder": tape.gradient(loss, model.encoder.trainable_variables)}, "encoder")
 
 
@@ -95,7 +95,7 @@ def test_a_large_gamma_leaves_the_decoder_of_a_plain_vae_with_the_similarity():
 def test_a_critic_that_knows_nothing_says_one_half():
     model = make()
     model.critic.head.kernel.assign(tf.zeros_like(model.critic.head.kernel))
-    _, _, (_, _, _, adversarial, critic) = model.losses_and_terms(X)
+    _, _, (_, _, _, adversarial, critic) = model.part_losses(X)
     np.testing.assert_allclose(adversarial, np.full(4, math.log(2)), rtol=1e-6)
     np.testing.assert_allclose(critic, np.full(4, 2 * math.log(2)), rtol=1e-6)
 
@@ -103,15 +103,15 @@ def test_a_critic_that_knows_nothing_says_one_half():
 def test_the_surprise_is_the_logarithm_of_the_sigmoid():
     scores = np.array([-30.0, -1.0, 0.0, 2.0], "float32").reshape(4, 1, 1, 1)
     p = 1 / (1 + np.exp(-scores.astype("float64").ravel()))
-    np.testing.assert_allclose(surprise(1.0, scores), -np.log(p), rtol=1e-6)
-    np.testing.assert_allclose(surprise(0.0, scores), -np.log1p(-p), rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(patch_cross_entropy(1.0, scores), -np.log(p), rtol=1e-6)
+    np.testing.assert_allclose(patch_cross_entropy(0.0, scores), -np.log1p(-p), rtol=1e-5, atol=1e-12)
     # Means over patches, so that the size of a picture does not matter.
-    np.testing.assert_allclose(surprise(1.0, scores.reshape(1, 2, 2, 1)), [-np.log(p).mean()], rtol=1e-6)
+    np.testing.assert_allclose(patch_cross_entropy(1.0, scores.reshape(1, 2, 2, 1)), [-np.log(p).mean()], rtol=1e-6)
 
 
 def test_the_similarity_of_level_0_is_that_of_pixels():
     model = rewound(make(level=0))
-    _, _, (_, _, similarity, _, _) = model.losses_and_terms(X)
+    _, _, (_, _, similarity, _, _) = model.part_losses(X)
     rebuilt = model.likelihood.mean(rewound(model)(X)["parameters"])
     np.testing.assert_allclose(similarity, estimate_loss(X, rebuilt, FLOOR), rtol=1e-5)
 
@@ -125,7 +125,7 @@ def test_features_that_are_the_pixels_in_another_order_compare_them_as_pixels():
     level = model.critic.levels[0]
     level.kernel.assign(kernel)
     level.bias.assign(np.full(12, 2.0))
-    _, _, (_, _, similarity, _, _) = model.losses_and_terms(X)
+    _, _, (_, _, similarity, _, _) = model.part_losses(X)
     rebuilt = model.likelihood.mean(rewound(model)(X)["parameters"])
     scale = 2.0 * 2.0 / float(spectral_norm(kernel))  # pixels are laid out between -1 and 1
     count = X[0].size
@@ -162,7 +162,7 @@ def test_a_step_in_half_precision_is_finite_and_ends_in_float32():
     logs = model.train_on_batch(X, return_dict=True)
     assert all(np.isfinite(value) for value in logs.values()) and int(model.skipped_steps) == 0
     assert all(np.any(a != b.numpy()) for a, b in zip(before, model.trainable_variables, strict=True))
-    losses, _, terms = model.losses_and_terms(X)
+    losses, _, terms = model.part_losses(X)
     assert {value.dtype for value in (*losses, *terms, *model.judge(X))} == {tf.float32}
     assert {weight.dtype for weight in model.trainable_variables} == {"float32"}
 

@@ -11,7 +11,7 @@ from tiny_runs import write_run
 import tfvae
 from tfvae import applications
 from tfvae.layers.quantiser import VectorQuantiser
-from tfvae.networks.transformer import CausalTransformer, inverse_transform
+from tfvae.priors.autoregressive import CausalTransformer, inverse_transform
 from training.build import start_from
 
 RNG = np.random.default_rng(11)
@@ -200,7 +200,7 @@ def test_the_contract(tmp_path):
     assert int(loaded.optimizer.iterations) == 2
     np.testing.assert_array_equal(model.elbo_terms(x), loaded.elbo_terms(x))
     # Revival and dropout go on where they stopped.
-    np.testing.assert_array_equal(model.loss_and_terms(x, True)[0], loaded.loss_and_terms(x, True)[0])
+    np.testing.assert_array_equal(model.loss_terms(x, True)[0], loaded.loss_terms(x, True)[0])
     np.testing.assert_array_equal(model.quantiser.codebook, loaded.quantiser.codebook)
 
 
@@ -218,7 +218,7 @@ def test_the_bound_is_that_of_a_posterior_without_entropy():
 
 def test_the_loss_is_the_bound_and_the_commitment():
     model, x = assemble(commitment=0.5), pictures()
-    loss, distortion, rate = model.loss_and_terms(x)
+    loss, distortion, rate = model.loss_terms(x)
     distance = np.square(model.encoder(x) - model.codes(x)).sum((1, 2, 3))
     np.testing.assert_allclose(loss, np.mean(distortion + rate + 0.5 * distance), rtol=1e-5)
 
@@ -226,7 +226,7 @@ def test_the_loss_is_the_bound_and_the_commitment():
 def test_the_prior_changes_nothing_of_the_autoencoder():
     model, x = assemble(), pictures()
     with tf.GradientTape(persistent=True) as tape:
-        _, distortion, rate = model.loss_and_terms(x, training=True)
+        _, distortion, rate = model.loss_terms(x, training=True)
     sides = model.encoder.trainable_variables + model.decoder.trainable_variables
     assert all(gradient is None for gradient in tape.gradient(rate, sides))
     assert all(gradient is None for gradient in tape.gradient(distortion, model.prior.trainable_variables))
@@ -240,7 +240,7 @@ def test_the_commitment_pulls_the_encoder_to_its_codes_only():
     with tf.GradientTape(persistent=True) as tape:
         outputs = model(x, training=True)
         tape.watch([outputs["encoded"], outputs["z"]])
-        commitment = model.beside_the_bound(outputs, x)
+        commitment = model.auxiliary_loss(outputs, x)
     expected = 2 * 0.25 * (outputs["encoded"] - outputs["z"])
     np.testing.assert_allclose(tape.gradient(commitment, outputs["encoded"]), expected, rtol=1e-5)
     assert tape.gradient(commitment, outputs["z"]) is None
@@ -249,7 +249,7 @@ def test_the_commitment_pulls_the_encoder_to_its_codes_only():
 def test_drawn_pictures_are_decoded_draws_of_the_prior():
     model = assemble()
     maps = model.prior.sample(np.full((1, 3, 2), 0.5, "float32"), 0.0)
-    likeliest = model.crop(model.decode(model.quantiser.look_up(maps))["image"], pictures(1))
+    likeliest = model.crop(model.decode_quantised(model.quantiser.look_up(maps))["image"], pictures(1))
     drawn = applications.generate(model, 3, seed=4, temperature=0.0)
     np.testing.assert_allclose(drawn, np.repeat(likeliest, 3, axis=0), atol=1e-6)
     drawn = applications.generate(model, 20, seed=4)
@@ -301,9 +301,12 @@ def test_a_tflite_file_encodes_decodes_and_rebuilds(tmp_path):
     encoded = runtime.get_signature_runner("encode")(image=x)
     np.testing.assert_array_equal(encoded["indices"], expected["indices"])
     np.testing.assert_allclose(encoded["code"], expected["code"], atol=1e-6)
-    for name, inputs in (("decode", {"z": np.asarray(expected["code"])}), ("reconstruct", {"image": x})):
+    for name, method, inputs in (
+        ("decode", model.decode_quantised, {"z": np.asarray(expected["code"])}),
+        ("reconstruct", model.reconstruct, {"image": x}),
+    ):
         actual = runtime.get_signature_runner(name)(**inputs)["image"]
-        np.testing.assert_allclose(actual, getattr(model, name)(*inputs.values())["image"], atol=1e-5)
+        np.testing.assert_allclose(actual, method(*inputs.values())["image"], atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,7 @@ if keras.backend.backend() != "tensorflow":
         "set KERAS_BACKEND=tensorflow before Keras is imported."
     )
 
-from tfvae import layers, likelihoods, objectives, schedules
-from tfvae.decoders import Decoder
-from tfvae.encoders import Encoder
+from tfvae import layers, likelihoods, objectives, priors, schedules
 from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.base import LatentModel
 from tfvae.models.enhancer import Enhancer
@@ -30,6 +28,8 @@ from tfvae.models.vae import VAE
 from tfvae.models.vae_gan import VAEGAN
 from tfvae.models.video_vae import VideoVAE
 from tfvae.models.vq_vae import VQVAE
+from tfvae.networks.decoder import Decoder
+from tfvae.networks.encoder import Encoder
 
 # Models by the name that recipes use.
 MODELS: dict[str, type[LatentModel]] = {
@@ -59,5 +59,6 @@ __all__ = [
     "layers",
     "likelihoods",
     "objectives",
+    "priors",
     "schedules",
 ]

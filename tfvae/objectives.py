@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from keras import ops
 
 from tfvae import replicas
-from tfvae.distributions import float32
+from tfvae.distributions import bernoulli_log_prob, float32
 
 FLOOR = 1e-5  # of a mean squared error whose logarithm is taken: 50 dB, beyond which 8 bits hold no difference
 
@@ -188,3 +188,13 @@ def estimate_loss(images, estimate, floor=FLOOR):
     squares = ops.square(float32(images) - float32(estimate))
     count = ops.cast(ops.prod(ops.shape(squares)[1:]), "float32")
     return 0.5 * count * ops.log(ops.mean(squares, axis=(1, 2, 3)) + floor)
+
+
+def patch_cross_entropy(real, scores):
+    """`-log D` of patches that are `real` (1), `-log(1 - D)` of those that are not (0): means over patches, `(b,)`.
+
+    Args:
+        real: 1.0 or 0.0.
+        scores: Log-odds that a patch is real, `(b, h, w, 1)`.
+    """
+    return -ops.mean(bernoulli_log_prob(real * ops.ones_like(scores), scores), axis=(1, 2, 3))

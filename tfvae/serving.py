@@ -68,7 +68,7 @@ def signatures(model, batch: int | None = None, size: tuple[int, int] | None = N
             A model with a vector latent has one size, its own.
 
     Returns:
-        `encode`, `decode`, `reconstruct`, and `generate` where `model.generates`; `restore` and `sample` of a model of
+        `encode`, `decode`, `reconstruct`, and `generate` where `model.generate`; `restore` and `sample` of a model of
         restoration.
 
     Raises:

@@ -75,7 +75,7 @@ class Journal:
 
 def sample_picture(model: Any, images: np.ndarray, seed: int) -> np.ndarray:
     """Draws from fixed latents, so that the grids of all epochs compare; a model without a prior rebuilds `images`."""
-    if not model.generates:
+    if not hasattr(model, "generate"):
         return comparison_picture(model, list(images[:8]))
     shape = model.latent_shape
     count = SAMPLES
@@ -88,15 +88,15 @@ def sample_picture(model: Any, images: np.ndarray, seed: int) -> np.ndarray:
 
 def comparison_picture(model: Any, images: Sequence[np.ndarray], columns: int = 8) -> np.ndarray:
     """Images beside what the model makes of them: their reconstructions, or themselves degraded and restored again."""
-    trials = [model.trial(image[None]) for image in images]
-    if trials[0] is None:
+    if not hasattr(model, "restoration_example"):
         rebuilt = [np.asarray(model.reconstruct(image[None])["image"])[0] for image in images]
         if model.frames > 1:  # of a clip, frame beside frame
             columns = model.frames
             images, rebuilt = ([x for clip in clips for x in np.split(clip, columns)] for clips in (images, rebuilt))
         return reconstruction_picture(images, rebuilt, columns)
-    degraded, restored = ([np.asarray(trial[name])[0] for trial in trials] for name in ("degraded", "image"))
-    std = [np.asarray(trial["std"])[0] for trial in trials] if "std" in trials[0] else None
+    examples = [model.restoration_example(image[None]) for image in images]
+    degraded, restored = ([np.asarray(example[name])[0] for example in examples] for name in ("degraded", "image"))
+    std = [np.asarray(example["std"])[0] for example in examples] if "std" in examples[0] else None
     return restoration_picture(images, degraded, restored, std, columns=columns)
 
 

@@ -160,7 +160,7 @@ class _Training:
                 row.update({f"val_{key}": float(value) for key, value in self.validate().items()})
                 # Judged at the final beta: during a warm-up the loss itself rises while the model improves.
                 beta = float(self.model.beta.value.numpy()) if hasattr(self.model, "beta") else 1.0
-                value = value if self.model.keeps_last else row["val_distortion"] + beta * row["val_rate"]
+                value = value if self.model.keep_last_epoch else row["val_distortion"] + beta * row["val_rate"]
             better = value < progress.best
             if better:
                 progress.best, progress.best_epoch = value, progress.epoch

@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfvae.applications.embed import embed
 from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.evaluation import evaluate
-from tfvae.models.restoration import RestorationModel
+from tfvae.models.restoration_model import RestorationModel
 from tfvae.pictures import latent_map, learning_curves, save_png
 from training import report_health, watch
 from training.config import RunConfig
@@ -99,7 +99,7 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
     restores = isinstance(model, RestorationModel)
     what = "degraded and restored" if restores else "their reconstructions, and the difference"
     pictures = {f"Held-out images, {what}": "reconstructions.png"}
-    if model.generates:
+    if hasattr(model, "generate"):
         first = next(iter(evaluation_batches(images, 8, seed=seed, config=config.data, crop=config.data.crop)))
         save_png(path / "samples.png", sample_picture(model, first.numpy(), seed))
         spatial = config.model.latent == "spatial"

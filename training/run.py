@@ -73,7 +73,8 @@ def settle(
     splits = _load(config, path)
     if not recipe:
         # Without a distribution over the pixels to choose, the default stays.
-        likelihood, why = choose.choose_likelihood(splits.train) if kind.has_prior else ({}, [])
+        chooses = not issubclass(kind, tfvae.Autoencoder)
+        likelihood, why = choose.choose_likelihood(splits.train) if chooses else ({}, [])
         epochs, why_epochs = choose.choose_epochs(len(splits.train), config.training.batch_size)
         reasons += why + why_epochs
         config = read_config(merge(chosen, likelihood, epochs, asked), where)

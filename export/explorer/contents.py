@@ -63,9 +63,9 @@ def describe(work: Export, pictures: Pictures) -> dict[str, Any]:
     plane = principal_plane(pooled(pictures.codes))
     return {
         "name": work.run.path.resolve().name,
-        "kind": "variational autoencoder" if model.has_prior else "autoencoder",
+        "kind": "variational autoencoder" if model.prior is not None else "autoencoder",
         "weights": work.weights,
-        "prior": bool(model.has_prior),
+        "prior": model.prior is not None,
         "image": dict(zip(("height", "width", "channels"), pictures.pixels.shape[1:], strict=True)),
         # Of a spatial latent the decoder returns whole cells, which the page crops as `reconstruct` does.
         "decoded_width": int(work.reference.answers["decode"][0]["image"].shape[2]),
@@ -73,7 +73,7 @@ def describe(work: Export, pictures: Pictures) -> dict[str, Any]:
         "code_output": "mean" if "mean" in work.reference.answers["encode"][0] else "code",
         "fit": config.fit if len(latent) == 1 else "crop",
         "not_applied": [name for name in ("denoise", "contrast") if getattr(config, name)],
-        "units": units(pictures.codes, bool(model.has_prior)),
+        "units": units(pictures.codes, model.prior is not None),
         "map": {name: _numbers(value) for name, value in plane.items()},
         "pictures": {
             "file": SHEET,

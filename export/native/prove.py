@@ -154,7 +154,7 @@ def _cropped(images: np.ndarray) -> np.ndarray:
 def _cases(model, images: np.ndarray, call: Call):
     codes = call("codes", images)["codes"]
     asked = {"encode": {"image": images}, "decode": {"z": codes}, "reconstruct": {"image": images}}
-    if model.has_prior:
+    if model.prior is not None:
         noise = np.random.default_rng(1).standard_normal(codes.shape).astype(np.float32)
         asked["generate"] = {"noise": noise}
     asked["serving_default"] = asked[DEFAULT_SIGNATURE]

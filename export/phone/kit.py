@@ -36,9 +36,9 @@ def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str,
     model, seen = work.model, tensors(work)
     return {
         "image": [*work.size, model.image_shape[-1]],
-        "code": "mean" if model.has_prior else "code",
+        "code": "mean" if model.prior is not None else "code",
         "code_shape": [1, *_places(work), model.latent_shape[-1]],
-        "has_prior": model.has_prior,
+        "has_prior": model.prior is not None,
         "files": {
             artefact.name: {
                 "signature": artefact.facts["signature"],
@@ -152,9 +152,9 @@ def _words(work: Export) -> dict[str, str]:
         "width": str(width),
         "channels": str(model.image_shape[-1]),
         "pixels": "grey (0.299 R + 0.587 G + 0.114 B)" if grey else "RGB",
-        "code": "mean" if model.has_prior else "code",
+        "code": "mean" if model.prior is not None else "code",
         "code_shape": str((1, *_places(work), model.latent_shape[-1])),
-        "drawn": ", draw new ones" if model.has_prior else "",
-        "noise": ", or standard normal numbers to draw a new picture" if model.has_prior else "",
+        "drawn": ", draw new ones" if model.prior is not None else "",
+        "noise": ", or standard normal numbers to draw a new picture" if model.prior is not None else "",
         "padding": f", and drop what is beyond {width} × {height}" if padded not in ([], [height, width]) else "",
     }

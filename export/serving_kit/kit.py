@@ -107,6 +107,7 @@ def _tokens(work: Export, facts: dict[str, Any], records: int) -> dict[str, str]
     mark = "" if batching else "# "
     weights = 4 * work.weights
     signatures = [signature for signature in facts["signatures"] if signature != "serving_default"]
+    has_prior = work.model.prior is not None
     return {
         "NAME": name,
         "DNS": dns_name(name),
@@ -135,11 +136,11 @@ def _tokens(work: Export, facts: dict[str, Any], records: int) -> dict[str, str]
         "IMAGE_KB": f"{image_bytes / 1000:,.1f}",
         "GRPC_IMAGES": f"{GRPC_MESSAGE // image_bytes:,}",
         "REST_KB": f"{image_bytes / 4 * TEXT_DIGITS / 1000:,.1f}",
-        "EXAMPLE_SIGNATURE": "generate" if work.model.has_prior else "decode",
-        "EXAMPLE_INPUT": "noise" if work.model.has_prior else "z",
+        "EXAMPLE_SIGNATURE": "generate" if has_prior else "decode",
+        "EXAMPLE_INPUT": "noise" if has_prior else "z",
         "EXAMPLE_VALUE": json.dumps(_zeros(work)),
-        "CODE": "mean" if work.model.has_prior else "code",
-        "GENERATE": "python serving/client_grpc.py generate --count 4 --out new.png\n" if work.model.has_prior else "",
+        "CODE": "mean" if has_prior else "code",
+        "GENERATE": "python serving/client_grpc.py generate --count 4 --out new.png\n" if has_prior else "",
     }
 
 

@@ -25,7 +25,7 @@ def animate(
     """Frames decoded on the way through the codes of `images`; each picture's reconstruction is one of them.
 
     Args:
-        model: A latent model of this library that decodes a code alone (`model.decodes`).
+        model: A latent model of this library that decodes a code alone (`model.decode`).
         images: At least two, `(n, height, width, channels)`; uint8, or float in [0, 1].
         frames: From one picture to the next.
         method: As in `walk`.
@@ -38,7 +38,7 @@ def animate(
     Raises:
         ValueError: As `walk`, and when the model needs more than a code to decode.
     """
-    if not model.decodes:
+    if not hasattr(model, "decode"):
         raise ValueError(f"`model` must decode a code and nothing else. Received: {type(model).__name__}")
     codes = np.concatenate([keras.ops.convert_to_numpy(model.codes(x)) for x in batches(images, batch_size)])
     way = walk(codes, frames, method, loop)
@@ -59,7 +59,7 @@ def animate_draws(
     """Frames on the way through `count` draws of the prior, of which the first are those that `generate` draws.
 
     Args:
-        model: A latent model with a prior (`model.generates`).
+        model: A latent model with a prior (`model.generate`).
         count: Draws, at least two.
         seed: Of the draws.
         frames: From one draw to the next.
@@ -75,7 +75,7 @@ def animate_draws(
     Raises:
         ValueError: As `walk`, and as `generate` for the model and the size.
     """
-    if not model.generates:
+    if not hasattr(model, "generate"):
         raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
     height, width = drawn_size(model, size)
     noise = np.random.default_rng(seed).standard_normal((count, *noise_shape(model, height, width)), dtype=np.float32)

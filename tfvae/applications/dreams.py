@@ -136,7 +136,7 @@ def dream(dreamer: Dreamer, progress: Callable[[str, int, int], None] = lambda *
     Raises:
         MeaninglessError: When nothing can be shown: codes of this model mean nothing alone and it draws nothing.
     """
-    if not dreamer.model.decodes and not dreamer.model.generates:
+    if not hasattr(dreamer.model, "decode") and not hasattr(dreamer.model, "generate"):
         raise MeaninglessError(f"codes of this {type(dreamer.model).__name__} say nothing without a degraded picture")
     sections = []
     for done, (name, (title, make)) in enumerate(SECTIONS.items()):
@@ -172,7 +172,7 @@ def pixel_distances(image: np.ndarray, images: Sequence[np.ndarray]) -> np.ndarr
 
 
 def _samples(dreamer: Dreamer) -> tuple[str, list[Row]]:
-    if not dreamer.model.generates:
+    if not hasattr(dreamer.model, "generate"):
         raise MeaninglessError(f"this {type(dreamer.model).__name__} has no prior to draw from")
     rows = []
     for temperature in TEMPERATURES:
@@ -265,7 +265,7 @@ def _walks(dreamer: Dreamer) -> tuple[str, list[Row]]:
     _decodes(dreamer)
     _need(dreamer, 2)
     asked = dreamer.asked(2 * min(ROWS, len(dreamer.images) // 2), 3)
-    method = "slerp" if dreamer.model.has_prior else "linear"
+    method = "slerp" if dreamer.model.prior is not None else "linear"
     rows = []
     for start, end in zip(asked[::2], asked[1::2], strict=True):
         a, b = dreamer.images[start], dreamer.images[end]
@@ -325,7 +325,7 @@ def _need(dreamer: Dreamer, count: int) -> None:
 
 
 def _decodes(dreamer: Dreamer) -> None:
-    if not dreamer.model.decodes:
+    if not hasattr(dreamer.model, "decode"):
         raise MeaninglessError(f"codes of this {type(dreamer.model).__name__} cannot be decoded alone")
 
 

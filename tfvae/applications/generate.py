@@ -26,7 +26,7 @@ def generate(
     The first images of a seed are the same however many are drawn.
 
     Args:
-        model: A latent model with a prior (`model.generates`).
+        model: A latent model with a prior (`model.generate`).
         count: How many images.
         seed: Of the noise.
         temperature: Standard deviation of the draws in units of the prior's: below 1 nearer to the typical image,
@@ -42,7 +42,7 @@ def generate(
         ValueError: When the model has no prior, `count` or a side is not positive, `temperature` is negative, or
             `size` is given though the model draws one size only.
     """
-    if not model.generates:
+    if not hasattr(model, "generate"):
         raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
     if count < 1:
         raise ValueError(f"`count` must be positive. Received: count={count}")

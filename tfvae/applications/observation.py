@@ -96,8 +96,8 @@ class Observation:
         return sum_per_example(tf.where(self.known, each, 0.0))
 
     def log_joint(self, z):
-        """`log p(y_known|z) + log p(z)`, up to the constant of the prior, nats, `(batch,)`."""
-        return self.log_prob(z) - 0.5 * sum_per_example(tf.square(z))
+        """`log p(y_known|z) + log p(z)`, nats, `(batch,)`."""
+        return self.log_prob(z) + self.model.prior.log_prob(z)
 
     def clamp(self, x: np.ndarray) -> np.ndarray:
         """`x` with the known pixels put in, where they are known without noise."""

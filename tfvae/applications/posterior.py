@@ -80,7 +80,7 @@ def restore_with_prior(
         return _summary(observed, _gibbs(observed, steps, samples, thin, seed, corrected=method != "gibbs"))
     mean, log_var = model.encoder(observed.guess[None])
     rng = np.random.default_rng(seed)
-    others = rng.standard_normal((restarts - 1, *mean.shape[1:]), dtype=np.float32)
+    others = model.prior.sample(rng.standard_normal((restarts - 1, *mean.shape[1:]), dtype=np.float32))
     top = ascend(observed.log_joint, tf.concat([mean, others], axis=0), steps)
     if method == "map":
         return Restored(observed.clamp(observed.decode(top))[0])
@@ -155,7 +155,7 @@ def _gibbs(observed: Observation, steps: int, samples: int, thin: int, seed: int
     def log_weight(x, z, mean, log_var):
         """`log p(x|z) + log p(z) - log q(z|x)` up to constants, `(chains,)`."""
         log_q = -0.5 * sum_per_example(tf.square(z - mean) * tf.exp(-log_var) + log_var)
-        return model.likelihood.log_prob(x, observed.parameters(z)) - 0.5 * sum_per_example(tf.square(z)) - log_q
+        return model.likelihood.log_prob(x, observed.parameters(z)) + model.prior.log_prob(z) - log_q
 
     @tf.function
     def advance(x, z, free):

@@ -58,7 +58,7 @@ def restore(
     With samples, `std**2 = model's std**2 + variance of the samples`: the law of total variance.
 
     Args:
-        model: A model of restoration (`tfvae.models.restoration`).
+        model: A model of restoration (`tfvae.models.restoration_model`).
         image: `(height, width, channels)`; uint8, uint16, or float in [0, 1].
         known: `(height, width)` or `(height, width, 1)`, bool or 0 and 1: 1 where a pixel is to be trusted. A model
             that takes no mask restores the whole, and what is known is put back.
@@ -203,7 +203,7 @@ def _applied(
 
 
 def _context(model: Any, view: np.ndarray) -> Any:
-    if not model.has_context:
+    if not hasattr(model, "context"):
         return None  # a whole picture in float32 is a gigabyte that a model of small parts must not cost
     return model.context(tf.convert_to_tensor(floats(view)[None]))
 

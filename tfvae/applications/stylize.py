@@ -33,7 +33,7 @@ def stylize(
         image: `(height, width, channels)`; uint8, uint16, or float in [0, 1].
         weights: Of each style, `(styles,)`, as of `parse_style`; any numbers.
         strength: 0 or more.
-        own: The picture's own style, `(styles,)`; by default what `own_style` says.
+        own: The picture's own style, `(styles,)`; by default what `predicted_style` says.
         tile: Side in pixels; 1024 by default, more where the model's receptive field asks for it.
         progress: Called with the tiles done and all tiles.
 
@@ -54,7 +54,7 @@ def stylize(
         return image.copy()
     rest = max(0.0, 1.0 - strength)
     if own is None:
-        own = own_style(model, image) if strength != 1 else weights
+        own = predicted_style(model, image) if strength != 1 else weights
     mixed = strength * weights + (1 - strength) * own
     height, width, _ = image.shape
     plan = tiles(height, width, tile or default_tile(model), model.margin, model.factor)
@@ -83,16 +83,16 @@ def stylizer(model: Any, weights: np.ndarray, strength: float = 1.0) -> Callable
 
     def stylized(frame: np.ndarray) -> np.ndarray:
         if not own:
-            own.append(own_style(model, frame))
+            own.append(predicted_style(model, frame))
         return stylize(model, frame, weights, strength, own[0])
 
     return stylized
 
 
-def own_style(model: Any, image: np.ndarray) -> np.ndarray:
+def predicted_style(model: Any, image: np.ndarray) -> np.ndarray:
     """The style that the model's critic takes the middle of a picture for: float32 `(styles,)`, one 1, others 0."""
     middle = centre(image, LOOK)
-    votes = [model.own_style(floats(view)[None])[0] for view in views(middle, model.image_shape[-1])]
+    votes = [model.predicted_style(floats(view)[None])[0] for view in views(middle, model.image_shape[-1])]
     return np.eye(model.styles, dtype=np.float32)[np.argmax(np.sum(votes, axis=0))]
 
 

@@ -229,7 +229,7 @@ class Field:
 
 def check_model(model: Any) -> None:
     """Raises `ValueError` for a model without a map of codes that decodes by itself."""
-    if not model.decodes or len(model.latent_shape) != 3 or model.image_shape[0] is not None:
+    if not hasattr(model, "decode") or len(model.latent_shape) != 3 or model.image_shape[0] is not None:
         raise ValueError(
             f"`model` must have a spatial latent. Received: {type(model).__name__} of {model.latent_shape}"
         )

@@ -30,7 +30,7 @@ def animate(arguments: argparse.Namespace) -> None:
     model = run.load_model()
     how = {"frames": arguments.frames, "method": arguments.method, "loop": arguments.loop}
     if arguments.pictures:
-        if not model.decodes:
+        if not hasattr(model, "decode"):
             raise UserError(
                 f"animate: {run.path} holds a {type(model).__name__}, whose codes mean nothing without a degraded "
                 "picture. Use a VAE or an autoencoder."
@@ -40,7 +40,7 @@ def animate(arguments: argparse.Namespace) -> None:
         frames = frames_between(model, np.stack(keys), **how)
         count = len(keys)
     else:
-        if not model.generates:
+        if not hasattr(model, "generate"):
             raise UserError(
                 f"animate: {run.path} holds a {type(model).__name__}, which has no prior to draw from. Name pictures."
             )

@@ -26,7 +26,7 @@ def generate(arguments: argparse.Namespace) -> None:
     run = open_run(arguments.run)
     out, folder = place(arguments.out, run.path / "generated.png", (".png", ""))
     model = run.load_model()
-    if not model.generates:
+    if not hasattr(model, "generate"):
         raise UserError(
             f"generate: {run.path} holds a {type(model).__name__}, which has no prior to draw from. Use a VAE."
         )
@@ -84,7 +84,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
     run = open_run(arguments.run)
     out, folder = place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
     model = run.load_model()
-    if not model.decodes:
+    if not hasattr(model, "decode"):
         raise UserError(
             f"interpolate: {run.path} holds a {type(model).__name__}, whose codes are no pictures by "
             "themselves. Use a VAE or an autoencoder."

@@ -33,7 +33,7 @@ class PriorRestorer:
 
     def __init__(self, run: Run, model: Any, arguments: argparse.Namespace):
         kind = type(model).__name__
-        if not (model.has_prior and model.stochastic):
+        if not hasattr(model, "log_weights"):
             raise UserError(f"restore: {run.path} holds a {kind}, which has no prior to restore with. Use a VAE.")
         self.model, self.arguments = model, arguments
         masked = bool(arguments.mask or arguments.auto)

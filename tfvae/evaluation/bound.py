@@ -53,7 +53,7 @@ def measure(subject: Subject) -> dict[str, Figure]:
     """
     terms, quality, windows = _pass(subject, subject.images, with_quality=True)
     subject.known["bounds"] = terms
-    has_prior = subject.model.has_prior
+    has_prior = subject.model.prior is not None
     protocol = {"samples_per_image": 1 if has_prior else 0, "distortion": terms.kind}
     nats, figures = "nats per image", {}
     if has_prior:
@@ -117,7 +117,7 @@ def evaluate(
         "batch_size": batch_size,
         "binarised": data_config.binarize,
     }
-    shared["reconstruction"] = "from the posterior mean" if model.has_prior else "from the code"
+    shared["reconstruction"] = "from the posterior mean" if model.prior is not None else "from the code"
     return {
         **{name: figure.value for name, figure in figures.items()},
         "intervals": {name: figure.interval for name, figure in figures.items()},
@@ -152,7 +152,7 @@ def _step(model, x, window):
     dims = tf.fill(shape[:1], tf.cast(tf.reduce_prod(shape[1:]), tf.float32))
     values = [distortion, rate, dims]
     if window:
-        reconstruction = model.rebuilt(x)
+        reconstruction = model.reconstruction_for_metrics(x)
         values += [psnr(x, reconstruction), ssim(x, reconstruction, window)]
     return tf.stack(values), all_binary(x)
 
@@ -164,7 +164,7 @@ def all_binary(x: tf.Tensor) -> tf.Tensor:
 
 def distortion_kind(model: Any, binary: bool) -> str:
     """What a distortion of this model is; `binary` says whether all pixels were 0 or 1."""
-    if not model.has_prior:
+    if model.prior is None:
         return model.distortion  # an autoencoder's own: squared error or cross-entropy, summed over the picture
     if not model.likelihood.discrete:
         return DENSITY

@@ -84,7 +84,7 @@ def _sides(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _both(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    if not subject.model.generates:
+    if not hasattr(subject.model, "generate"):
         raise UnmeasurableError(f"a {type(subject.model).__name__} has no prior to draw images from")
     size = subject.images.common_size
     if size is None:

@@ -19,7 +19,7 @@ def measure(subject: Subject) -> dict[str, Figure]:
     Raises:
         UnmeasurableError: For a model without an ELBO, or where the training images are not at hand.
     """
-    if not subject.model.has_prior:
+    if subject.model.prior is None:
         raise UnmeasurableError(f"a {type(subject.model).__name__} has no ELBO")
     if subject.training is None or len(subject.training) == 0:
         raise UnmeasurableError("it needs the held-out images of the run, beside those it was trained on")

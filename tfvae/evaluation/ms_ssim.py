@@ -11,7 +11,7 @@ from tfvae.metrics.image_quality import ms_ssim, ms_ssim_scales, ssim_window
 def measure(subject: Subject) -> dict[str, Figure]:
     """`ms_ssim` of the reconstruction from the posterior mean (or the code) with the images the model saw."""
     step = tf.function(
-        lambda model, x, scales, window: ms_ssim(x, model.rebuilt(x), scales, window),
+        lambda model, x, scales, window: ms_ssim(x, model.reconstruction_for_metrics(x), scales, window),
         reduce_retracing=True,
     )
     values: list[np.ndarray] = []

@@ -13,7 +13,7 @@ def measure(subject: Subject) -> dict[str, Figure]:
     Raises:
         UnmeasurableError: For a model without a posterior, or for a single image.
     """
-    if not subject.model.stochastic:
+    if not subject.model.encoder.stochastic:
         raise UnmeasurableError(f"the units of a {type(subject.model).__name__} have no posterior")
     if len(subject.images) < 2:
         raise UnmeasurableError("a single image tells of no variance")

@@ -101,7 +101,7 @@ def _weights(model: Any, x: np.ndarray, names: list[str]) -> Explanation | None:
 
 def _forward(model: Any, x: np.ndarray, names: list[str]) -> Explanation | None:
     with _watched(model) as first:
-        _, distortion, rate = model.loss_and_terms(tf.convert_to_tensor(x), training=True)
+        _, distortion, rate = model.loss_terms(tf.convert_to_tensor(x), training=True)
     if first:
         path, bad, largest = first[0]
         where = _images_of(bad, names)
@@ -152,7 +152,7 @@ def _backward(model: Any, x: np.ndarray, names: list[str]) -> Explanation | None
 def _gradients(model: Any, x: np.ndarray, scaled: bool) -> tuple[list[str], float]:
     """The weights whose gradients are not finite, in the order of the model; and the norm of all."""
     with tf.GradientTape() as tape:
-        loss, _, _ = model.loss_and_terms(tf.convert_to_tensor(x), training=True)
+        loss, _, _ = model.loss_terms(tf.convert_to_tensor(x), training=True)
         if scaled and model.optimizer is not None:
             loss = model.optimizer.scale_loss(loss)
     variables = model.trainable_variables

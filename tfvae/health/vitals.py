@@ -12,7 +12,8 @@ from tfvae.distributions import float32
 from tfvae.health.unchanged import unchanged
 from tfvae.likelihoods.base import MIN_LOG_STD
 from tfvae.metrics.active_units import ACTIVE, unit_variances
-from tfvae.objectives import free_bits_rate, gaussian_kl_per_unit, sum_per_example
+from tfvae.objectives import free_bits_rate, sum_per_example
+from tfvae.priors import StandardNormal
 
 
 @dataclass(frozen=True)
@@ -116,11 +117,11 @@ class Examination:
         """Sums over one batch by name, its codes, and its posterior log-variances (zeros without a posterior)."""
         model, likelihood = self.model, self.model.likelihood
         outputs = model(x, training=False)
-        loss, distortion, rate = model.loss_and_terms(x, training=False)
+        loss, distortion, rate = model.loss_terms(x, training=False)
         z = next(outputs[name] for name in ("z", "code") if name in outputs)
         image = model.crop(likelihood.mean(outputs["parameters"]), x)
         noise = tf.random.stateless_normal(tf.shape(z), seed=key)
-        moved = model.crop(model.decode_beside(outputs, z + noise), x)
+        moved = model.crop(model.decode_with_context(outputs, z + noise), x)
         count = tf.cast(tf.shape(x)[0], tf.float32)
         values = tf.cast(tf.size(x), tf.float32)
         figures = {
@@ -142,14 +143,16 @@ class Examination:
             figures["at_floor"] = tf.reduce_sum(tf.cast(tf.broadcast_to(std <= floor, tf.shape(x)), tf.float32))
         if "log_var" not in outputs:
             return figures, model.codes(x), tf.zeros((0,))
-        kl = gaussian_kl_per_unit(outputs["mean"], outputs["log_var"])
+        if not hasattr(model.prior, "kl"):
+            return figures, outputs["mean"], outputs["log_var"]
+        kl = model.prior.kl(outputs["mean"], outputs["log_var"])
         figures["kl_per_unit"] = tf.reduce_sum(kl, axis=list(range(len(kl.shape) - 1)))
         own = -likelihood.log_prob(x, outputs["parameters"])
         figures["own_distortion"], figures["own_rate"] = tf.reduce_sum(own), tf.reduce_sum(sum_per_example(kl))
         if hasattr(model, "current_beta"):
             beta = float32(model.current_beta())
-            beside = tf.reduce_mean(model.beside_the_bound(outputs, x))
-            figures["paid"] = count * (loss - tf.reduce_mean(distortion) - beside)
+            auxiliary = tf.reduce_mean(model.auxiliary_loss(outputs, x))
+            figures["paid"] = count * (loss - tf.reduce_mean(distortion) - auxiliary)
             figures["owed"] = count * beta * free_bits_rate(kl, model.free_bits)
         return figures, outputs["mean"], outputs["log_var"]
 
@@ -160,7 +163,7 @@ class Examination:
         posterior = "kl_per_unit" in total
         rows = [codes.reshape(-1, codes.shape[-1]) for codes in means]
         gap = None
-        if posterior and self.model.has_prior:
+        if posterior and isinstance(self.model.prior, StandardNormal):  # the gap is that from N(0, 1)
             every_mean = np.concatenate(rows)
             every_log_var = np.concatenate([value.reshape(-1, value.shape[-1]) for value in log_vars])
             # Of a spatial latent, each image has this many places.

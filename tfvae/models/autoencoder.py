@@ -5,7 +5,7 @@ from keras import ops
 
 from tfvae.errors import did_you_mean
 from tfvae.likelihoods import Bernoulli
-from tfvae.models.base import LatentModel
+from tfvae.models.base import DecodesCodes
 from tfvae.objectives import sum_per_example
 
 DISTORTIONS = {
@@ -16,7 +16,7 @@ DISTORTIONS = {
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class Autoencoder(LatentModel):
+class Autoencoder(DecodesCodes):
     """Minimises the distance between a picture and what its code brings back.
 
     Args:
@@ -49,7 +49,6 @@ class Autoencoder(LatentModel):
                 f"Received: distortion={distortion!r}"
             )
         self.distortion = distortion
-        self.build((None, *self.image_shape))
 
     def call(self, images, training=False):
         code = self.encoder(images, training=training)

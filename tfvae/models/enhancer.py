@@ -4,8 +4,8 @@ import keras
 from keras import ops
 
 from tfvae.distributions import float32
-from tfvae.models.restoration import RestorationModel
-from tfvae.models.tone import ToneCurve, ToneFeatures, TonePosterior
+from tfvae.models.restoration_model import RestorationModel
+from tfvae.networks.tone import ToneCurve, ToneFeatures, TonePosterior
 from tfvae.objectives import FLOOR
 
 
@@ -28,8 +28,6 @@ class Enhancer(RestorationModel):
         floor: Of the mean squared error whose logarithm is the estimate's loss: see `estimate_loss`.
         beta, free_bits, seed: As in `VAE`.
     """
-
-    has_context = True
 
     def __init__(
         self,
@@ -54,7 +52,6 @@ class Enhancer(RestorationModel):
         self.features.build(images)
         encoder.build((None, 2 * hidden))
         decoder.build(images, features, (None, latent_dim))
-        self.build((None, *self.image_shape))
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
@@ -70,10 +67,11 @@ class Enhancer(RestorationModel):
         outputs["estimate"] = 0.5 + self.decoder(degraded, seen, ops.zeros_like(z))
         return {**outputs, "parameters": self.decoder(degraded, seen, z)}
 
-    def decode_beside(self, outputs, z):
+    def decode_with_context(self, outputs, z):
         return self.likelihood.mean(self.decoder(outputs["degraded"], outputs["features"], z))
 
     def context(self, degraded):
+        """Features of the whole picture, which its tiles must know."""
         return self.features(degraded)
 
     def restore(self, degraded, known=None, context=None):
@@ -82,10 +80,10 @@ class Enhancer(RestorationModel):
         image = self.likelihood.mean(parameters)
         return {"image": image, "std": ops.broadcast_to(self.likelihood.std(parameters), ops.shape(image))}
 
-    def trial(self, images):
-        trial = super().trial(images)
-        del trial["std"]  # one number for the whole picture is no picture
-        return trial
+    def restoration_example(self, images):
+        example = super().restoration_example(images)
+        del example["std"]  # one number for the whole picture is no picture
+        return example
 
     def sample(self, degraded, noise, known=None, context=None):
         seen = self.context(degraded) if context is None else context

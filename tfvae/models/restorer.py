@@ -5,11 +5,11 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import bernoulli_log_prob, float32
-from tfvae.interpolation import MARGIN, interpolate
+from tfvae.layers.biharmonic import MARGIN, interpolate
 from tfvae.layers.padding import pad_to_multiple
 from tfvae.models.base import only_spatial_resnet
-from tfvae.models.residual_latent import FACTOR, ResidualDecoder, ResidualPosterior
-from tfvae.models.restoration import RestorationModel
+from tfvae.models.restoration_model import RestorationModel
+from tfvae.networks.residual_latent import FACTOR, ResidualDecoder, ResidualPosterior
 from tfvae.networks.unet import UNet
 from tfvae.objectives import FLOOR, sum_per_example
 
@@ -74,7 +74,6 @@ class Restorer(RestorationModel):
         self.exit.build(features)
         encoder.build((None, None, None, channels), features)
         decoder.build((None, *self.latent_shape), features)
-        self.build((None, *self.image_shape))
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
@@ -116,27 +115,27 @@ class Restorer(RestorationModel):
     def infer(self, images, degraded, known, training=False):
         features, estimate, log_odds = self.estimate(degraded, known)
         # What the VAE looks at, and does not change.
-        beside = {
+        context = {
             "features": tf.stop_gradient(features),
             "estimate": tf.stop_gradient(estimate),
             "known": _padded(known),
         }
-        residual = _padded(float32(images)) - beside["estimate"]
-        mean, log_var = self.encoder(residual, beside["features"])
+        residual = _padded(float32(images)) - context["estimate"]
+        mean, log_var = self.encoder(residual, context["features"])
         z = self.sampler(mean, log_var)
-        outputs = {"mean": mean, "log_var": log_var, "z": z, "beside": beside}
+        outputs = {"mean": mean, "log_var": log_var, "z": z, "context": context}
         outputs["estimate"] = self.crop(estimate, images)
-        outputs["parameters"] = self.crop(self.parameters(z, **beside), images)
+        outputs["parameters"] = self.crop(self.parameters(z, **context), images)
         return outputs if log_odds is None else {**outputs, "log_odds": self.crop(log_odds, images)}
 
-    def beside_the_bound(self, outputs, images):
-        loss = super().beside_the_bound(outputs, images)
+    def auxiliary_loss(self, outputs, images):
+        loss = super().auxiliary_loss(outputs, images)
         if self.finds_damage:
             loss -= sum_per_example(bernoulli_log_prob(outputs["damage"], outputs["log_odds"]))
         return loss
 
-    def decode_beside(self, outputs, z):
-        return self.likelihood.mean(self.parameters(z, **outputs["beside"]))
+    def decode_with_context(self, outputs, z):
+        return self.likelihood.mean(self.parameters(z, **outputs["context"]))
 
     def restore(self, degraded, known=None, context=None):
         degraded, known = self._inputs(degraded, known)

@@ -5,22 +5,20 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
-from tfvae.encoders import Encoder
 from tfvae.metrics.image_quality import luminance
-from tfvae.models.base import LatentModel, only_spatial_resnet
-from tfvae.models.vae import VAE
-from tfvae.models.vae_gan import surprise
+from tfvae.models.base import VariationalModel, only_spatial_resnet
+from tfvae.models.base.trackers import Mean
 from tfvae.networks.critic import PatchCritic
+from tfvae.networks.encoder import Encoder
 from tfvae.networks.style_decoder import StyleDecoder
-from tfvae.objectives import free_bits_rate, sum_per_example
-from tfvae.trackers import Mean
+from tfvae.objectives import patch_cross_entropy
 
 WINDOW = 7  # pixels in which `structure` compares two pictures
 STEADY = 0.5 * 0.03**2  # the constant of SSIM's third factor, for pixels in [0, 1]
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class StyleVAE(VAE):
+class StyleVAE(VariationalModel):
     """`log p(x|s) >= E_q[log p(x|z, s)] - KL(q(z|x) || p(z))`, and renderings in other styles that a critic judges.
 
     | symbol | meaning | name in the code |
@@ -69,8 +67,7 @@ class StyleVAE(VAE):
     """
 
     conditional = True
-    keeps_last = True
-    decodes = False  # a code is a picture in a style only
+    keep_last_epoch = True
 
     def __init__(
         self,
@@ -99,14 +96,12 @@ class StyleVAE(VAE):
         shape = (None, None, channels)
         encoder = Encoder(shape, latent_dim, "resnet", widths, seed=seed)
         decoder = StyleDecoder(channels, tuple(widths)[::-1], latent_dim, len(label_names), likelihood, blocks)
-        LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
-        self.set_objective(encoder, beta, free_bits, seed)
+        super().__init__(encoder, decoder, beta, free_bits, seed, **kwargs)
         self.label_names, self.weights_of_terms = list(label_names), terms
         self.critic_widths = tuple(critic_widths)
         self.critic = PatchCritic(self.critic_widths, outputs=2 * self.styles)
         self.critic.build((None, *shape))
         self.more_trackers = [Mean(name=name) for name in (*terms, "critic")]
-        self.build((None, *shape))
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
@@ -126,13 +121,13 @@ class StyleVAE(VAE):
         return -(-(seen + self.decoder.margin) // self.factor) * self.factor
 
     def call(self, images, training=False, labels=None):
-        weights = self.own_style(images) if labels is None else ops.one_hot(labels, self.styles, dtype="float32")
+        weights = self.predicted_style(images) if labels is None else ops.one_hot(labels, self.styles, dtype="float32")
         mean, log_var = self.encoder(images, training=training)
         z = self.sampler(mean, log_var)
         parameters = self.crop(self.decoder(z, weights, training=training), images)
         return {"mean": mean, "log_var": log_var, "z": z, "weights": weights, "parameters": parameters}
 
-    def own_style(self, images):
+    def predicted_style(self, images):
         """The style that the critic takes each picture for: weights `(batch, styles)`, one of them 1, the others 0."""
         _, named = self.judge(images)
         votes = ops.sum(keras.activations.log_softmax(named, axis=-1), axis=(1, 2))
@@ -144,21 +139,21 @@ class StyleVAE(VAE):
         return scores[..., : self.styles], scores[..., self.styles :]
 
     def parameters_of(self, z, images, training=False):
-        return self.crop(self.decoder(z, self.own_style(images), training=training), images)
+        return self.crop(self.decoder(z, self.predicted_style(images), training=training), images)
 
-    def decode(self, z, weights=None):
+    def decode_in_style(self, z, weights=None):
         """`{"image": E[x|z, s]}` in [0, 1], float32; without `weights` halfway between all styles."""
         return {"image": self.likelihood.mean(self.decoder(float32(z), weights))}
 
-    def decode_beside(self, outputs, z):
-        return self.decode(z, outputs["weights"])["image"]
+    def decode_with_context(self, outputs, z):
+        return self.decode_in_style(z, outputs["weights"])["image"]
 
     def generate(self, noise, temperature=1.0, weights=None):
-        """`{"image"}` of standard normal `noise` in a style: `z = temperature * noise`, decoded."""
-        return self.decode(temperature * noise, weights)
+        """`{"image"}` of standard normal `noise` in a style: a code drawn from the prior, decoded."""
+        return self.decode_in_style(self.prior.sample(noise, temperature), weights)
 
     def reconstruct(self, images):
-        return self.render(images, self.own_style(images))
+        return self.render(images, self.predicted_style(images))
 
     def render(self, images, weights):
         """`{"image"}`: the content of `images` in a style; deterministic.
@@ -167,18 +162,22 @@ class StyleVAE(VAE):
             images: Shape `(batch, height, width, channels)`, of any size, in [0, 1].
             weights: Of each style, `(batch, styles)` or `(1, styles)`; any numbers: the styles are mixed linearly.
         """
-        return {"image": self.crop(self.decode(self.codes(images), weights)["image"], images)}
+        return {"image": self.crop(self.decode_in_style(self.codes(images), weights)["image"], images)}
 
     def endpoints(self, image, latent):
-        stylize = ({"image": image, "weights": (image[0], self.styles)}, self.render)
-        return {**super().endpoints(image, latent), "stylize": stylize}
+        return {
+            **super().endpoints(image, latent),
+            "decode": ({"z": latent}, lambda z: self.decode_in_style(z)),
+            "generate": ({"noise": latent}, lambda noise: self.generate(noise)),
+            "stylize": ({"image": image, "weights": (image[0], self.styles)}, self.render),
+        }
 
-    def losses_and_terms(self, images, labels):
+    def part_losses(self, images, labels):
         """Losses of encoder and decoder, and of the critic; the bound's loss; and terms by example."""
         outputs = self(images, labels=labels, training=True)
-        distortion, kl = self.distortion_and_kl(images, training=True, outputs=outputs)
-        loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
-        other = others(labels, self.styles)
+        distortion, rate = self.elbo_terms(images, training=True, outputs=outputs)
+        loss = self.bound_loss(outputs, distortion, rate)
+        other = other_styles(labels, self.styles)
         styles = ops.one_hot(other, self.styles, dtype="float32")
         # The codes of the bound, noise and all: else the decoder would tell by it whether it is to please the critic.
         codes = tf.stop_gradient(outputs["z"])
@@ -188,26 +187,28 @@ class StyleVAE(VAE):
         # One pass over both: rows that are real, then rows that are not.
         real, named = (ops.split(part, 2) for part in self.judge(ops.concatenate([float32(images), rendered])))
         terms = {
-            "adversarial": surprise(1.0, chosen(real[1], other)),
-            "naming": misnaming(named[1], other),
+            "adversarial": patch_cross_entropy(1.0, scores_of(real[1], other)),
+            "naming": style_cross_entropy(named[1], other),
             "content": 0.5 * ops.mean(ops.square(tf.stop_gradient(outputs["mean"]) - read), axis=(1, 2, 3)),
             "structure": 1.0 - structure(images, rendered),
         }
-        critic = surprise(1.0, chosen(real[0], labels)) + surprise(0.0, chosen(real[1], other))
-        critic += misnaming(named[0], labels)
+        critic = patch_cross_entropy(1.0, scores_of(real[0], labels)) + patch_cross_entropy(
+            0.0, scores_of(real[1], other)
+        )
+        critic += style_cross_entropy(named[0], labels)
         values = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
         judged = sum(weight * ops.mean(terms[name]) for name, weight in self.weights_of_terms.items())
         losses = (loss + values * judged, values * ops.mean(critic))
-        return losses, loss, (distortion, sum_per_example(kl), *terms.values(), critic)
+        return losses, loss, (distortion, rate, *terms.values(), critic)
 
-    def gradients_and_terms(self, images, **labels):
+    def gradient_terms(self, images, **labels):
         with tf.GradientTape(persistent=True) as tape:
-            losses, loss, terms = self.losses_and_terms(images, **labels)
-            shares = [self.share_of(one) for one in losses]
+            losses, loss, terms = self.part_losses(images, **labels)
+            scaled = [self.scaled_loss(one) for one in losses]
         critics = self.critic.trainable_variables
         own = {id(weight) for weight in critics}
         makers = [weight for weight in self.trainable_variables if id(weight) not in own]
-        return self.gradients_of_each(tape, zip(shares, (makers, critics), strict=True)), loss, *terms
+        return self.per_loss_gradients(tape, zip(scaled, (makers, critics), strict=True)), loss, *terms
 
     def get_config(self):
         config = super().get_config()
@@ -225,20 +226,20 @@ class StyleVAE(VAE):
         }
 
 
-def others(labels, styles):
+def other_styles(labels, styles):
     """A style for each picture that is not its own, `(batch,)` int32: one place on, two places on, … by row in turn."""
     rows = ops.arange(ops.shape(labels)[0], dtype="int32")
     return ops.mod(ops.cast(labels, "int32") + 1 + ops.mod(rows, styles - 1), styles)
 
 
-def chosen(scores, labels):
+def scores_of(scores, labels):
     """Scores of the style of each picture, `(b, h, w, 1)`, of those of all, `(b, h, w, styles)`."""
     return ops.sum(scores * ops.one_hot(labels, scores.shape[-1])[:, None, None], axis=-1, keepdims=True)
 
 
-def misnaming(log_odds, labels):
+def style_cross_entropy(log_odds, labels):
     """`-log C` of the style of each picture: means over patches, `(b,)`, nats."""
-    return -ops.mean(chosen(keras.activations.log_softmax(log_odds, axis=-1), labels), axis=(1, 2, 3))
+    return -ops.mean(scores_of(keras.activations.log_softmax(log_odds, axis=-1), labels), axis=(1, 2, 3))
 
 
 def structure(x, y):

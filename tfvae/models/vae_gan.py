@@ -4,13 +4,12 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfvae.distributions import bernoulli_log_prob, float32
+from tfvae.distributions import float32
 from tfvae.layers.sampling import GaussianSampler
-from tfvae.models.base import LatentModel
+from tfvae.models.base.trackers import Mean
 from tfvae.models.vae import VAE
 from tfvae.networks.critic import PatchCritic
-from tfvae.objectives import estimate_loss, free_bits_rate, sum_per_example
-from tfvae.trackers import Mean
+from tfvae.objectives import estimate_loss, patch_cross_entropy
 
 FLOOR = 1e-4  # of a mean squared difference of features whose logarithm is taken
 
@@ -49,7 +48,7 @@ class VAEGAN(VAE):
             small, it has the critic fooled before either has learnt anything: the critic's loss stays at 2 * log(2).
         level: Whose features are compared, 1 the finest; 0: the pixels themselves.
         critic_widths: Filters of the critic's levels, fine to coarse.
-        beta, free_bits, seed: As in `VAE`.
+        beta, free_bits, seed, prior: As in `VAE`.
 
     Raises:
         ValueError: If `gamma` is negative, or the critic has no such level; and as `VAE` and `PatchCritic`.
@@ -59,7 +58,7 @@ class VAEGAN(VAE):
         https://arxiv.org/abs/1512.09300; Isola et al. (2017), https://arxiv.org/abs/1611.07004, for patches
     """
 
-    keeps_last = True
+    keep_last_epoch = True
 
     def __init__(
         self,
@@ -71,20 +70,19 @@ class VAEGAN(VAE):
         beta=1.0,
         free_bits=0.0,
         seed=None,
+        prior=None,
         **kwargs,
     ):
         if gamma < 0:
             raise ValueError(f"`gamma` must be non-negative. Received: gamma={gamma}")
         if not 0 <= level <= len(critic_widths):
             raise ValueError(f"`level` must be from 0 to {len(critic_widths)}. Received: level={level}")
-        LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
-        self.set_objective(encoder, beta, free_bits, seed)
+        super().__init__(encoder, decoder, beta, free_bits, seed, prior, **kwargs)
         self.gamma, self.level, self.critic_widths = gamma, level, tuple(critic_widths)
-        self.prior = GaussianSampler(None if seed is None else seed + 1)
+        self.prior_noise = GaussianSampler(None if seed is None else seed + 1)
         self.critic = PatchCritic(self.critic_widths)
         self.critic.build((None, None, None, self.image_shape[-1]))
         self.more_trackers = [Mean(name=name) for name in ("similarity", "adversarial", "critic")]
-        self.build((None, *self.image_shape))
 
     def judge(self, images):
         """Log-odds that a patch is real, `(b, h, w, 1)`, and the features of `level`; both float32."""
@@ -94,38 +92,40 @@ class VAEGAN(VAE):
     def draw(self, outputs, images):
         """As many pictures of the prior as there are `images`, and of their size."""
         nothing = ops.zeros_like(outputs["mean"])
-        parameters = self.decoder(self.prior(nothing, nothing), training=True)
+        parameters = self.decoder(self.prior.sample(self.prior_noise(nothing, nothing)), training=True)
         return self.likelihood.mean(self.crop(parameters, images))
 
-    def losses_and_terms(self, images):
+    def part_losses(self, images):
         """Losses of encoder, decoder and critic; distortion + beta * rate, a scalar like them; and terms by example."""
         outputs = self(images, training=True)
-        distortion, kl = self.distortion_and_kl(images, training=True, outputs=outputs)
+        distortion, rate = self.elbo_terms(images, training=True, outputs=outputs)
         scores, features = self.judge(images)
         rebuilt_scores, rebuilt_features = self.judge(self.likelihood.mean(outputs["parameters"]))
         drawn_scores, _ = self.judge(self.draw(outputs, images))
         similarity = estimate_loss(features, rebuilt_features, FLOOR)
-        adversarial = 0.5 * (surprise(1.0, rebuilt_scores) + surprise(1.0, drawn_scores))
-        critic = surprise(1.0, scores) + 0.5 * (surprise(0.0, rebuilt_scores) + surprise(0.0, drawn_scores))
+        adversarial = 0.5 * (patch_cross_entropy(1.0, rebuilt_scores) + patch_cross_entropy(1.0, drawn_scores))
+        critic = patch_cross_entropy(1.0, scores) + 0.5 * (
+            patch_cross_entropy(0.0, rebuilt_scores) + patch_cross_entropy(0.0, drawn_scores)
+        )
         values = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
-        loss = ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
+        loss = self.bound_loss(outputs, distortion, rate)
         losses = (
             loss + ops.mean(similarity),
             self.gamma * ops.mean(distortion + similarity) + values * ops.mean(adversarial),
             values * ops.mean(critic),
         )
-        return losses, loss, (distortion, sum_per_example(kl), similarity, adversarial, critic)
+        return losses, loss, (distortion, rate, similarity, adversarial, critic)
 
-    def gradients_and_terms(self, images, **labels):
+    def gradient_terms(self, images, **labels):
         with tf.GradientTape(persistent=True) as tape:
-            losses, loss, terms = self.losses_and_terms(images)
-            shares = [self.share_of(one) for one in losses]  # a regulariser is of the part that it regularises
+            losses, loss, terms = self.part_losses(images)
+            scaled = [self.scaled_loss(one) for one in losses]  # a regulariser is of the part that it regularises
         parts = (part.trainable_variables for part in (self.encoder, self.decoder, self.critic))
-        return self.gradients_of_each(tape, zip(shares, parts, strict=True)), loss, *terms
+        return self.per_loss_gradients(tape, zip(scaled, parts, strict=True)), loss, *terms
 
     def served(self):
         """A VAE of the same encoder and decoder: whoever uses the model needs no critic."""
-        return VAE(self.encoder, self.decoder)
+        return VAE(self.encoder, self.decoder, prior=self.prior)
 
     def get_config(self):
         return {
@@ -134,8 +134,3 @@ class VAEGAN(VAE):
             "level": self.level,
             "critic_widths": self.critic_widths,
         }
-
-
-def surprise(real, scores):
-    """`-log D` of patches that are `real` (1), `-log(1 - D)` of such that are not (0): means over patches, `(b,)`."""
-    return -ops.mean(bernoulli_log_prob(real * ops.ones_like(scores), scores), axis=(1, 2, 3))

@@ -10,14 +10,13 @@ from tfvae.distributions import float32
 from tfvae.layers.padding import pad_to_multiple
 from tfvae.layers.recurrent import ConvGRU
 from tfvae.layers.strips import frames_of, strip_of
-from tfvae.models.base import LatentModel, only_spatial_resnet
-from tfvae.models.vae import VAE
-from tfvae.models.video_parts import FrameDecoder, FrameEncoder
+from tfvae.models.base import VariationalModel, only_spatial_resnet
+from tfvae.networks.video_frames import FrameDecoder, FrameEncoder
 from tfvae.objectives import FLOOR, estimate_loss, sum_per_example
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class VideoVAE(VAE):
+class VideoVAE(VariationalModel):
     """A state-space VAE of clips whose first frames are given, with a learnt prior of what each new frame brings.
 
         h_t = GRU(h_{t-1}, features(x_{t-1}))        what is known before frame t
@@ -62,9 +61,6 @@ class VideoVAE(VAE):
         https://arxiv.org/abs/1605.07571
     """
 
-    decodes = False  # a code says nothing without the frames before it
-    generates = False  # likewise noise
-
     def __init__(
         self,
         channels,
@@ -85,15 +81,13 @@ class VideoVAE(VAE):
         if floor <= 0:
             raise ValueError(f"`floor` must be positive. Received: floor={floor}")
         encoder, decoder = (part(channels, widths, latent_dim) for part in (FrameEncoder, FrameDecoder))
-        LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
-        self.set_objective(encoder, beta, free_bits, seed)
+        super().__init__(encoder, decoder, beta, free_bits, seed, **kwargs)
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.frames, self.context, self.floor = frames, context, floor
         self.transition = ConvGRU(self.widths[1])
         encoder.build((None, None, None, channels))
         decoder.build((None, None, None, self.widths[1]))
         self.transition.build(*[(None, None, None, self.widths[1])] * 2)
-        self.build((None, *self.image_shape))
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
@@ -190,7 +184,7 @@ class VideoVAE(VAE):
         outputs = self.infer(images, self._no_noise(images), estimated=False)
         return {name: outputs[name] for name in ("mean", "log_var")}
 
-    def decode_beside(self, outputs, z):
+    def decode_with_context(self, outputs, z):
         given = self.likelihood.mean(outputs["parameters"])  # where frames are given, they are the mean
         return self.predict_clip(given, z)["image"]
 
@@ -209,12 +203,11 @@ class VideoVAE(VAE):
         return self.predict_clip(images, self._no_noise(images))
 
     def endpoints(self, image, latent):
-        table = super().endpoints(image, latent)
-        del table["decode"]
         inputs = {"image": image, "noise": latent}
-        return {**table, "predict": (inputs, lambda image, noise: self.predict_clip(image, noise))}
+        predict = (inputs, lambda image, noise: self.predict_clip(image, noise))
+        return {**super().endpoints(image, latent), "predict": predict}
 
-    def beside_the_bound(self, outputs, images):
+    def auxiliary_loss(self, outputs, images):
         pairs = (self._predicted(strips) for strips in (float32(images), outputs["estimate"]))
         truth, estimate = (ops.reshape(clips, (-1, *clips.shape[2:])) for clips in pairs)
         loss = estimate_loss(truth, estimate, self.floor)

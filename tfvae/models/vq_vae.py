@@ -8,8 +8,8 @@ from keras import ops
 from tfvae.distributions import float32
 from tfvae.layers.quantiser import VectorQuantiser
 from tfvae.models.base import LatentModel
-from tfvae.networks.transformer import CausalTransformer
 from tfvae.objectives import sum_per_example
+from tfvae.priors import CausalTransformer
 
 # The largest float32 below 1: where the normal distribution function rounds to 1, no index would be drawn.
 BELOW_ONE = 1.0 - 2.0**-24
@@ -67,10 +67,6 @@ class VQVAE(LatentModel):
         van den Oord, Vinyals and Kavukcuoglu (2017), https://arxiv.org/abs/1711.00937
     """
 
-    has_prior = True
-    decodes = False  # `decode` takes any z, but only what the codebook holds is a code
-    generates = True
-
     def __init__(
         self,
         encoder,
@@ -112,7 +108,6 @@ class VQVAE(LatentModel):
         )
         self.quantiser.build((None, None, None, encoder.latent_dim))
         self.prior.build((None, None, None))
-        self.build((None, *self.image_shape))
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, **settings):
@@ -163,27 +158,36 @@ class VQVAE(LatentModel):
         """
         uniform = 0.5 * (1.0 + ops.erf(float32(noise)[..., 0] / math.sqrt(2.0)))
         indices = self.prior.sample(ops.minimum(uniform, BELOW_ONE), temperature)
-        return self.decode(self.quantiser.look_up(indices))
+        return self.decode_quantised(self.quantiser.look_up(indices))
 
-    def distortion_and_rate(self, outputs, images, training=False):
+    def decode_quantised(self, z):
+        """`{"image": E[x|z]}` of a map of vectors, each one of the codebook's; float32."""
+        return {"image": self.likelihood.mean(self.decoder(float32(z)))}
+
+    def reconstruct(self, images):
+        """`{"image"}` of the map of codes, at the size of `images`; deterministic."""
+        return {"image": self.crop(self.decode_quantised(self.codes(images))["image"], images)}
+
+    def decode_with_context(self, outputs, z):
+        return self.decode_quantised(z)["image"]
+
+    def elbo_terms(self, images, training=False, outputs=None):
+        outputs = self(images, training=training) if outputs is None else outputs
         return -self.likelihood.log_prob(images, outputs["parameters"], training=training), -outputs["log_prior"]
 
-    def elbo_terms(self, images, training=False):
-        return self.distortion_and_rate(self(images, training=training), images, training)
-
-    def beside_the_bound(self, outputs, images):
+    def auxiliary_loss(self, outputs, images):
+        """The commitment."""
         return self.commitment * sum_per_example(ops.square(outputs["encoded"] - ops.stop_gradient(outputs["z"])))
 
-    def loss_and_terms(self, images, training=False):
+    def loss_terms(self, images, training=False):
         outputs = self(images, training=training)
-        distortion, rate = self.distortion_and_rate(outputs, images, training)
-        return ops.mean(distortion + rate + self.beside_the_bound(outputs, images)), distortion, rate
+        distortion, rate = self.elbo_terms(images, training=training, outputs=outputs)
+        return ops.mean(distortion + rate + self.auxiliary_loss(outputs, images)), distortion, rate
 
     def endpoints(self, image, latent):
-        """As of every model, without `generate`: TFLite has no builtin for the draw's loop and its error function."""
-        table = super().endpoints(image, latent)
-        del table["generate"]
-        return table
+        """Not `generate`: TFLite has no builtin for the draw's loop and its error function."""
+        decode = ({"z": latent}, lambda z: self.decode_quantised(z))
+        return {**super().endpoints(image, latent), "decode": decode}
 
     def get_config(self):
         return {

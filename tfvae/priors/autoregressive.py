@@ -9,10 +9,11 @@ from keras import ops
 from tfvae.distributions import float32
 from tfvae.layers.seeded import Dropout
 from tfvae.objectives import sum_per_example
+from tfvae.priors.base import Prior
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class CausalTransformer(keras.layers.Layer):
+class CausalTransformer(Prior):
     """`log p(k) = sum_t log p(k_t | k_1 … k_(t-1))`, t counting the places of a map row by row.
 
     What stands at place t is the embedding of the index before it (of a start sign at the first) and the learnt

@@ -5,7 +5,7 @@ import keras
 from tfvae import networks
 from tfvae.distributions import float32
 from tfvae.layers.padding import pad_to_multiple
-from tfvae.sides import Side
+from tfvae.networks.coder import Side
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

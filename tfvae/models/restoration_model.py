@@ -1,18 +1,15 @@
 """What models of restoration share: pictures are degraded on the fly, and the original is learnt given that."""
 
-import keras
 import tensorflow as tf
 
 from tfvae import corruptions as corruption_library
 from tfvae.distributions import float32
-from tfvae.layers.seeded import SavesSeedState
-from tfvae.models.base import LatentModel
-from tfvae.models.vae import VAE
+from tfvae.layers.degrader import Degrader
+from tfvae.models.base import VariationalModel
 from tfvae.objectives import FLOOR, estimate_loss
-from tfvae.replicas import several
 
 
-class RestorationModel(VAE):
+class RestorationModel(VariationalModel):
     """A VAE of originals x given degraded pictures y: `log p(x|y) >= E_q[log p(x|y, z)] - KL(q(z|x, y) || p(z))`.
 
     | symbol | meaning | name in the code |
@@ -31,20 +28,17 @@ class RestorationModel(VAE):
     Training images are originals. Each step degrades them anew from the model's own generator, whose state is saved;
     outside of training the draw depends on the seed and the pictures alone, so that figures of all epochs compare.
 
-    A subclass defines `infer`, `restore`, `sample` and `context`, and `takes_mask`, `finds_damage`, `margin`.
+    A subclass defines `infer`, `restore` and `sample`, and `takes_mask`, `finds_damage`, `margin`; where tiles must
+    know of their whole picture, `context(degraded)` too.
 
     Reference:
         Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models
     """
 
     default_endpoint = "restore"
-    decodes = False  # nor does a code say anything alone
-    generates = False  # a draw needs a degraded picture beside the noise
-    has_context = False  # whether tiles must know of their whole picture
 
     def __init__(self, encoder, decoder, corruptions=(), floor=FLOOR, beta=1.0, free_bits=0.0, seed=None, **kwargs):
-        LatentModel.__init__(self, encoder, decoder, **kwargs)  # VAE's own would end with `build`
-        self.set_objective(encoder, beta, free_bits, seed)
+        super().__init__(encoder, decoder, beta, free_bits, seed, **kwargs)
         if floor <= 0:
             raise ValueError(f"`floor` must be positive. Received: floor={floor}")
         self.corruptions = corruption_library.from_tables(corruptions)
@@ -103,10 +97,6 @@ class RestorationModel(VAE):
         """`{"image"}`: one plausible original for standard normal `noise` of the latent's shape."""
         raise NotImplementedError
 
-    def context(self, degraded):
-        """What tiles must know of their whole picture, where `has_context`; else None."""
-        return None
-
     def degrade(self, images, training=False):
         """Degraded pictures, known pixels and damage of originals, as the training or the evaluation draws them."""
         seed = self.degrader(images, training=training)
@@ -126,12 +116,13 @@ class RestorationModel(VAE):
         """`images` taken as degraded pictures, restored."""
         return {"image": self.restore(images)["image"]}
 
-    def trial(self, images):
+    def restoration_example(self, images):
+        """Originals degraded and restored again: `degraded`, `image` and perhaps `std`, all of their size."""
         degraded, known, _ = self.degrade(images)
         return {"degraded": degraded, **self.restore(degraded, known)}
 
-    def rebuilt(self, images):
-        return self.trial(images)["image"]
+    def reconstruction_for_metrics(self, images):
+        return self.restoration_example(images)["image"]
 
     def endpoints(self, image, latent):
         shapes = {"image": image, **({"known": (*image[:3], 1)} if self.takes_mask else {})}
@@ -143,35 +134,10 @@ class RestorationModel(VAE):
             ),
         }
 
-    def beside_the_bound(self, outputs, images):
+    def auxiliary_loss(self, outputs, images):
         return estimate_loss(images, outputs["estimate"], self.floor)
 
     def get_config(self):
         config = super().get_config()
         del config["encoder"], config["decoder"]  # made from the settings
         return {**config, "corruptions": corruption_library.as_tables(self.corruptions), "floor": self.floor}
-
-
-@keras.saving.register_keras_serializable(package="tfvae")
-class Degrader(SavesSeedState):
-    """Seeds of corruptions: the next of its generator while training, else one that the pictures determine."""
-
-    def __init__(self, seed=None, **kwargs):
-        super().__init__(**{**kwargs, "dtype": "float32"})
-        self.seed = seed
-        self.seed_generator = keras.random.SeedGenerator(seed)
-
-    def build(self, input_shape):
-        self.built = True
-
-    def call(self, images, training=False):
-        if training:
-            seed = tf.cast(self.seed_generator.next(), "int32")
-            replica = several()  # each degrades its own rows in its own way
-            return seed if replica is None else seed + tf.stack([0, replica.replica_id_in_sync_group])
-        # Whole numbers, whose sum does not depend on the order: the same pictures, the same draw.
-        levels = tf.reduce_sum(tf.cast(tf.round(float32(images) * 255.0), "int32"))
-        return tf.stack([levels, tf.constant(self.seed or 0, "int32")])
-
-    def get_config(self):
-        return {**super().get_config(), "seed": self.seed}

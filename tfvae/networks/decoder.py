@@ -4,7 +4,7 @@ import keras
 
 from tfvae import likelihoods, networks
 from tfvae.distributions import float32
-from tfvae.sides import Side
+from tfvae.networks.coder import Side
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

@@ -1,0 +1,188 @@
+"""What every model with a code shares: its parts, and the ways in and out of the latent space."""
+
+import inspect
+from typing import Any
+
+import keras
+from keras import ops
+
+from tfvae.distributions import float32
+from tfvae.models.base.replicated_step import ReplicatedStep
+from tfvae.networks.decoder import Decoder
+from tfvae.networks.encoder import Encoder
+from tfvae.serving import write_saved_model, write_tflite
+
+
+def only_spatial_resnet(whose, image_shape, network, dropout):
+    """Raises `ValueError` for a recipe's parts that a model of its own convolutions, for any size, does not have."""
+    if image_shape[0] is not None:
+        raise ValueError(f"`latent` must be 'spatial' for {whose}. Received: pictures of {image_shape[:2]} only")
+    if network != "resnet" or dropout:
+        raise ValueError(f"`network` of {whose} must be 'resnet', without dropout. Received: {network}, {dropout}")
+
+
+class LatentModel(ReplicatedStep):
+    """An encoder, a decoder with its likelihood, perhaps a prior, and an objective of a distortion and a rate.
+
+    A subclass defines `call`, `encode`, `codes`, `reconstruct` and `elbo_terms`. What a model can do it has a method
+    for, and no other: `decode(z)` where any `z` of the latent's shape is a code (`DecodesCodes`), `generate(noise)`
+    where noise alone draws a picture, `restore` where it takes damage out of pictures, `render` where it knows styles.
+    Images are float32 in [0, 1], shape `(batch, height, width, channels)`.
+    """
+
+    prior: Any = None  # a `Prior` of the code; None where a code has no distribution, so that there is no bound
+    default_endpoint = "reconstruct"  # what a server runs when a request names none
+    frames = 1  # frames of a film in one example, one below the other
+    stochastic = False  # whether the encoder of `assemble` emits a posterior
+
+    def __init__(self, encoder, decoder, **kwargs):
+        super().__init__(**kwargs)
+        if encoder.latent_shape != decoder.latent_shape or encoder.image_shape != decoder.image_shape:
+            raise ValueError(
+                "`encoder` and `decoder` must agree on image and latent shape. "
+                f"Received: encoder {encoder.image_shape} -> {encoder.latent_shape}, "
+                f"decoder {decoder.latent_shape} -> {decoder.image_shape}"
+            )
+        if encoder.factor != decoder.factor:
+            raise ValueError(
+                "`encoder` and `decoder` must have as many levels. "
+                f"Received: widths={encoder.widths} and widths={decoder.widths}"
+            )
+        self.encoder = encoder
+        self.decoder = decoder
+        # The parts arrive built: they know their shapes. To say so here, rather than to call `build`, leaves Keras's
+        # state open, so that a subclass can add layers and weights of its own after `super().__init__`.
+        self.built = True
+
+    @classmethod
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+        """The model of a recipe: its parts from `[model]`, its other arguments from `[objective]`.
+
+        Args:
+            image_shape, latent_dim, network, widths, hidden, dropout, likelihood: As `Encoder` and `Decoder` take
+                them; `widths` from fine to coarse.
+            seed: Of the encoder; parts that also draw numbers get the ones after it.
+            options: Of the constructor.
+
+        Raises:
+            ValueError: When the parts cannot be put together.
+        """
+        shared: dict[str, Any] = {
+            "image_shape": image_shape,
+            "latent_dim": latent_dim,
+            "network": network,
+            "hidden": hidden,
+            "dropout": dropout,
+        }
+        encoder = Encoder(**shared, widths=widths, stochastic=cls.stochastic, seed=seed)
+        decoder = Decoder(**shared, widths=widths[::-1], likelihood=likelihood, seed=seed + 1)
+        seeded = {"seed": seed + 2} if "seed" in inspect.signature(cls).parameters else {}
+        return cls(encoder, decoder, **options, **seeded)
+
+    def build_from_config(self, config):
+        """Nothing: the constructor has built the parts."""
+
+    @property
+    def image_shape(self):
+        return self.encoder.image_shape
+
+    @property
+    def latent_shape(self):
+        return self.encoder.latent_shape
+
+    @property
+    def factor(self):
+        return self.encoder.factor
+
+    @property
+    def likelihood(self):
+        return self.decoder.likelihood
+
+    def encode(self, images):
+        """The posterior's parameters (or the code) by name, each `(batch, *latent_shape)`, float32."""
+        raise NotImplementedError
+
+    def codes(self, images):
+        """One deterministic code per image, shape `(batch, *latent_shape)`, float32."""
+        raise NotImplementedError
+
+    def reconstruct(self, images):
+        """`{"image"}` at the size of `images`: what the model makes of their codes; deterministic."""
+        raise NotImplementedError
+
+    def reconstruction_for_metrics(self, images):
+        """What PSNR and SSIM compare with `images`, at their size; deterministic."""
+        return self.reconstruct(images)["image"]
+
+    def decode_with_context(self, outputs, z):
+        """`E[x|z]` of another `z` for the pictures that `self(images)` gave `outputs` of; float32."""
+        raise NotImplementedError
+
+    def crop(self, maps, images):
+        """`maps` at the height and width of `images`: a spatial decoder returns a multiple of `factor`."""
+        if self.image_shape[0] is not None:
+            return maps
+        shape = ops.shape(images)
+        return maps[:, : shape[1], : shape[2], :]
+
+    def endpoints(self, image, latent):
+        """What the model does when it leaves Python: by name, its inputs' shapes by name, and the function of them.
+
+        Args:
+            image: Shape of a batch of pictures.
+            latent: Shape of a batch of codes.
+        """
+        return {
+            "encode": ({"image": image}, lambda image: self.encode(image)),
+            "reconstruct": ({"image": image}, lambda image: self.reconstruct(image)),
+        }
+
+    def served(self):
+        """The model that leaves Python: without the parts that only training needs."""
+        return self
+
+    def export(self, filepath, format="tf_saved_model", **kwargs):
+        """As `keras.Model.export`, with this model's named signatures, in float32 and for any batch size.
+
+        Args:
+            filepath: Directory (SavedModel) or file (TFLite) to write.
+            format: `"tf_saved_model"` or `"litert"`; any other goes to Keras as it is.
+            kwargs: For these two formats `batch` and `size`, as in `tfvae.serving.write_saved_model` and
+                `write_tflite`; a TFLite file of a model with spatial latents needs `size`.
+        """
+        writers = {"tf_saved_model": write_saved_model, "litert": write_tflite}
+        if format in writers and kwargs.keys() <= {"batch", "size"}:
+            writers[format](self, filepath, **kwargs)
+        else:
+            super().export(filepath, format=format, **kwargs)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "encoder": keras.saving.serialize_keras_object(self.encoder),
+            "decoder": keras.saving.serialize_keras_object(self.decoder),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        # Objects of a config (parts, schedules) arrive serialised; plain values pass through unchanged.
+        return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+
+class DecodesCodes(LatentModel):
+    """A `LatentModel` for which any `z` of the latent's shape is the code of a picture."""
+
+    def decode(self, z):
+        """`{"image": E[x|z]}` in [0, 1], float32; for a spatial latent `factor` times its height and width."""
+        return {"image": self.likelihood.mean(self.decoder(float32(z)))}
+
+    def reconstruct(self, images):
+        """`{"image": decode(codes(images))}` at the size of `images`; deterministic."""
+        return {"image": self.crop(self.decode(self.codes(images))["image"], images)}
+
+    def decode_with_context(self, outputs, z):
+        return self.decode(z)["image"]
+
+    def endpoints(self, image, latent):
+        decode = ({"z": latent}, lambda z: self.decode(z))
+        return {**super().endpoints(image, latent), "decode": decode}
