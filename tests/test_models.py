@@ -262,3 +262,30 @@ def test_a_file_of_an_earlier_release_still_gives_its_outputs():
         with np.load(path.with_suffix(".npz")) as kept:
             np.testing.assert_allclose(model.codes(kept["images"]), kept["codes"], atol=1e-5)
             np.testing.assert_allclose(model.reconstruct(kept["images"])["image"], kept["rebuilt"], atol=1e-5)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Classifying(tfvae.VAE):
+    """A subclass that adds a layer and a weight of its own after `super().__init__`."""
+
+    def __init__(self, encoder, decoder, **kwargs):
+        super().__init__(encoder, decoder, **kwargs)
+        self.head = keras.layers.Dense(3)
+        self.head.build((None, *self.latent_shape))
+        self.scale = self.add_weight(name="scale", shape=(), initializer="ones")
+
+    def call(self, images, training=False):
+        outputs = super().call(images, training=training)
+        return {**outputs, "classes": self.scale * self.head(outputs["mean"])}
+
+
+def test_a_subclass_adds_layers_and_weights_which_are_trained_and_saved(tmp_path):
+    shape = {"image_shape": (8, 8, 1), "latent_dim": 3, "network": "mlp", "widths": (16,)}
+    model = Classifying(tfvae.Encoder(**shape), tfvae.Decoder(**shape), seed=0)
+    x = np.random.default_rng(0).random((2, 8, 8, 1)).astype("float32")
+    model.scale.assign(2.0)
+    assert {"kernel", "bias", "scale"} <= {weight.name for weight in model.trainable_weights}
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert float(loaded.scale.value) == 2.0
+    np.testing.assert_array_equal(model(x)["classes"], loaded(x)["classes"])
