@@ -1,4 +1,4 @@
-"""The arrows of the house: who imports whom, and what the wheel holds."""
+"""Package layout: who imports whom, and what the wheel holds."""
 
 import ast
 import subprocess
@@ -96,7 +96,7 @@ def test_notebooks_import_the_library_only(notebook):
         ("export/latency_side.py", {"numpy", "ai_edge_litert", "onnxruntime", "torch"}),
     ],
 )
-def test_scripts_run_by_their_path_import_nothing_of_the_house(script, third_party):
+def test_scripts_run_by_their_path_import_nothing_of_the_project(script, third_party):
     names = imported((ROOT / script).read_text(encoding="utf-8"))
     assert not names & set(ROOMS)
     assert names - set(sys.stdlib_module_names) <= third_party
