@@ -112,7 +112,7 @@ def noise_key(seed: int, index: Any, portion: Any) -> tf.Tensor:
 
 def _has_evidence(model: Any) -> bool:
     """Whether there is a p(x): a prior and a posterior, and codes that can be decoded alone."""
-    return hasattr(model, "log_weights") and getattr(model, "decodes", True)
+    return hasattr(model, "log_weights") and hasattr(model, "decode")
 
 
 def _estimate(subject: Subject) -> Marginal:
