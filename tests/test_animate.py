@@ -6,10 +6,10 @@ import tiny_runs
 
 from tfvae import cli
 from tfvae.applications import generate, reconstruct
-from tfvae.applications.animate import METHODS, animate, animate_draws, walk
+from tfvae.applications.latent.animate import METHODS, animate, animate_draws, walk
 from tfvae.data import load_images
-from tfvae.films import Film
 from tfvae.pictures import save_png
+from tfvae.video import Film
 
 CODES = np.random.default_rng(0).standard_normal((4, 2, 3)).astype(np.float32)
 

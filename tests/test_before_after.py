@@ -12,8 +12,8 @@ from chromium import chromium
 from PIL import Image
 from playwright.sync_api import expect
 
-from tfvae.applications import before_after
-from tfvae.applications.before_after import Item, write_page
+from tfvae.commands.pages import before_after
+from tfvae.commands.pages.before_after import Item, write_page
 
 NAME = """<b>Grandma's "best" & $title</b>"""
 

@@ -7,7 +7,7 @@ import pytest
 import tiny_runs
 
 from tfvae.errors import UserError
-from tfvae.films import FilmWriter
+from tfvae.video import FilmWriter
 from training.__main__ import main
 from training.benchmark import film as benchmark
 

@@ -73,7 +73,7 @@ def test_no_digit_clip_or_frame_is_in_two_parts(splits, moving):
 
 def test_the_last_frames_of_a_film_are_held_out_and_no_clip_has_some_of_both(tmp_path):
     pytest.importorskip("av")
-    from tfvae.films import FilmWriter
+    from tfvae.video import FilmWriter
 
     with FilmWriter(tmp_path / "film.mp4", 10, (16, 16)) as writer:
         for _ in range(20):

@@ -10,8 +10,8 @@ from PIL import Image
 from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
 from tfvae.applications import embed, reconstruct
-from tfvae.applications.arithmetic import contrasts, pooled, shifted
-from tfvae.applications.dreams import (
+from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
+from tfvae.applications.latent.dreams import (
     SECTIONS,
     SIDE,
     Cell,
@@ -23,9 +23,9 @@ from tfvae.applications.dreams import (
     nearest,
     viewed,
 )
-from tfvae.applications.dreams import pixel_distances as apart
-from tfvae.applications.dreams_page import write_page
+from tfvae.applications.latent.dreams import pixel_distances as apart
 from tfvae.cli import main
+from tfvae.commands.pages.dreams import write_page
 from tfvae.pixels import to_uint8
 
 

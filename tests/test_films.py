@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tfvae.errors import UserError
-from tfvae.films import Film, FilmWriter
+from tfvae.video import Film, FilmWriter
 
 av = pytest.importorskip("av")
 SIZE = (48, 64)

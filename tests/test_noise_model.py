@@ -9,7 +9,7 @@ import tensorflow as tf
 from scipy import stats
 
 import tfvae
-from tfvae.applications.posterior import denoise
+from tfvae.applications.restoration.posterior import denoise
 from tfvae.errors import UserError
 from tfvae.likelihoods import NoiseModel
 from tfvae.likelihoods.noise_model import clipped_normal_log_prob, log_normal_cdf

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
-from tfvae.applications import overlay, overlay_steps
-from tfvae.applications.overlay import find_overlay, remove_overlay
+from tfvae.applications.restoration import overlay, overlay_gradients
+from tfvae.applications.restoration.overlay import find_overlay, remove_overlay
 from tfvae.data.reading import Preparation, read_picture
 from tfvae.metrics.image_quality import psnr
 
@@ -142,7 +142,7 @@ def test_removal_inverts_the_compositing_up_to_rounding():
 def test_blocks_of_rows_give_what_the_whole_gives(photographs, monkeypatch):
     marked = [under(image, text(0.35), np.ones(3)) for image in photographs]
     whole = find_overlay(marked)
-    monkeypatch.setattr(overlay_steps, "BLOCK", 7 * 12 * WIDTH * 3)
+    monkeypatch.setattr(overlay_gradients, "BLOCK", 7 * 12 * WIDTH * 3)
     blocks = find_overlay(marked)
     np.testing.assert_array_equal(blocks.mask, whole.mask)
     np.testing.assert_allclose(blocks.alpha, whole.alpha, atol=1e-4)

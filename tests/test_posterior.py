@@ -9,9 +9,9 @@ from test_marginal import assign, linear_vae
 from tiny_runs import autoencoder
 
 import tfvae
-from tfvae.applications.observation import Observation, fill
-from tfvae.applications.posterior import METHODS, ascend, denoise, restore_with_prior
-from tfvae.langevin import ACCEPTANCE, langevin
+from tfvae.applications.restoration.langevin import ACCEPTANCE, langevin
+from tfvae.applications.restoration.observation import Observation, fill
+from tfvae.applications.restoration.posterior import METHODS, ascend, denoise, restore_with_prior
 from tfvae.likelihoods import LIKELIHOODS
 
 STD = 0.08  # of the likelihood: draws of mid-grey pixels are hardly ever cut off at 0 or 1

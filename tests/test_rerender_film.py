@@ -8,10 +8,10 @@ pytest.importorskip("cv2")
 
 from test_films import gradients, heard, with_sound
 
-from tfvae.commands.film import rerender_film
+from tfvae.commands.video import rerender_film
 from tfvae.errors import UserError
-from tfvae.films import Film, FilmWriter
 from tfvae.pixels import pixels
+from tfvae.video import Film, FilmWriter
 
 
 @pytest.fixture(scope="module")

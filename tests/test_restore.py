@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tfvae.applications import enhance, restore
-from tfvae.applications.restore import HALO, NoiseMap
+from tfvae.applications.restoration.restore import HALO, NoiseMap
 from tfvae.applications.tiles import smallest_side, tiles
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.restorer import Restorer

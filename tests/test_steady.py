@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfvae.applications.steady import STRENGTH, Motion, flicker_error, steady, warp
+from tfvae.applications.video.steady import STRENGTH, Motion, flicker_error, steady, warp
 
 pytest.importorskip("cv2")
 SIZE = (64, 80)

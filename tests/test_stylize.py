@@ -6,8 +6,8 @@ from PIL import Image
 from test_style_vae import folder_of_styles, style_vae
 from tiny_runs import spatial_vae, write_run
 
-from tfvae.applications.styles import cluster_styles, latent_statistics, parse_style
-from tfvae.applications.stylize import content_kept, predicted_style, stylize, stylizer
+from tfvae.applications.styles.style_weights import cluster_styles, latent_statistics, parse_style
+from tfvae.applications.styles.stylize import content_kept, predicted_style, stylize, stylizer
 from tfvae.cli import main
 
 NAMES = ["monet", "hokusai", "photos"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from tiny_runs import autoencoder, spatial_vae
 
-from tfvae.applications import texture
-from tfvae.applications.texture import Field, reach, synthesize, texture_of
-from tfvae.applications.texture_quilt import EVENLY, Library, Quilt, cheapest_path, cut
+from tfvae.applications.textures import synthesis
+from tfvae.applications.textures.quilting import EVENLY, Library, Quilt, cheapest_path, cut
+from tfvae.applications.textures.synthesis import Field, reach, synthesize, texture_of
 
 
 @pytest.fixture(scope="module")
@@ -198,8 +198,8 @@ def test_tiles_and_strips_are_the_whole_of_any_size(model, size, monkeypatch):
     pictures = [photograph()]
     at_once = drawn(model, pictures, size, patch=32)
     assert at_once.shape == (*size, 3)
-    monkeypatch.setattr(texture, "STRIP", 16)
-    monkeypatch.setattr(texture, "SIDE", 48)
+    monkeypatch.setattr(synthesis, "STRIP", 16)
+    monkeypatch.setattr(synthesis, "SIDE", 48)
     in_parts = drawn(model, pictures, size, patch=32)
     # Bytes: values that differ by 1e-5 may be rounded to neighbours.
     assert np.abs(at_once.astype(int) - in_parts).max() <= 1
@@ -207,10 +207,10 @@ def test_tiles_and_strips_are_the_whole_of_any_size(model, size, monkeypatch):
 
 
 def test_tiled_decoding_equals_whole_decoding(model, monkeypatch):
-    monkeypatch.setattr(texture, "SIDE", 48)
+    monkeypatch.setattr(synthesis, "SIDE", 48)
     codes = np.random.default_rng(0).standard_normal((40, 33, 2)).astype(np.float32)
     margin = reach(model.decoder)
-    tiled = texture._decoded(texture._decoder(model), codes, margin, 4, 3)
+    tiled = synthesis._decoded(synthesis._decoder(model), codes, margin, 4, 3)
     edge = slice(4 * margin, -4 * margin)
     np.testing.assert_allclose(tiled, whole(model, codes)[edge, edge], atol=1e-5)
 
@@ -223,7 +223,7 @@ def test_a_seamless_picture_is_one_period_of_a_plane(model):
     torus = Quilt(library, 16, 24, wrap=True, seed=np.random.SeedSequence((5, 0)), evenly=EVENLY)
     quilt = np.concatenate(list(torus))
     plane = whole(model, np.tile(found.codes[quilt], (3, 3, 1)))
-    lead, right = texture._edge(torus, reach(model.decoder))
+    lead, right = synthesis._edge(torus, reach(model.decoder))
     period = np.roll(plane[64:128, 96:192], (-4 * (lead + reach(model.decoder)), -4 * right), axis=(0, 1))
     assert np.abs(picture / 255 - period).max() < 0.6 / 255
     for shift in ((5, 0), (0, 17), (33, 50)):  # and so is every other cut out of the plane

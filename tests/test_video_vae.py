@@ -8,7 +8,7 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 from tiny_runs import vector_vae, write_run
 
 import tfvae
-from tfvae.applications.continuation import Continuation
+from tfvae.applications.video.continuation import Continuation
 from tfvae.cli import main
 from tfvae.errors import UserError
 from tfvae.layers.recurrent import ConvGRU
@@ -243,7 +243,7 @@ def run(model, tmp_path_factory):
 
 def test_the_command_writes_the_film_and_what_follows(run, tmp_path):
     pytest.importorskip("av")
-    from tfvae.films import Film
+    from tfvae.video import Film
 
     assert main(["continue", str(run), "--frames", "3", "-o", str(tmp_path / "on.mp4")]) == 0
     assert len(list(Film(tmp_path / "on.mp4").frames())) == CONTEXT + 3

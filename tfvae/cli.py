@@ -74,7 +74,7 @@ def _parser() -> tuple[OneLineParser, dict[str, OneLineParser]]:
     interpolate.add_argument("--method", choices=("linear", "slerp"), default="linear", help="straight, or on a sphere")
     _out(interpolate, "OUT.png for a strip, OUT.gif, or a folder for single pictures", "RUN/interpolation.png")
 
-    animate = command("animate", "A film of the way from picture to picture through the latent space.", "film")
+    animate = command("animate", "A film of the way from picture to picture through the latent space.", "video")
     animate.add_argument(
         "pictures", metavar="PICTURE", nargs="*", help="two or more, passed in this order; default: draws of the prior"
     )

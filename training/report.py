@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.embed import embed
+from tfvae.applications.latent.embed import embed
 from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.evaluation import evaluate
 from tfvae.models.restoration_model import RestorationModel

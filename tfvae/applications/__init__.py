@@ -1,12 +1,12 @@
 """What a trained model is used for: functions from a model and arrays to arrays. No files, no printing."""
 
-from tfvae.applications.embed import embed
-from tfvae.applications.generate import generate
-from tfvae.applications.interpolate import interpolate, lerp, slerp
-from tfvae.applications.overlay import Overlay, find_overlay, remove_overlay
-from tfvae.applications.posterior import denoise, restore_with_prior
-from tfvae.applications.reconstruct import reconstruct
-from tfvae.applications.restore import Restored, enhance, restore
+from tfvae.applications.latent.embed import embed
+from tfvae.applications.latent.generate import generate
+from tfvae.applications.latent.interpolate import interpolate, lerp, slerp
+from tfvae.applications.latent.reconstruct import reconstruct
+from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
+from tfvae.applications.restoration.posterior import denoise, restore_with_prior
+from tfvae.applications.restoration.restore import Restored, enhance, restore
 
 __all__ = [
     "Overlay",

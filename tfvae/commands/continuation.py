@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from tfvae import pictures
-from tfvae.applications.continuation import Continuation
+from tfvae.applications.video.continuation import Continuation
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data.images import with_channels
 from tfvae.errors import UserError
-from tfvae.films import WRITTEN, Film, FilmWriter
 from tfvae.runs import Run, open_run
+from tfvae.video import WRITTEN, Film, FilmWriter
 
 RATE = 10  # frames a second, where no film says
 SHOWN = 24  # predicted frames in the picture, at most

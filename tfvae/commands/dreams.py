@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.applications.dreams import MOST, MOST_PIXELS, SIDE, Dreamer, MeaninglessError, dream, viewed
-from tfvae.applications.dreams_page import write_page
+from tfvae.applications.latent.dreams import MOST, MOST_PIXELS, SIDE, Dreamer, MeaninglessError, dream, viewed
 from tfvae.commands.evaluate import progress_line
+from tfvae.commands.pages.dreams import write_page
 from tfvae.commands.shared import held_out_images, images_of, place, say
 from tfvae.data import Images, load
 from tfvae.errors import UserError

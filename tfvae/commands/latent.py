@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from tfvae import applications, pictures
-from tfvae.applications.styles import parse_style
+from tfvae.applications.styles.style_weights import parse_style
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data import Images
 from tfvae.errors import UserError

@@ -102,7 +102,7 @@ class SharedOverlays:
             raise UnreadableError(f"shares no overlay with {ENOUGH} or more pictures of its size")
         if pixels.dtype != np.uint8:
             return Given(pixels, ~overlay.mask)
-        from tfvae.applications.overlay import remove_overlay
+        from tfvae.applications.restoration.overlay import remove_overlay
 
         # What shines through an overlay is worth more than what a model paints: only opaque parts are lost.
         return Given(remove_overlay(pixels, overlay), ~overlay.opaque)
@@ -124,7 +124,7 @@ class _Pictures(Sequence):
 
 def _overlay(paths: list[Path]) -> Any:
     """The overlay that pictures share, or None, which is said."""
-    from tfvae.applications.overlay import find_overlay
+    from tfvae.applications.restoration.overlay import find_overlay
 
     readable = []
     for index in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST)).round().astype(int)):

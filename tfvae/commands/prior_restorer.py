@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.applications import posterior
 from tfvae.applications.channels import as_known, floats, joined, put_back, views
-from tfvae.applications.restore import Restored
+from tfvae.applications.restoration import posterior
+from tfvae.applications.restoration.restore import Restored
 from tfvae.commands.jobs import Progress
 from tfvae.commands.masks import Given
 from tfvae.data.reading import UnreadableError

@@ -10,8 +10,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, PngImagePlugin
 
-from tfvae.applications.restore import restore as restore_tiled
-from tfvae.applications.restore import tile_margin
+from tfvae.applications.restoration.restore import restore as restore_tiled
+from tfvae.applications.restoration.restore import tile_margin
 from tfvae.applications.tiles import smallest_side
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks, Given, SharedOverlays
@@ -139,7 +139,7 @@ def _write_uncertainty(path: Path, std: np.ndarray) -> None:
 
 
 def _write_page(plan: Plan, done: list[Job], command: str, uncertain: bool) -> Path:
-    from tfvae.applications.before_after import Item, write_page
+    from tfvae.commands.pages.before_after import Item, write_page
 
     items = [Item(job.name, job.source, job.out, job.beside("uncertainty") if uncertain else None) for job in done]
     folder = plan.folder if plan.many else plan.folder / f"{done[0].out.stem}_page"

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from tfvae import films, pictures
-from tfvae.applications.styles import cluster_styles, latent_statistics, parse_style
-from tfvae.applications.stylize import content_kept, stylizer
-from tfvae.applications.stylize import stylize as stylize_tiled
+from tfvae import pictures, video
+from tfvae.applications.styles.style_weights import cluster_styles, latent_statistics, parse_style
+from tfvae.applications.styles.stylize import content_kept, stylizer
+from tfvae.applications.styles.stylize import stylize as stylize_tiled
 from tfvae.applications.tiles import smallest_side
-from tfvae.commands.film import rerender_film
 from tfvae.commands.jobs import Job, Progress, carry_out, close, plan_of
 from tfvae.commands.shared import images_of, place, say
+from tfvae.commands.video import rerender_film
 from tfvae.errors import UserError
 from tfvae.pictures.files import open_picture, save
 from tfvae.runs import Run, open_run
@@ -25,7 +25,7 @@ SHOWN = 8  # pictures of each group in the picture of `styles`
 def stylize(arguments: argparse.Namespace) -> None:
     """`tfvae stylize`: one picture, a folder of them or a film, in a style or a mixture of several."""
     run = open_run(arguments.run)
-    if arguments.source.is_file() and arguments.source.suffix.lower() in films.SUFFIXES:
+    if arguments.source.is_file() and arguments.source.suffix.lower() in video.SUFFIXES:
         return _stylize_film(run, arguments)
     for name in ("fps", "size", "steady"):
         if getattr(arguments, name) is not None:
@@ -49,7 +49,7 @@ def stylize(arguments: argparse.Namespace) -> None:
 
     done = carry_out(plan, work)
     if done and (plan.many or arguments.page):
-        from tfvae.applications.before_after import Item, write_page
+        from tfvae.commands.pages.before_after import Item, write_page
 
         folder = plan.folder if plan.many else plan.folder / f"{done[0].out.stem}_page"
         items = [Item(job.name, job.source, job.out, None) for job in done]
@@ -58,7 +58,7 @@ def stylize(arguments: argparse.Namespace) -> None:
 
 
 def _stylize_film(run: Run, arguments: argparse.Namespace) -> None:
-    out, _ = place(arguments.out, run.path / "stylized" / f"{arguments.source.stem}.mp4", films.WRITTEN)
+    out, _ = place(arguments.out, run.path / "stylized" / f"{arguments.source.stem}.mp4", video.WRITTEN)
     model = loaded(run, "stylize")
     weights = weights_of(model, arguments.style, arguments.extrapolate, "stylize")
     held = {} if arguments.steady is None else {"strength": arguments.steady}

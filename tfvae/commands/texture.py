@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.applications.texture import check_model, check_request, synthesize
+from tfvae.applications.textures.synthesis import check_model, check_request, synthesize
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import name_refused, place, say
 from tfvae.data import Images, load_images

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data import arrays, film, folder, moving, sealed, shapes, tfds
+from tfvae.data import arrays, folder, moving, sealed, shapes, tfds, video
 from tfvae.data.gathering import Gathering
 from tfvae.errors import UserError, did_you_mean
 
@@ -40,8 +40,8 @@ def gather(
             folder.gather_folder(path, into, limit, seed)
         elif suffix in (".npz", ".npy"):
             arrays.gather_array_file(path, into, limit, seed)
-        elif suffix in film.SUFFIXES:
-            film.gather_film(path, into, limit)
+        elif suffix in video.SUFFIXES:
+            video.gather_film(path, into, limit)
         elif suffix in folder.SUFFIXES:
             folder.gather_picture(path, into)
         else:

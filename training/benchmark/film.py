@@ -3,7 +3,7 @@
 What the model makes of a frame is its rendering in `--style`, where it is named, else its reconstruction. The sides:
 
 - frame by frame: the function alone;
-- steady: the same pictures held together along the motion of the film (`tfvae.applications.steady`);
+- steady: the same pictures held together along the motion of the film (`tfvae.applications.video.steady`);
 - running mean: the same pictures, each blended with the one before it at the same weight, whatever moves. It shows what
   a filter over time costs that does not look at the motion.
 
@@ -51,9 +51,9 @@ def main(arguments: list[str]) -> None:
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: the machine, a row for every side; and the comparison picture."""
 
-    from tfvae.applications.steady import STRENGTH
-    from tfvae.films import Film
+    from tfvae.applications.video.steady import STRENGTH
     from tfvae.runs import open_run
+    from tfvae.video import Film
     from training.benchmark.sides import cores
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -87,7 +87,7 @@ def compare(
     frames: list[np.ndarray], function: Callable[[np.ndarray], np.ndarray], strength: float
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """A row of figures for every side, and the frames of the sides by name, `(n, height, width, 3)`."""
-    from tfvae.applications.steady import flicker_error, steady
+    from tfvae.applications.video.steady import flicker_error, steady
     from tfvae.metrics.image_quality import psnr, ssim
     from tfvae.pixels import pixels
 
@@ -157,8 +157,8 @@ def table(facts: dict[str, Any]) -> list[str]:
 def _function(model: Any, style: str | None) -> tuple[str, Callable[[np.ndarray], np.ndarray]]:
     """What is made of a frame, in words and as a function."""
     if style is not None:
-        from tfvae.applications.styles import parse_style
-        from tfvae.applications.stylize import stylizer
+        from tfvae.applications.styles.style_weights import parse_style
+        from tfvae.applications.styles.stylize import stylizer
 
         if not hasattr(model, "render"):
             raise UserError(f"--style is for runs that learnt styles. This one holds a {type(model).__name__}.")
@@ -171,7 +171,7 @@ def _function(model: Any, style: str | None) -> tuple[str, Callable[[np.ndarray]
             "the model must take coloured pictures of any size. Received: one of pictures "
             f"{tuple(model.image_shape)}. A run with a spatial latent does: --set model.latent=spatial."
         )
-    from tfvae.applications.reconstruct import reconstruct
+    from tfvae.applications.latent.reconstruct import reconstruct
 
     return "Reconstruction", lambda frame: reconstruct(model, frame[None])[0]
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tfvae.applications.overlay import Overlay, find_overlay, remove_overlay
-from tfvae.applications.restore import restore
+from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
+from tfvae.applications.restoration.restore import restore
 from tfvae.commands.shared import held_out_images
 from tfvae.data import load, load_images
 from tfvae.errors import UserError

@@ -35,7 +35,7 @@ def main(arguments: list[str]) -> None:
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts, and a contact sheet: a row for each photograph, itself and its renderings."""
-    from tfvae.applications.stylize import content_kept, stylize
+    from tfvae.applications.styles.stylize import content_kept, stylize
     from tfvae.commands.shared import held_out_images
     from tfvae.commands.style import loaded
     from tfvae.data import DataConfig, load, load_images
@@ -154,7 +154,7 @@ def blend(
     model: Any, photos: Any, pure: np.ndarray, pair: tuple[int, int], seen: Any, strength: float, names: list[str]
 ) -> dict[str, Any]:
     """The mean probability of both styles of a pair, of the two alone, along the way from the first to the second."""
-    from tfvae.applications.stylize import stylize
+    from tfvae.applications.styles.stylize import stylize
 
     first, second = pair
     means = []

@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.applications.texture import synthesize
-from tfvae.applications.texture_quilt import Library, Quilt
+from tfvae.applications.textures.quilting import Library, Quilt
+from tfvae.applications.textures.synthesis import synthesize
 from tfvae.metrics.sliced_wasserstein import SIDE as NEIGHBOURHOOD
 from tfvae.metrics.sliced_wasserstein import pyramid_distance
 from tfvae.pixels import pixels

@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> None:
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: the machine, a row for every predicted frame; and the picture."""
 
-    from tfvae.applications.continuation import Continuation
+    from tfvae.applications.video.continuation import Continuation
     from tfvae.data import load, load_images
     from tfvae.runs import open_run
 

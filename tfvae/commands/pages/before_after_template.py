@@ -2,7 +2,7 @@
 
 from string import Template
 
-from tfvae.applications.page_theme import head
+from tfvae.commands.pages.theme import head
 
 PAGE = Template(
     head("script-src 'unsafe-inline'")

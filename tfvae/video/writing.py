@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from tfvae.errors import UserError
-from tfvae.films.codecs import pyav
-from tfvae.films.reading import Film
-from tfvae.films.sound import Sound
 from tfvae.pixels import to_uint8
+from tfvae.video.codecs import pyav
+from tfvae.video.reading import Film
+from tfvae.video.sound import Sound
 
 WRITTEN = (".mp4", ".webm", ".gif")
 # Constant quality, as good as the eye tells; the table of contents first, so that browsers need not load all.

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.errors import UserError
-from tfvae.films.codecs import pyav
+from tfvae.video.codecs import pyav
 
 SUFFIXES = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm")  # that are read
 # FFmpeg's bicubic filter with rounding and full colour: without these flags frames come out a level darker.

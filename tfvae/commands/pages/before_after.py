@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from tfvae.applications.before_after_template import FIGURE, PAGE
+from tfvae.commands.pages.before_after_template import FIGURE, PAGE
 from tfvae.data.reading import Preparation, read_picture
 
 MAX_SIDE = 2000  # pixels of the copies that the page shows; the originals are linked

@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.applications.animate import animate as frames_between
-from tfvae.applications.animate import animate_draws
-from tfvae.applications.steady import STRENGTH, steady
+from tfvae.applications.latent.animate import animate as frames_between
+from tfvae.applications.latent.animate import animate_draws
+from tfvae.applications.video.steady import STRENGTH, steady
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import images_of, place, say
 from tfvae.errors import UserError
-from tfvae.films import WRITTEN, Film, FilmWriter
 from tfvae.pixels import fitted
 from tfvae.runs import open_run
+from tfvae.video import WRITTEN, Film, FilmWriter
 
 TINY, ENLARGED = 72, 288  # pixels: up to this side, pictures are enlarged to about that
 

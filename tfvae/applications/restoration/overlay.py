@@ -19,7 +19,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from tfvae.applications.overlay_steps import EIGHT, certain_edges, evidence_of, lines, poisson, random_signs, shifts
+from tfvae.applications.restoration.overlay_gradients import (
+    EIGHT,
+    certain_edges,
+    evidence_of,
+    lines,
+    poisson,
+    random_signs,
+    shifts,
+)
 
 MIN_PICTURES = 5  # below, a line through the steps of neighbouring pixels proves nothing
 MAX_PICTURES = 50  # of a larger folder, as many spread evenly over it are looked at

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.texture_quilt import EVENLY, Library, Quilt, overlap_of
+from tfvae.applications.textures.quilting import EVENLY, Library, Quilt, overlap_of
 from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles
 from tfvae.pixels import pixels, to_uint8
 

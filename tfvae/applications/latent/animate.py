@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from tfvae.applications.generate import drawn_size, noise_shape
-from tfvae.applications.interpolate import METHODS as ARCS
+from tfvae.applications.latent.generate import drawn_size, noise_shape
+from tfvae.applications.latent.interpolate import METHODS as ARCS
 from tfvae.data.array_batches import batches, largest_batch
 
 METHODS = (*ARCS, "spline")

@@ -4,8 +4,8 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfvae.applications.dreams import Cell, Row, Section
-from tfvae.applications.dreams_template import CELL, PAGE, ROW, SECTION
+from tfvae.applications.latent.dreams import Cell, Row, Section
+from tfvae.commands.pages.dreams_template import CELL, PAGE, ROW, SECTION
 from tfvae.pictures import save_png
 
 PICTURES = "pictures"  # the folder of the pictures, beside the page

@@ -8,10 +8,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfvae.applications.arithmetic import contrasts, pooled, shifted
-from tfvae.applications.embed import embed
-from tfvae.applications.generate import generate
-from tfvae.applications.interpolate import interpolate
+from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
+from tfvae.applications.latent.embed import embed
+from tfvae.applications.latent.generate import generate
+from tfvae.applications.latent.interpolate import interpolate
 from tfvae.data.array_batches import largest_batch
 from tfvae.metrics.active_units import ACTIVE, unit_variances
 from tfvae.pictures import latent_map

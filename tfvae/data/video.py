@@ -7,7 +7,7 @@ from PIL import Image
 from tfvae.data.gathering import Gathering
 from tfvae.data.reading import prepare
 from tfvae.errors import UserError
-from tfvae.films import SUFFIXES, Film
+from tfvae.video import SUFFIXES, Film
 
 __all__ = ["SUFFIXES", "gather_film"]
 

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.applications.observation import Observation
-from tfvae.applications.restore import Restored
+from tfvae.applications.restoration.langevin import choose, langevin
+from tfvae.applications.restoration.observation import Observation
+from tfvae.applications.restoration.restore import Restored
 from tfvae.data.array_batches import largest_batch
-from tfvae.langevin import choose, langevin
 from tfvae.objectives import sum_per_example
 
 METHODS = ("map", "langevin", "gibbs", "metropolis_gibbs")

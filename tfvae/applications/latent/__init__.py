@@ -1,0 +1,1 @@
+"""Draws, codes and ways through the latent space."""

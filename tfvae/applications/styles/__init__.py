@@ -1,0 +1,1 @@
+"""Pictures rendered in the styles that a model learnt."""

@@ -1,0 +1,1 @@
+"""Textures of any size, quilted in the latent space."""

@@ -1,0 +1,1 @@
+"""Frames that follow one another: continued, or kept from flickering."""

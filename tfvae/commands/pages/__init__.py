@@ -1,0 +1,1 @@
+"""HTML pages that commands write: pictures before and after, and the dreams of a model."""
