@@ -16,7 +16,7 @@ from export.bundle import export_run
 from export.native.prove import REQUESTS
 from tfvae.errors import OneLineParser, UserError, run_program
 
-PROGRAMS = ("verify", "survey", "benchmark")  # python -m export NAME …
+PROGRAMS = ("verify",)  # python -m export NAME …
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:

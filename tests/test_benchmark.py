@@ -1,16 +1,20 @@
 """A fair comparison is a tested comparison: all sides of the benchmark train one network on one loss."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from benchmarks import training_step
+from benchmarks.__main__ import BENCHMARKS, main, run
+from benchmarks.measuring import Contender, alternate
+from benchmarks.training_step import contenders, flops, keras_io, network
 from tfvae import networks
 from tfvae.errors import UserError
-from training import benchmark
-from training.benchmark import flops, keras_io, network, sides
 
+FOLDER = Path(training_step.__file__).parents[1]
 LAYERS = {  # layer: (weights, multiply-adds an image), from the layers' definitions
     "conv 32": (9 * 1 * 32 + 32, 14 * 14 * 9 * 1 * 32),
     "conv 64": (9 * 32 * 64 + 64, 7 * 7 * 9 * 32 * 64),
@@ -43,7 +47,7 @@ def test_all_sides_have_the_weights_of_the_published_network(ours):
 
 def test_pytorch_has_as_many_weights():
     pytest.importorskip("torch")
-    from training.benchmark import pytorch
+    from benchmarks.training_step import pytorch
 
     assert count(pytorch.VAE().parameters()) == sum(weights for weights, _ in LAYERS.values())
 
@@ -72,9 +76,9 @@ def test_sides_alternate_after_a_round_that_only_warms_up():
             order.append(name)
             return rate + len(order)
 
-        return sides.Side(name, "group", turn)
+        return Contender(name, "group", turn)
 
-    rates = sides.alternate([side("a", 0), side("b", 100)], rounds=2, report=lambda line: None)
+    rates = alternate([side("a", 0), side("b", 100)], rounds=2, report=lambda line: None)
 
     assert order == ["a", "b"] * 3
     np.testing.assert_array_equal(rates, [[3, 104], [5, 106]])
@@ -82,24 +86,24 @@ def test_sides_alternate_after_a_round_that_only_warms_up():
 
 def test_the_program_prints_its_table_and_writes_its_numbers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(networks, "NETWORKS", dict(networks.NETWORKS))
-    monkeypatch.setattr(sides, "pytorch_sides", lambda images, batch: ([], ["PyTorch: not installed"]))
-    monkeypatch.setattr(sides, "recipe_sides", lambda work: [])
-    monkeypatch.setattr(sides, "MATRIX", 64)
-    out = tmp_path / "benchmark.json"
+    monkeypatch.setattr(contenders, "pytorch_sides", lambda images, batch: ([], ["PyTorch: not installed"]))
+    monkeypatch.setattr(contenders, "recipe_sides", lambda work: [])
+    monkeypatch.setattr(contenders, "MATRIX", 64)
+    out = tmp_path / "training_step.json"
 
-    benchmark.main(["--rounds", "1", "--steps", "10", "--batch", "2", "--out", str(out)])
+    training_step.main(["--rounds", "1", "--steps", "10", "--batch", "2", "--out", str(out)])
 
     printed, facts = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
     assert "keras.io, as published" in printed and "skipped: PyTorch: not installed" in printed
     rows = {(row["name"], row["fed"]): row for row in facts["images_per_second"]}
-    ours, theirs = (rows[name, sides.LOADED] for name in (benchmark.OURS, "keras.io, as published"))
+    ours, theirs = (rows[name, contenders.LOADED] for name in (training_step.OURS, "keras.io, as published"))
     assert theirs["tfvae_is"]["median"] == pytest.approx(ours["rounds"][0] / theirs["rounds"][0])
     first = facts["of_matmul"][0]
     assert first["fraction"]["median"] == pytest.approx(first["gflops"]["median"] / facts["matmul_gflops"]["median"])
     assert {"cpu", "cores", "versions", "command", "settings", "load_at_start"} <= set(facts)
 
 
-@pytest.mark.parametrize("name", sides.CONVOLUTIONAL_RECIPES)
+@pytest.mark.parametrize("name", contenders.CONVOLUTIONAL_RECIPES)
 def test_the_recipes_that_are_measured_exist_and_are_convolutional(name):
     from training.config import read_recipe
 
@@ -117,5 +121,15 @@ def test_the_recipes_that_are_measured_exist_and_are_convolutional(name):
 )
 def test_a_wrong_argument_is_one_line(arguments, word):
     with pytest.raises(UserError, match=word) as caught:
-        benchmark.main(arguments)
+        training_step.main(arguments)
     assert "\n" not in str(caught.value)
+
+
+def test_every_benchmark_is_listed_and_a_mistyped_name_is_answered(capsys):
+    assert main([]) == 0
+    shown = capsys.readouterr().out
+    found = {path.stem for path in FOLDER.glob("*.py")} | {path.parent.name for path in FOLDER.glob("*/__init__.py")}
+    shared = {"__init__", "__main__", "measuring", "export_latency_process"}  # no benchmarks of their own
+    assert found - shared == set(BENCHMARKS) and all(name in shown for name in BENCHMARKS)
+    assert run(["flickr"]) == 2
+    assert "Did you mean 'flicker'?" in capsys.readouterr().err

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tiny_runs
 
+from benchmarks import flicker
+from benchmarks.__main__ import main
 from tfvae.errors import UserError
 from tfvae.video import FilmWriter
-from training.__main__ import main
-from training.benchmark import film as benchmark
 
 pytest.importorskip("cv2")
 pytest.importorskip("av")
@@ -28,18 +28,18 @@ def frames():
 
 def test_steady_frames_flicker_less_and_stay_nearer_than_a_running_mean(frames):
     rng = np.random.default_rng(1)
-    rows, outputs = benchmark.compare(
+    rows, outputs = flicker.compare(
         frames, lambda frame: np.clip(frame / 255 + rng.normal(0, 0.05, frame.shape), 0, 1).astype(np.float32), 0.85
     )
     by_side = {row["side"]: row for row in rows}
-    plain, steady, mean = (by_side[name] for name in (benchmark.PLAIN, benchmark.STEADY, benchmark.MEAN))
+    plain, steady, mean = (by_side[name] for name in (flicker.PLAIN, flicker.STEADY, flicker.MEAN))
     assert plain["flicker"] == pytest.approx(2 * 0.05**2, rel=0.4)  # bilinear warping takes some of the noise
     assert steady["of_frame_by_frame"] == pytest.approx(steady["flicker"] / plain["flicker"])
     assert steady["of_frame_by_frame"] < 0.25
     assert steady["psnr"] > mean["psnr"] + 3
     assert all(len(pictures) == len(frames) for pictures in outputs.values())
     # One and the same rendering goes to all sides: the first frames are equal.
-    np.testing.assert_array_equal(outputs[benchmark.PLAIN][0], outputs[benchmark.STEADY][0])
+    np.testing.assert_array_equal(outputs[flicker.PLAIN][0], outputs[flicker.STEADY][0])
 
 
 def test_the_command_measures_reconstructions_of_a_film(tmp_path, frames, capsys):
@@ -49,7 +49,7 @@ def test_the_command_measures_reconstructions_of_a_film(tmp_path, frames, capsys
             writer.write(frame)
     out = tmp_path / "out.json"
     film = str(tmp_path / "a.mp4")
-    main(["benchmark", "film", str(run), "--data", film, "--frames", "4", "--width", "40", "-o", str(out)])
+    main(["flicker", str(run), "--data", film, "--frames", "4", "--width", "40", "-o", str(out)])
     facts = json.loads(out.read_text())
     assert facts["settings"]["size"] == [32, 40] and facts["settings"]["frames"] == 4
     assert "Reconstruction of 4 frames" in capsys.readouterr().out
@@ -59,8 +59,8 @@ def test_the_command_measures_reconstructions_of_a_film(tmp_path, frames, capsys
 def test_what_cannot_be_measured_is_one_line():
     spatial, vector = tiny_runs.spatial_vae(channels=3), tiny_runs.vector_vae()
     with pytest.raises(UserError, match="coloured pictures of any size"):
-        benchmark._function(vector, None)
+        flicker._function(vector, None)
     with pytest.raises(UserError, match="learnt styles"):
-        benchmark._function(spatial, "monet")
+        flicker._function(spatial, "monet")
     with pytest.raises(UserError, match="--frames must be 3 or more"):
-        main(["benchmark", "film", "run", "--data", "a.mp4", "--frames", "2"])
+        main(["flicker", "run", "--data", "a.mp4", "--frames", "2"])

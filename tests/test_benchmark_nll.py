@@ -5,23 +5,23 @@ import json
 import numpy as np
 import pytest
 
+from benchmarks import likelihood
+from benchmarks.__main__ import main
 from tfvae.errors import UserError
 from tfvae.evaluation import marginal_likelihood
-from training import benchmark
-from training.benchmark import nll
 
 
 def test_from_the_same_weights_and_noise_pythae_has_our_value_for_every_image():
     torch = pytest.importorskip("torch")
     pytest.importorskip("pythae")
-    model, images, config = nll.trained("digits", 12, 1)
-    theirs, pixels = nll.pythae_model(model), torch.from_numpy(nll.binarised(images, config))
+    model, images, config = likelihood.trained("digits", 12, 1)
+    theirs, pixels = likelihood.pythae_model(model), torch.from_numpy(likelihood.binarised(images, config))
     for k in (40, 1300):  # the second in three portions
-        ours = nll.our_values(model, images, config, k)
-        same = nll.pythae_values(theirs, pixels, k, nll.our_noise(model, pixels, k))
+        ours = likelihood.our_values(model, images, config, k)
+        same = likelihood.pythae_values(theirs, pixels, k, likelihood.our_noise(model, pixels, k))
         np.testing.assert_allclose(ours, same, atol=2e-3)  # float32 sums of hundreds of nats
     # With its own noise it differs by the Monte Carlo error, whose variance is about (k / ESS - 1) / k an image a side.
-    own = -nll.without_gradients(theirs, pixels, 1300)
+    own = -likelihood.without_gradients(theirs, pixels, 1300)
     effective = marginal_likelihood(model, images, data_config=config, k=1300).effective_samples
     error = np.sqrt(2 * np.sum((1300 / effective - 1) / 1300)) / len(images)
     assert own != pytest.approx(same.mean(), abs=1e-6)
@@ -31,10 +31,9 @@ def test_from_the_same_weights_and_noise_pythae_has_our_value_for_every_image():
 def test_the_program_prints_its_table_and_writes_its_numbers(tmp_path, capsys):
     pytest.importorskip("torch")
     pytest.importorskip("pythae")
-    out = tmp_path / "nll.json"
-    benchmark.main(
-        ["nll", "--images", "4", "--k", "100", "--epochs", "1", "--rounds", "2", "--data", "digits", "--out", str(out)]
-    )
+    out = tmp_path / "likelihood.json"
+    few = ["--images", "4", "--k", "100", "--epochs", "1", "--rounds", "2"]
+    main(["likelihood", *few, "--data", "digits", "--out", str(out)])
     printed, facts = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
     assert "pythae get_nll, as it is" in printed and "4 binarised images of digits, k = 100" in printed
     ours, theirs = facts["images_per_second"][:2]
@@ -55,11 +54,11 @@ def test_the_program_prints_its_table_and_writes_its_numbers(tmp_path, capsys):
 )
 def test_a_wrong_argument_is_one_line(arguments, word):
     with pytest.raises(UserError, match=word) as caught:
-        benchmark.main(["nll", *arguments])
+        main(["likelihood", *arguments])
     assert "\n" not in str(caught.value)
 
 
 def test_without_pythae_it_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr(nll, "find_spec", lambda name: None)
+    monkeypatch.setattr(likelihood, "find_spec", lambda name: None)
     with pytest.raises(UserError, match="pip install --no-deps pythae"):
-        benchmark.main(["nll"])
+        main(["likelihood"])

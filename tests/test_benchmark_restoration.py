@@ -11,14 +11,15 @@ import test_overlay
 from PIL import Image
 from tiny_runs import vector_vae, write_run
 
+from benchmarks.__main__ import main
+from benchmarks.measuring import OURS
+from benchmarks.restoration import baselines as baselines
+from benchmarks.restoration import compare as compare
+from benchmarks.restoration import degraded as degraded
+from benchmarks.restoration import speed, tables
 from tfvae.errors import UserError
 from tfvae.models.restorer import Restorer
 from tfvae.pixels import pixels
-from training import benchmark
-from training.benchmark import OURS, restoration_speed, restoration_tables
-from training.benchmark import restoration_baselines as baselines
-from training.benchmark import restoration_compare as compare
-from training.benchmark import restoration_degraded as degraded
 
 SIDE = 64
 
@@ -258,20 +259,19 @@ def test_published_figures_stand_beside_the_very_pictures_only():
         same = {"channels": 1, "pictures": 68, "of": 68}
         return {"task": "denoise", "settings": same | settings}
 
-    assert restoration_tables.published(facts(), "σ = 25")["BM3D"] == 28.57
-    assert restoration_tables.published(facts(pictures=9), "σ = 25") == {}
-    assert restoration_tables.published(facts(channels=3), "σ = 25") == {}
+    assert tables.published(facts(), "σ = 25")["BM3D"] == 28.57
+    assert tables.published(facts(pictures=9), "σ = 25") == {}
+    assert tables.published(facts(channels=3), "σ = 25") == {}
 
 
 def test_the_peak_of_a_command_is_its_own_and_a_failure_is_told():
     small, large = (
-        restoration_speed.timed_command([sys.executable, "-c", f"x = bytearray(b'1' * {size})"])[1]
-        for size in (1, 200_000_000)
+        speed.timed_command([sys.executable, "-c", f"x = bytearray(b'1' * {size})"])[1] for size in (1, 200_000_000)
     )
     # The large one first builds the bytes and then copies them.
     assert 190e6 < large - small < 450e6
     with pytest.raises(UserError, match="exit code 3: no such thing"):
-        restoration_speed.timed_command([sys.executable, "-c", "import sys; print('no such thing'); sys.exit(3)", "x"])
+        speed.timed_command([sys.executable, "-c", "import sys; print('no such thing'); sys.exit(3)", "x"])
 
 
 # The command.
@@ -282,7 +282,7 @@ def test_the_command_writes_table_numbers_and_picture(tmp_path, folder, capsys):
     run = write_run(tmp_path / "run", model, source=str(folder))
     out = tmp_path / "numbers.json"
     flags = ["--data", str(folder), "--images", "2", "--rounds", "1", "-o", str(out)]
-    benchmark.main(["restoration", "dewatermark", str(run), *flags])
+    main(["restoration", "dewatermark", str(run), *flags])
 
     facts = json.loads(out.read_text())
     said = capsys.readouterr().out
@@ -314,7 +314,7 @@ def test_the_command_writes_table_numbers_and_picture(tmp_path, folder, capsys):
 )
 def test_what_makes_no_sense_is_refused_in_one_line(flags, words):
     with pytest.raises(UserError, match=words):
-        benchmark.main(["restoration", *flags])
+        main(["restoration", *flags])
 
 
 def test_a_model_that_cannot_do_the_task_is_refused(tmp_path):

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import numpy as np
 from test_style_vae import NAMES, style_vae
 
+from benchmarks import styles
 from tfvae.data import Images
-from training.benchmark import styles
 
 
 def by_brightness(classes=3):

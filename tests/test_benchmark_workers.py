@@ -6,8 +6,8 @@ import os
 import numpy as np
 import pytest
 
+from benchmarks.__main__ import main
 from tfvae.errors import UserError
-from training import benchmark
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from training import benchmark
 )
 def test_what_cannot_be_measured_is_refused(flags, words):
     with pytest.raises(UserError, match=words):
-        benchmark.main(["workers", *flags])
+        main(["workers", *flags])
 
 
 @pytest.mark.slow
@@ -29,7 +29,7 @@ def test_what_cannot_be_measured_is_refused(flags, words):
 def test_two_workers_are_measured_beside_one(tmp_path, capsys):
     out = tmp_path / "workers.json"
     flags = ["--recipe", "digits", "--batch", "8", "--rounds", "2", "--seconds", "0.1", "--out", str(out)]
-    benchmark.main(["workers", *flags])
+    main(["workers", *flags])
     facts = json.loads(out.read_text())
     rates = {side: facts["images_per_second"][side]["rounds"] for side in ("one", "weak", "strong")}
     assert all(len(values) == 2 and min(values) > 0 for values in rates.values())

@@ -12,7 +12,7 @@ import pytest
 from notebook_cells import NOTEBOOKS, code_cells
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("tfvae", "training", "export")
+ROOMS = ("tfvae", "training", "export", "benchmarks")
 
 
 def imported(source):
@@ -36,9 +36,10 @@ def imported_by(room):
 @pytest.mark.parametrize(
     ("room", "forbidden"),
     [
-        ("tfvae", {"training", "export", "tests"}),
-        ("training", {"export", "tests"}),
-        ("export", {"training", "tests"}),
+        ("tfvae", {"training", "export", "benchmarks", "tests"}),
+        ("training", {"export", "benchmarks", "tests"}),
+        ("export", {"training", "benchmarks", "tests"}),
+        ("benchmarks", {"tests"}),
     ],
 )
 def test_imports_point_towards_the_library_only(room, forbidden):
@@ -82,7 +83,7 @@ def test_folders_of_the_library_form_no_circle():
 def test_notebooks_import_the_library_only(notebook):
     names = set().union(*(imported(cell) for cell in code_cells(notebook)))
     assert "tfvae" in names
-    assert not names & {"training", "export", "tests"}
+    assert not names & {"training", "export", "benchmarks", "tests"}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_notebooks_import_the_library_only(notebook):
         # Proves that a SavedModel needs neither Keras nor this project.
         ("export/fresh_process.py", {"numpy", "tensorflow"}),
         # Times one runtime where no other is loaded.
-        ("export/latency_side.py", {"numpy", "ai_edge_litert", "onnxruntime", "torch"}),
+        ("benchmarks/export_latency_process.py", {"numpy", "ai_edge_litert", "onnxruntime", "torch"}),
     ],
 )
 def test_scripts_run_by_their_path_import_nothing_of_the_project(script, third_party):
@@ -135,7 +136,7 @@ import importlib.util, sys
 sys.path.insert(0, {str(tmp_path)!r})
 import tfvae, tfvae.applications, tfvae.cli, tfvae.data, tfvae.evaluation, tfvae.runs, tfvae.serving
 assert tfvae.__file__.startswith({str(tmp_path)!r}), tfvae.__file__
-assert not {{"training", "export"}} & set(sys.modules)
+assert not {{"training", "export", "benchmarks"}} & set(sys.modules)
 # A folder of pictures must not wait for it.
 assert "tensorflow_datasets" not in sys.modules
 tfvae.cli.main(["--help"])

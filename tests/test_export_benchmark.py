@@ -5,7 +5,7 @@ import pytest
 from test_serving import make
 from tiny_runs import vector_vae, write_run
 
-from export import benchmark, latency_side
+from benchmarks import export_latency, export_latency_process
 from tfvae.errors import UserError
 
 
@@ -18,23 +18,25 @@ def test_the_twin_in_pytorch_is_the_same_network(network, image_shape, likelihoo
         pytest.skip("an mlp has no spatial latent")
     model = make(network, image_shape=image_shape, likelihood=likelihood)
     codes = np.random.default_rng(0).standard_normal((2, *([4, 3] if image_shape[0] is None else []), 3), np.float32)
-    benchmark.write_network(model.decoder, tmp_path)
-    np.testing.assert_allclose(latency_side.pytorch(tmp_path, 1)(codes), model.decode(codes)["image"], atol=1e-5)
+    export_latency.write_network(model.decoder, tmp_path)
+    np.testing.assert_allclose(
+        export_latency_process.pytorch(tmp_path, 1)(codes), model.decode(codes)["image"], atol=1e-5
+    )
 
 
 def test_what_has_no_twin_is_said(tmp_path):
     with pytest.raises(UserError, match=r"no PyTorch twin of the layer (InceptionBlock|ResizeUpsample)"):
-        benchmark.write_network(make("inception").decoder, tmp_path)
+        export_latency.write_network(make("inception").decoder, tmp_path)
 
 
 def test_sides_take_turns_and_answer_like_keras(tmp_path):
     run = write_run(tmp_path / "run", vector_vae())
     lines = []
-    times = benchmark.measure(run, threads=1, rounds=2, calls=2, say=lines.append)
+    times = export_latency.measure(run, threads=1, rounds=2, calls=2, say=lines.append)
     assert {"litert", "litert_int8"} <= set(times) and all(len(values) == 2 for values in times.values())
-    assert benchmark.table(times).count("\n") == len(times) + 1
+    assert export_latency.table(times).count("\n") == len(times) + 1
 
 
 def test_the_table_holds_ratios_of_the_same_round():
-    text = benchmark.table({"litert": [1.0, 2.0, 4.0], "pytorch": [3.0, 4.0, 20.0]})
+    text = export_latency.table({"litert": [1.0, 2.0, 4.0], "pytorch": [3.0, 4.0, 20.0]})
     assert "| LiteRT, float32 | 2.000 |" in text and "| PyTorch, eager | 4.000 | 3.00 (2.00 – 5.00) × |" in text

@@ -3,14 +3,14 @@
 import pytest
 
 import tfvae
-from export import survey
+from benchmarks import export_survey
 from export.artefacts import Artefact
 from export.parity import BOUNDS, Verdict
 from tfvae.networks import NETWORKS
 
 
 def test_every_model_that_decodes_a_code_and_every_network_is_surveyed():
-    found = survey.combinations()
+    found = export_survey.combinations()
     decoding = {name for name, model in tfvae.MODELS.items() if hasattr(model, "decode")}
     assert {model for model, _, _ in found} == decoding
     assert {(network, "vector") for network in NETWORKS} <= {names[1:] for names in found}
@@ -20,16 +20,16 @@ def test_every_model_that_decodes_a_code_and_every_network_is_surveyed():
 
 
 def test_every_combination_can_be_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(survey, "EPOCHS", 1)
-    for names in survey.combinations():
+    monkeypatch.setattr(export_survey, "EPOCHS", 1)
+    for names in export_survey.combinations():
         if names[1] == "conv" or names[2] == "vector":
-            survey.train(tmp_path / "-".join(names), *names)
+            export_survey.train(tmp_path / "-".join(names), *names)
 
 
 def test_a_surveyed_model_is_a_row_within_its_bounds():
-    (row,) = survey.survey("vae mlp", lambda line: None)
+    (row,) = export_survey.survey("vae mlp", lambda line: None)
     assert all(artefact.written for artefact in row.artefacts)
-    lines = survey.table([row]).splitlines()
+    lines = export_survey.table([row]).splitlines()
     assert len(lines) == 3 and lines[2].startswith("| vae | mlp | vector | ") and "**" not in lines[2]
     # Ten epochs teach it something: otherwise the figures would be those of an empty network.
     assert row.artefacts[0].verdicts["reconstruct"].figures["psnr_keras_db"] > 12
@@ -40,5 +40,5 @@ def test_the_worst_figure_is_shown_and_bold_where_it_is_out_of_bound(value, show
     limit = BOUNDS["int8"].limit
     verdicts = [Verdict("psnr_drop_db", figure, limit, figure <= limit) for figure in (0.1, value)]
     facts = {"variant": "int8", "size_ratio": 0.27}
-    row = survey.Row("vae", "mlp", "vector", [Artefact(str(v.value), {"decode": v}, facts) for v in verdicts])
-    assert survey.table([row]).splitlines()[2].endswith(f"| {shown} | 0.27–0.27 |")
+    row = export_survey.Row("vae", "mlp", "vector", [Artefact(str(v.value), {"decode": v}, facts) for v in verdicts])
+    assert export_survey.table([row]).splitlines()[2].endswith(f"| {shown} | 0.27–0.27 |")

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 from tiny_runs import spatial_vae, vector_vae, write_run
 
+from benchmarks import textures
+from benchmarks.textures import exemplars
 from tfvae.cli import main
 from tfvae.metrics.sliced_wasserstein import laplacian_pyramid, pyramid_distance, sliced_wasserstein
 from tfvae.pictures.png_rows import write_png_rows
-from training.benchmark import textures, textures_sides
 
 # The command.
 
@@ -128,7 +129,7 @@ def stripes(height, width):
 
 def test_the_same_texture_is_nearer_than_noise_with_its_spectrum():
     real, other = stripes(96, 120), stripes(100, 90)
-    noise = textures_sides.phase_noise(np.round(255 * real).astype(np.uint8), 0) / np.float32(255)
+    noise = exemplars.phase_noise(np.round(255 * real).astype(np.uint8), 0) / np.float32(255)
     near, far = (pyramid_distance([real], [each], levels=3, patches=2000)["mean"] for each in (other, noise))
     assert near < far
 
@@ -139,7 +140,7 @@ def test_the_same_texture_is_nearer_than_noise_with_its_spectrum():
 def test_exemplar_and_rest_are_the_photograph_without_overlap():
     for shape in ((40, 64, 3), (64, 40, 3)):
         picture = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
-        exemplar, rest = textures_sides.halves(picture)
+        exemplar, rest = exemplars.halves(picture)
         axis = int(shape[1] > shape[0])
         np.testing.assert_array_equal(np.concatenate([exemplar, rest], axis=axis), picture)
         assert exemplar.shape[axis] == 40
@@ -147,7 +148,7 @@ def test_exemplar_and_rest_are_the_photograph_without_overlap():
 
 def test_phase_noise_keeps_the_spectrum_and_the_mean():
     exemplar = np.round(255 * (0.5 + 0.1 * (stripes(32, 48) - 0.6))).astype(np.uint8)  # nothing is clipped
-    noise = textures_sides.phase_noise(exemplar, 1)
+    noise = exemplars.phase_noise(exemplar, 1)
     size = [np.abs(np.fft.fft2(each / 255, axes=(0, 1))) for each in (exemplar, noise)]
     # Rounding to bytes adds white noise of variance 1/12 to each Fourier coefficient, times the number of pixels.
     np.testing.assert_allclose(*size, atol=6 * np.sqrt(exemplar[:, :, 0].size / 12) / 255)
@@ -158,13 +159,13 @@ def test_the_seam_of_a_periodic_picture_is_as_its_inside_and_of_another_is_not()
     ramp = np.tile(np.linspace(0, 255, 64).astype(np.uint8)[:, None, None], (1, 64, 3))
     wave = (127 + 120 * np.sin(2 * np.pi * np.arange(64) / 64)).astype(np.uint8)
     periodic = np.tile(wave[:, None, None], (1, 64, 1))
-    assert textures_sides.seam(ramp)["across"] > 10 * textures_sides.seam(ramp)["inside"]
-    assert textures_sides.seam(periodic)["across"] < 2 * textures_sides.seam(periodic)["inside"]
+    assert exemplars.seam(ramp)["across"] > 10 * exemplars.seam(ramp)["inside"]
+    assert exemplars.seam(periodic)["across"] < 2 * exemplars.seam(periodic)["inside"]
 
 
 def test_the_benchmark_prepares_exemplars_and_measures_every_side(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(textures, "SIDE", 64)
-    monkeypatch.setattr(textures_sides, "LEVELS", 2)
+    monkeypatch.setattr(exemplars, "LEVELS", 2)
     data = tmp_path / "photographs"
     data.mkdir()
     for name, size in (("a.png", (64, 96)), ("b.png", (96, 64))):

@@ -8,6 +8,7 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 from tiny_runs import vector_vae, write_run
 
 import tfvae
+from benchmarks import video as benchmark
 from tfvae.applications.video.continuation import Continuation
 from tfvae.cli import main
 from tfvae.errors import UserError
@@ -16,7 +17,6 @@ from tfvae.layers.strips import frames_of
 from tfvae.layers.warping import warp
 from tfvae.objectives import gaussian_kl
 from tfvae.serving import signatures
-from training.benchmark import video as benchmark
 
 FRAMES, CONTEXT, HEIGHT, WIDTH = 4, 2, 8, 16
 

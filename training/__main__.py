@@ -9,7 +9,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfvae.errors import OneLineParser, UserError, run_program
 
-PROGRAMS = ("benchmark", "tune", "encrypt")  # python -m training NAME …
+PROGRAMS = ("tune", "encrypt")  # python -m training NAME …
 
 
 def parser() -> OneLineParser:

@@ -1,4 +1,4 @@
-"""`python -m training benchmark workers`: two workers on two cores beside one worker on one core.
+"""`python -m benchmarks workers`: two workers on two cores beside one worker on one core.
 
 Efficiency is images/s of two divided by twice the images/s of one. *Weak*: each worker has the batch that one worker
 has, so the global batch is twice as large. *Strong*: the global batch is the same, and each worker has half of it.
@@ -22,8 +22,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import check_out, in_range, machine, progress, publish, spread, unrest
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import check_out, in_range, machine, progress, publish, spread, unrest
 
 PICTURES = {"mnist": (28, 28, 1), "digits": (8, 8, 1), "photos": (160, 160, 3)}  # of a recipe
 ONE, WEAK, STRONG = "one", "weak", "strong"
@@ -31,7 +31,7 @@ ONE, WEAK, STRONG = "one", "weak", "strong"
 
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o`."""
-    parser = OneLineParser(prog="training benchmark workers", description="Two workers beside one, on twice the cores.")
+    parser = OneLineParser(prog="benchmarks workers", description="Two workers beside one, on twice the cores.")
     parser.add_argument("--recipe", default="mnist", choices=tuple(PICTURES), help="whose network and batch are taken")
     parser.add_argument("--batch", type=int, metavar="N", help="of a worker, even (default: the recipe's)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
@@ -126,7 +126,7 @@ def _players(recipe: str, batch: int, cores: tuple[int, int]) -> Iterator[list[s
             if index is not None:
                 task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
                 environment["TF_CONFIG"] = json.dumps(task)
-            command = [sys.executable, "-m", "training.benchmark.workers", recipe, str(batch), str(core)]
+            command = [sys.executable, "-m", "benchmarks.workers", recipe, str(batch), str(core)]
             pipe = subprocess.PIPE
             players.append(subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True))
         yield players
@@ -155,9 +155,9 @@ def play(recipe: str, batch: int, core: int) -> None:
     os.sched_setaffinity(0, {core})  # before TensorFlow counts the processors
     import tensorflow as tf
 
+    from benchmarks.training_step.contenders import random_images
     from tfvae.data import Images, training_batches
     from training import devices
-    from training.benchmark.sides import random_images
     from training.build import build_model, compile_model
     from training.config import merge, read_config, read_recipe
 

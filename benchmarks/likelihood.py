@@ -1,4 +1,4 @@
-"""`python -m training benchmark nll`: importance-sampled likelihood, ours beside pythae's on the same weights.
+"""`python -m benchmarks likelihood`: importance-sampled likelihood, ours beside pythae's on the same weights.
 
 The model is the one both sides can hold: a dense encoder 784-512-16, a Bernoulli decoder 16-512-784. It is trained by
 us for a few epochs on binarised images, so that it has a real posterior, and its weights are copied into pythae's `VAE`
@@ -22,8 +22,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from benchmarks.measuring import OURS, check_out, in_range, machine, progress, publish, spread
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, check_out, in_range, machine, progress, publish, spread
 
 LATENT, HIDDEN, SIDE = 16, 512, 28
 SEED = 0
@@ -31,7 +31,7 @@ SEED = 0
 
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o`."""
-    parser = OneLineParser(prog="training benchmark nll", description="Importance-sampled likelihood, beside pythae.")
+    parser = OneLineParser(prog="benchmarks likelihood", description="Importance-sampled likelihood, beside pythae.")
     parser.add_argument(
         "--data", default="digits", metavar="SOURCE", help="grey images, brought to 28×28 and binarised"
     )
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> None:
     if not (find_spec("pythae") and find_spec("torch")):
         raise UserError("pythae is needed: pip install torch, then pip install --no-deps pythae pydantic imageio.")
     facts = run(options.data, options.images, options.k, options.epochs, options.rounds)
-    publish(facts, table(facts), ["nll", *arguments], options.out)
+    publish(facts, table(facts), ["likelihood", *arguments], options.out)
 
 
 def run(source: str, count: int, k: int, epochs: int, rounds: int) -> dict[str, Any]:
@@ -58,7 +58,7 @@ def run(source: str, count: int, k: int, epochs: int, rounds: int) -> dict[str, 
     import numpy as np
     import torch
 
-    from training.benchmark.sides import Side, alternate, cores
+    from benchmarks.measuring import Contender, alternate, cores
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     torch.set_num_threads(cores())
@@ -82,7 +82,7 @@ def run(source: str, count: int, k: int, epochs: int, rounds: int) -> dict[str, 
 
         return turn
 
-    rates = alternate([Side(name, "nll", timed(name)) for name in turns], rounds, progress)
+    rates = alternate([Contender(name, "nll", timed(name)) for name in turns], rounds, progress)
     progress("")
     busy = {name: np.array(values[1:]) for name, values in processor.items()}  # without the round that warms up
     mine, same_noise = our_values(ours, images, config, k), pythae_values(theirs, pixels, k, our_noise(ours, pixels, k))

@@ -1,4 +1,4 @@
-"""`python -m training benchmark film RUN --data FILM`: flicker of a film that a model made, held together or not.
+"""`python -m benchmarks flicker RUN --data FILM`: flicker of a film that a model made, held together or not.
 
 What the model makes of a frame is its rendering in `--style`, where it is named, else its reconstruction. The sides:
 
@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import check_out, machine, progress, publish
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import check_out, machine, progress, publish
 
 PLAIN, STEADY, MEAN, INPUT = "frame by frame", "steady", "running mean", "the film itself"
 SHOWN = 4  # frames in the picture
@@ -32,7 +32,7 @@ EVERY = 25  # frames between two words about the progress
 
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
-    parser = OneLineParser(prog="training benchmark film", description="Flicker of a film, frame by frame and steady.")
+    parser = OneLineParser(prog="benchmarks flicker", description="Flicker of a film, frame by frame and steady.")
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
     parser.add_argument("--data", metavar="FILM", type=Path, required=True, help="the film")
     parser.add_argument("--frames", type=int, default=100, metavar="N", help="the first so many (default: 100)")
@@ -45,16 +45,16 @@ def main(arguments: list[str]) -> None:
             raise UserError(f"--{name} must be {least} or more. Received: {getattr(options, name)}.")
     check_out(options.out)
     facts, picture = run(options)
-    publish(facts, table(facts), ["film", *arguments], options.out, picture)
+    publish(facts, table(facts), ["flicker", *arguments], options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: the machine, a row for every side; and the comparison picture."""
 
+    from benchmarks.measuring import cores
     from tfvae.applications.video.steady import STRENGTH
     from tfvae.runs import open_run
     from tfvae.video import Film
-    from training.benchmark.sides import cores
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     film = Film(options.data)
@@ -123,7 +123,7 @@ def compare(
 
 def table(facts: dict[str, Any]) -> list[str]:
     """The facts as Markdown."""
-    from training.benchmark.restoration_tables import header, heading, line
+    from benchmarks.measuring import header, heading, line
 
     settings = facts["settings"]
     height, width = settings["size"]

@@ -19,11 +19,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from benchmarks.measuring import OURS, header, heading, in_range, line, machine, progress, spread
 from tfvae.errors import UserError
 from tfvae.pictures import save_png
 from tfvae.pixels import to_uint8
-from training.benchmark import OURS, in_range, machine, progress, spread
-from training.benchmark.restoration_tables import header, heading, line
 
 CROP = 512  # side of what BM3D gets, in pixels
 LEVEL = 25  # of its noise, of 255
@@ -45,10 +44,10 @@ sys.exit(os.waitstatus_to_exitcode(status))
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The facts: seconds, megapixels/s and peak memory of the command, and BM3D's rate, in turns with it."""
-    from training.benchmark import restoration_compare as compare
-    from training.benchmark.restoration_baselines import MODULES, bm3d, require
-    from training.benchmark.restoration_degraded import HOLES, noisy
-    from training.benchmark.sides import cores
+    from benchmarks.measuring import cores
+    from benchmarks.restoration import compare as compare
+    from benchmarks.restoration.baselines import MODULES, bm3d, require
+    from benchmarks.restoration.degraded import HOLES, noisy
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     require("bm3d")

@@ -1,4 +1,4 @@
-"""`python -m training benchmark restoration TASK RUN`: a restoration model beside what else there is, in one run.
+"""`python -m benchmarks restoration TASK RUN`: a restoration model beside what else there is, in one run.
 
 - `denoise`: normal noise of 15, 25 and 50 of 255, not clipped. BM3D, non-local means and wavelets are told how strong
   it is; ours is not.
@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import OURS, check_out, machine, progress, publish, spread
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, check_out, machine, progress, publish, spread
 
 SPEED = "speed"
 
@@ -52,23 +52,23 @@ def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
     options = _options(arguments)
     if options.task == SPEED:
-        from training.benchmark import restoration_speed
+        from benchmarks.restoration import speed
 
-        facts = restoration_speed.run(options)
-        lines, picture = restoration_speed.table(facts), None
+        facts = speed.run(options)
+        lines, picture = speed.table(facts), None
     else:
-        from training.benchmark import restoration_tables
+        from benchmarks.restoration import tables
 
         facts, picture = run(options)
-        lines = restoration_tables.table(facts)
+        lines = tables.table(facts)
     publish(facts, lines, ["restoration", *arguments], options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: the machine, a row for every case and side; and the comparison picture."""
-    from training.benchmark import restoration_compare as compare
-    from training.benchmark.restoration_baselines import MODULES, baselines
-    from training.benchmark.sides import cores
+    from benchmarks.measuring import cores
+    from benchmarks.restoration import compare as compare
+    from benchmarks.restoration.baselines import MODULES, baselines
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     task = TASKS[options.task]
@@ -118,25 +118,25 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def _noise(model: Any, seed: int) -> dict[str, Callable]:
-    from training.benchmark.restoration_degraded import NOISE, noisy
+    from benchmarks.restoration.degraded import NOISE, noisy
 
     return {f"σ = {level}": lambda x, index, level=level: noisy(x, index, seed, level) for level in NOISE}
 
 
 def _holes(model: Any, seed: int) -> dict[str, Callable]:
-    from training.benchmark.restoration_degraded import HOLES, holed
+    from benchmarks.restoration.degraded import HOLES, holed
 
     return {kind: lambda x, index, kind=kind: holed(x, index, seed, kind) for kind in HOLES}
 
 
 def _own(model: Any, seed: int) -> dict[str, Callable]:
-    from training.benchmark.restoration_degraded import corrupted
+    from benchmarks.restoration.degraded import corrupted
 
     return {"the model's own corruptions": lambda x, index: corrupted(x, index, seed, model)}
 
 
 def _marks(model: Any, seed: int) -> dict[str, Callable]:
-    from training.benchmark.restoration_degraded import MARKS, watermarked
+    from benchmarks.restoration.degraded import MARKS, watermarked
 
     drawn = {kind: lambda x, index, kind=kind: watermarked(x, index, seed, kind) for kind in MARKS}
     # One index for all pictures: the same place, opacity and colour.
@@ -145,7 +145,7 @@ def _marks(model: Any, seed: int) -> dict[str, Callable]:
 
 
 def _as_a_folder(model: Any, examples: Any) -> Any:
-    from training.benchmark.restoration_compare import as_a_folder
+    from benchmarks.restoration.compare import as_a_folder
 
     return as_a_folder(model, examples)
 
@@ -162,7 +162,7 @@ TASKS = {
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     about = "A restoration model beside BM3D, OpenCV, scikit-image and Pillow, on the same pictures."
-    parser = OneLineParser(prog="training benchmark restoration", description=about)
+    parser = OneLineParser(prog="benchmarks restoration", description=about)
     parser.add_argument("task", choices=[*TASKS, SPEED], metavar="TASK", help=", ".join([*TASKS, SPEED]))
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")
     parser.add_argument("--data", type=Path, metavar="FOLDER", help="pictures; by default the run's test split")

@@ -1,9 +1,4 @@
-"""`python -m training benchmark`: how fast our training step is, beside others, all alternating in one run.
-
-(`python -m training benchmark nll` compares the importance-sampled likelihood instead: `nll.py`; `… workers` one
-worker and two: `workers.py`; `… restoration` restored pictures: `restoration.py`; `… textures` textures:
-`textures.py`; `… styles` renderings in learnt styles: `styles.py`; `… video`
-predicted frames: `video.py`; `… film` steady films: `film.py`.)
+"""`python -m benchmarks training_step`: how fast our training step is, beside others, all alternating in one run.
 
 The network is that of https://keras.io/examples/generative/vae/. The sides are our training step; that example as
 published (and once more without XLA, which `fit` chooses by itself); the same network in PyTorch, eager in two
@@ -21,33 +16,20 @@ other at every operation, far more than TensorFlow. So the load at the start is 
 Fractions of the matmul rate count 2 FLOP a multiply-add and the backward pass as twice the forward one (`flops.py`).
 """
 
-import importlib
-import json
 import os
-import platform
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.measuring import OURS, alternate, check_out, cores, in_range, machine, progress, publish, spread, unrest
+from tfvae.errors import OneLineParser, UserError
 
-from tfvae.errors import UserError
-
-OURS = "tfvae"
-OTHERS = ("nll", "workers", "restoration", "textures", "styles", "video", "film")  # in files of their own
 EXECUTION = 10  # steps our side makes at once, so turns are multiples of it
 
 
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the tables, and writes `-o`."""
-    from tfvae.errors import OneLineParser
-
-    if arguments and arguments[0] in OTHERS:
-        importlib.import_module(f"training.benchmark.{arguments[0]}").main(arguments[1:])
-        return
     about = "Images/s of a training step, beside keras.io and PyTorch."
-    parser = OneLineParser(prog="training benchmark", description=about)
+    parser = OneLineParser(prog="benchmarks training_step", description=about)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
     parser.add_argument("--steps", type=int, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION}")
     parser.add_argument("--batch", type=int, default=128, metavar="N", help="images in a step")
@@ -60,42 +42,12 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"--steps must be a multiple of {EXECUTION}. Received: {options.steps}.")
     check_out(options.out)
     facts = run(options.rounds, options.steps, options.batch)
-    publish(facts, table(facts), arguments, options.out)
-
-
-def publish(
-    facts: dict[str, Any], lines: list[str], arguments: list[str], out: Path | None, picture: np.ndarray | None = None
-) -> None:
-    """Prints the table; writes the facts with the command that found them to `out`, and the picture beside them.
-
-    Args:
-        facts: What was measured; gets a `command`.
-        lines: The table.
-        arguments: Of `python -m training benchmark`.
-        out: A file, or None: printed only.
-        picture: What there is to look at.
-    """
-    facts["command"] = shlex.join(["python", "-m", "training", "benchmark", *arguments])
-    print("\n".join(lines))
-    if out is None:
-        return
-    out.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"\n{out}")
-    if picture is not None:
-        from tfvae.pictures import save_png
-
-        print(save_png(out.with_suffix(".png"), picture))
-
-
-def check_out(out: Path | None) -> None:
-    """Raises `UserError` for an `-o` that could not be written, before anything is measured."""
-    if out and (out.suffix.lower() != ".json" or not out.parent.is_dir()):
-        raise UserError(f"-o must be a .json file in a folder that exists. Received: {out}.")
+    publish(facts, table(facts), ["training_step", *arguments], options.out)
 
 
 def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:
     """The facts: the machine, a row for every side, and the fractions of the matmul rate."""
-    from training.benchmark import sides as s  # TensorFlow loads here, after the command line was read.
+    from benchmarks.training_step import contenders as s  # TensorFlow loads here, after the command line was read.
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     images = s.random_images(steps * batch, (28, 28, 1))
@@ -109,13 +61,13 @@ def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:
         s.matmul_side(),
         *s.recipe_sides(steps * batch * ours[0].gflop),
     ]
-    rates = s.alternate(sides, rounds, progress)
+    rates = alternate(sides, rounds, progress)
     progress("")
     by_place = {(side.name, side.group): rates[:, place] for place, side in enumerate(sides)}
     matmul = by_place["float32 matmul", s.MATMUL]
     return {
         **machine(),
-        "cores": s.cores(),
+        "cores": cores(),
         "load_at_start": load,
         "settings": {"rounds": rounds, "steps": steps, "batch": batch, "steps_per_execution": EXECUTION},
         "images_per_second": [
@@ -139,27 +91,6 @@ def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:
         ],
         "skipped": skipped,
     }
-
-
-def machine(packages: tuple[str, ...] = ("keras", "numpy", "torch")) -> dict[str, Any]:
-    """Processor and versions."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    import tensorflow as tf
-
-    import tfvae
-
-    versions = {"python": platform.python_version(), "tfvae": tfvae.__version__, "tensorflow": tf.__version__}
-    for package in packages:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            versions[package] = "not installed"
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text(encoding="utf-8").splitlines() if information.is_file() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    devices = [device.name for device in tf.config.list_physical_devices("GPU")]
-    return {"cpu": names[0] if names else platform.processor(), "gpus": devices, "versions": versions}
 
 
 def table(facts: dict[str, Any]) -> list[str]:
@@ -187,27 +118,3 @@ def table(facts: dict[str, Any]) -> list[str]:
             f"{row['gflops']['median']:9.1f}   {in_range(row['fraction'], '.0%')}"
         )
     return lines + [f"skipped: {line}" for line in facts["skipped"]]
-
-
-def unrest(facts: dict[str, Any]) -> list[str]:
-    """A line that says so when others used the machine as the measurement began; else none."""
-    load = facts["load_at_start"]
-    return [f"Not a quiet machine: load {load:.1f} at the start. Repeat when others rest."] if load >= 0.5 else []
-
-
-def progress(line: str) -> None:
-    """On a terminal one line that changes; elsewhere a line each."""
-    if sys.stderr.isatty():
-        print(f"\r{line:70}", end="\r", file=sys.stderr, flush=True)
-    elif line:
-        print(line, file=sys.stderr, flush=True)
-
-
-def spread(values) -> dict[str, float]:
-    import numpy as np
-
-    return {"median": float(np.median(values)), "lowest": float(values.min()), "highest": float(values.max())}
-
-
-def in_range(values: dict[str, float], style: str) -> str:
-    return f"{values['median']:{style}} ({values['lowest']:{style}} – {values['highest']:{style}})"

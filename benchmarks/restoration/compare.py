@@ -10,6 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from benchmarks.measuring import OURS, progress
+from benchmarks.restoration.baselines import AS_IT_CAME, Method, cached
+from benchmarks.restoration.degraded import FONTS, Example
 from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restoration.restore import restore
 from tfvae.commands.shared import held_out_images
@@ -19,9 +22,6 @@ from tfvae.metrics.image_quality import psnr, ssim
 from tfvae.pictures import MAX_CELL, grid
 from tfvae.pixels import pixels, to_uint8
 from tfvae.runs import Run, open_run
-from training.benchmark import OURS, progress
-from training.benchmark.restoration_baselines import AS_IT_CAME, Method, cached
-from training.benchmark.restoration_degraded import FONTS, Example
 
 ANY_SIZE = 2**31  # no picture of a benchmark is reduced on the way in
 
@@ -201,7 +201,7 @@ def paired(differences: np.ndarray) -> dict[str, float | None]:
 
 def rates(sides: Sequence[Method], example: Example, rounds: int) -> dict[str, np.ndarray]:
     """Megapixels/s of each side that does something, shape `(rounds,)`: all restore one picture, in turns."""
-    from training.benchmark.sides import Side, alternate
+    from benchmarks.measuring import Contender, alternate
 
     size = example.original.shape[0] * example.original.shape[1] / 1e6
 
@@ -214,7 +214,7 @@ def rates(sides: Sequence[Method], example: Example, rounds: int) -> dict[str, n
         return turn
 
     working = [side for side in sides if side.name != AS_IT_CAME]
-    found = alternate([Side(side.name, "restoration", timed(side)) for side in working], rounds, progress)
+    found = alternate([Contender(side.name, "restoration", timed(side)) for side in working], rounds, progress)
     return {side.name: found[:, place] for place, side in enumerate(working)}
 
 

@@ -1,10 +1,10 @@
-"""`python -m training benchmark textures`: textures drawn from a part of a photograph, beside the rest of it.
+"""`python -m benchmarks textures`: textures drawn from a part of a photograph, beside the rest of it.
 
 Two steps, so that nothing that is compared with was ever seen:
 
-    python -m training benchmark textures --data FOLDER --prepare EXEMPLARS
+    python -m benchmarks textures --data FOLDER --prepare EXEMPLARS
     python -m training --data EXEMPLARS --recipe texture …
-    python -m training benchmark textures RUN --data FOLDER -o OUT.json
+    python -m benchmarks textures RUN --data FOLDER -o OUT.json
 
 The first writes the left (or upper) five eighths of every photograph; the second learns them; the third draws a texture
 from each and compares it with the other three eighths, by the sliced Wasserstein distance of the neighbourhoods of a
@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import OURS, check_out, machine, progress, publish, unrest
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, check_out, machine, progress, publish, unrest
 
 SIDE = 256  # pixels of what is drawn
 FLOOR, QUILTED, NOISE = "the exemplar itself", "image quilting", "phase noise"
@@ -43,9 +43,9 @@ def main(arguments: list[str]) -> None:
 
 def prepare(data: Path, folder: Path) -> int:
     """Writes the exemplar of every photograph in `data`, as PNG under its own name. Returns how many."""
+    from benchmarks.textures.exemplars import halves
     from tfvae.data import DataConfig
     from tfvae.pictures import save_png
-    from training.benchmark.textures_sides import halves
 
     images = _photographs(DataConfig(source=str(data)))
     for name, image in zip(images.names, images, strict=True):
@@ -56,10 +56,10 @@ def prepare(data: Path, folder: Path) -> int:
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: a row for every texture; and the sheet, each exemplar beside what was drawn from it."""
 
+    from benchmarks.measuring import cores
+    from benchmarks.textures import exemplars as sides
     from tfvae.pictures import grid
     from tfvae.runs import open_run
-    from training.benchmark import textures_sides as sides
-    from training.benchmark.sides import cores
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     opened = open_run(options.run)
@@ -103,7 +103,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
 
 def table(facts: dict[str, Any]) -> list[str]:
     """The facts as Markdown."""
-    from training.benchmark.restoration_tables import header, line
+    from benchmarks.measuring import header, line
 
     settings, rows = facts["settings"], facts["rows"]
     names = list(rows[0]["distance"])
@@ -148,7 +148,7 @@ def _photographs(like: Any) -> Any:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = OneLineParser(prog="training benchmark textures", description="Textures beside image quilting.")
+    parser = OneLineParser(prog="benchmarks textures", description="Textures beside image quilting.")
     parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="directory of a training run on the exemplars")
     parser.add_argument("--data", type=Path, metavar="FOLDER", required=True, help="photographs of textures, whole")
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")

@@ -1,10 +1,8 @@
 """The sides of the comparison: each makes a turn of work and says at what rate; turns alternate."""
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
 
@@ -12,8 +10,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.measuring import Contender, cores
+from benchmarks.training_step import flops, keras_io, network
 from tfvae.data import DataConfig, Images, training_batches
-from training.benchmark import flops, keras_io, network
 from training.build import build_model, compile_model
 from training.config import merge, read_config, read_recipe
 
@@ -27,45 +26,18 @@ PYTORCH = {
 LOADED, IN_MEMORY, MATMUL, RECIPES = "fed as users feed it", "one batch, held in memory", "matmul", "recipe"
 
 
-@dataclass(frozen=True)
-class Side:
-    """One of the things compared: `turn()` does its work once and returns images/s (matmul: GFLOP/s)."""
-
-    name: str
-    group: str
-    turn: Callable[[], float]
-    gflop: float = 0.0  # of a training step, for one image; 0 = not counted
-
-
-def cores() -> int:
-    """Processors this process may use: every side runs with as many threads."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def alternate(sides: list[Side], rounds: int, report: Callable[[str], None]) -> np.ndarray:
-    """Rates, shape `(rounds, sides)`: A B C D, A B C D, …, after a round that only warms up."""
-    rates = []
-    for number in range(rounds + 1):
-        row = []
-        for side in sides:
-            report(f"round {number}/{rounds}: {side.name}" if number else f"warming up: {side.name}")
-            row.append(side.turn())
-        rates.append(row)
-    return np.array(rates[1:])
-
-
-def tfvae_sides(images: np.ndarray, batch: int, steps: int, name: str) -> list[Side]:
+def tfvae_sides(images: np.ndarray, batch: int, steps: int, name: str) -> list[Contender]:
     """Our step on keras.io's network, driven as `training/loop.py` drives it."""
     model, alone = network.build(), network.build()
     gflop = flops.training_gflop(model, (28, 28, 1))
     loaded = training_batches(Images.from_array(images), batch, seed=0, config=DataConfig(source="random"))
     return [
-        Side(name, LOADED, _executions(model, loaded, steps, batch), gflop),
-        Side(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch), gflop),
+        Contender(name, LOADED, _executions(model, loaded, steps, batch), gflop),
+        Contender(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch), gflop),
     ]
 
 
-def keras_io_sides(images: np.ndarray, batch: int, steps: int, name: str, jit_compile: bool | str) -> list[Side]:
+def keras_io_sides(images: np.ndarray, batch: int, steps: int, name: str, jit_compile: bool | str) -> list[Contender]:
     """keras.io's example: `fit` on an array, and its steps alone."""
     model, alone = keras_io.build(jit_compile), keras_io.build(jit_compile)
     pixels = images.astype("float32") / 255
@@ -77,18 +49,18 @@ def keras_io_sides(images: np.ndarray, batch: int, steps: int, name: str, jit_co
         return len(pixels) / clock.seconds
 
     return [
-        Side(name, LOADED, fit),
-        Side(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch)),
+        Contender(name, LOADED, fit),
+        Contender(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch)),
     ]
 
 
-def pytorch_sides(images: np.ndarray, batch: int) -> tuple[list[Side], list[str]]:
+def pytorch_sides(images: np.ndarray, batch: int) -> tuple[list[Contender], list[str]]:
     """The network in PyTorch, eager (in two layouts) and compiled; and why a side is missing, a line each."""
     if not find_spec("torch"):
         return [], ["PyTorch: not installed (pip install torch)"]
     import torch
 
-    from training.benchmark import pytorch
+    from benchmarks.training_step import pytorch
 
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
     if on_gpu and not torch.cuda.is_available():
@@ -105,12 +77,14 @@ def pytorch_sides(images: np.ndarray, batch: int) -> tuple[list[Side], list[str]
         except Exception as error:  # Whatever its compiler lacks here (a C++ compiler, headers), the rest can be timed.
             skipped.append(f"{name}: {type(error).__name__}: {str(error).strip().splitlines()[0]}")
             continue
-        sides.append(Side(name, LOADED, _torch_turn(trainer, lambda: (x for (x,) in loader), steps * batch)))
-        sides.append(Side(name, IN_MEMORY, _torch_turn(trainer, lambda: itertools.repeat(held, steps), steps * batch)))
+        sides.append(Contender(name, LOADED, _torch_turn(trainer, lambda: (x for (x,) in loader), steps * batch)))
+        sides.append(
+            Contender(name, IN_MEMORY, _torch_turn(trainer, lambda: itertools.repeat(held, steps), steps * batch))
+        )
     return sides, skipped
 
 
-def matmul_side() -> Side:
+def matmul_side() -> Contender:
     """GFLOP/s of a large float32 matrix product: what this machine can do at best."""
     left, right = (tf.random.stateless_normal((MATRIX, MATRIX), (seed, 0)) for seed in (1, 2))
 
@@ -121,10 +95,10 @@ def matmul_side() -> Side:
         product[0, 0].numpy()  # Waits for a device that works behind our back.
         return products * 2 * MATRIX**3 / 1e9 / (time.perf_counter() - started)
 
-    return Side("float32 matmul", MATMUL, turn)
+    return Contender("float32 matmul", MATMUL, turn)
 
 
-def recipe_sides(gflop_a_turn: float) -> list[Side]:
+def recipe_sides(gflop_a_turn: float) -> list[Contender]:
     """Our step on the networks of the convolutional recipes, in turns of about so much work."""
     sides = []
     for recipe, shape in CONVOLUTIONAL_RECIPES.items():
@@ -137,7 +111,7 @@ def recipe_sides(gflop_a_turn: float) -> list[Side]:
         seen = (crop, crop, shape[2]) if crop else shape
         gflop = flops.training_gflop(model, seen)
         turn = _executions(model, data, min(1000, int(gflop_a_turn / gflop / batch)), batch)
-        sides.append(Side(f"{recipe} ({config.model.network}, {'×'.join(map(str, seen))})", RECIPES, turn, gflop))
+        sides.append(Contender(f"{recipe} ({config.model.network}, {'×'.join(map(str, seen))})", RECIPES, turn, gflop))
     return sides
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from benchmarks.restoration.degraded import Example
 from tfvae.errors import UserError
 from tfvae.pixels import to_uint8
-from training.benchmark.restoration_degraded import Example
 
 AS_IT_CAME = "as it came"  # the side that does nothing
 MODULES = {"bm3d": "bm3d", "opencv-python-headless": "cv2", "scikit-image": "skimage"}  # package: what is imported

@@ -1,4 +1,4 @@
-"""`python -m training benchmark styles RUN`: whether a picture in a style is taken for one of that style, and kept.
+"""`python -m benchmarks styles RUN`: whether a picture in a style is taken for one of that style, and kept.
 
 A classifier learns the styles from real crops of the run's training pictures, half of them in grey, so that it cannot
 live on colour alone; its accuracy is that on pictures the run has held out. Then every photograph is rendered in every
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import check_out, machine, progress, publish
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import check_out, machine, progress, publish
 
 BLEND = (0.0, 0.25, 0.5, 0.75, 1.0)
 CROPS = 3_000  # of each style, to train the classifier
@@ -199,7 +199,7 @@ def table(facts: dict[str, Any]) -> list[str]:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     about = "Whether renderings are recognised as their style, and keep what the photograph shows."
-    parser = OneLineParser(prog="training benchmark styles", description=about)
+    parser = OneLineParser(prog="benchmarks styles", description=about)
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run of styles")
     parser.add_argument("--photos", type=Path, metavar="FOLDER", help="photographs to render, reduced to 512 pixels")
     parser.add_argument("--of", default="photo", metavar="STYLE", help="else the held-out pictures of this style")

@@ -3,9 +3,9 @@
 import keras
 
 import tfvae
+from benchmarks.training_step import EXECUTION, keras_io
 from tfvae import networks
 from tfvae.layers.composite import Chain
-from training.benchmark import EXECUTION, keras_io
 from training.build import compile_model
 from training.config import TrainingConfig
 

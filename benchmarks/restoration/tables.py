@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from training.benchmark import OURS, in_range, unrest
+from benchmarks.measuring import OURS, header, heading, in_range, line
 
 # BSD68, grey, 68 pictures, mean PSNR in dB. BM3D and DnCNN-S: Zhang et al. (2017), table II,
 # https://arxiv.org/abs/1608.03981; Noise2Void: Krull, Buchholz and Jug (2019), https://arxiv.org/abs/1811.10980; HDN:
@@ -38,18 +38,6 @@ def table(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def heading(facts: dict[str, Any]) -> list[str]:
-    """The model, the machine and the versions."""
-    versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
-    gpus = f" and {', '.join(facts['gpus'])}" if facts["gpus"] else ""
-    model = facts["model"]
-    return [
-        f"{facts['task']}: {model['kind']} of {model['weights']:,} weights.",
-        f"{facts['cpu']}, {facts['cores']} cores{gpus}; {versions}.",
-        *unrest(facts),
-    ]
-
-
 def told(settings: dict[str, Any]) -> str:
     """Which pictures, and the seed."""
     colour = "grey" if settings["channels"] == 1 else "colour"
@@ -62,15 +50,6 @@ def published(facts: dict[str, Any], case: str) -> dict[str, float]:
     settings = facts["settings"]
     same = facts["task"] == "denoise" and settings["channels"] == 1 and settings["pictures"] == settings["of"] == BSD68
     return PUBLISHED.get(case, {}) if same else {}
-
-
-def header(names: list[str], words: int) -> list[str]:
-    """Two lines of a Markdown table: so many columns of words, then numbers, which stand at the right."""
-    return [line(names), line(["---"] * words + ["---:"] * (len(names) - words))]
-
-
-def line(cells: list[str]) -> str:
-    return f"| {' | '.join(cells)} |"
 
 
 def signed(value: dict[str, float | None]) -> str:

@@ -1,6 +1,6 @@
 """One runtime's latency, in a process of its own. A script: it must not import `tfvae` or `export`.
 
-    python -I latency_side.py SIDE FOLDER THREADS CALLS
+    python -I export_latency_process.py SIDE FOLDER THREADS CALLS
 
 `FOLDER` holds `input.npy`, and for SIDE `litert` or `litert_int8` a `.tflite` file, for `onnxruntime` an `.onnx` file,
 for `pytorch` or `pytorch_compiled` the network as `network.json` with `weights.npz`. It gets `SIDE.npy`, the answer.

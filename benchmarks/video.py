@@ -1,4 +1,4 @@
-"""`python -m training benchmark video RUN`: predicted frames beside the last frame, copied, frame by frame.
+"""`python -m benchmarks video RUN`: predicted frames beside the last frame, copied, frame by frame.
 
 Clips are windows of the run's held-out frames, or of `--data`. Every side is given the same `--context` frames:
 
@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.measuring import OURS, check_out, machine, progress, publish
 from tfvae.errors import OneLineParser, UserError
-from training.benchmark import OURS, check_out, machine, progress, publish
 
 COPY, BEST = "copy", "best draw"
 SHOWN = 4  # clips in the picture
@@ -149,7 +149,7 @@ def _picture(frames: list[np.ndarray], length: int) -> np.ndarray:
 
 def _options(arguments: list[str]) -> argparse.Namespace:
     about = "PSNR of predicted frames, beside copying the last one."
-    parser = OneLineParser(prog="training benchmark video", description=about)
+    parser = OneLineParser(prog="benchmarks video", description=about)
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")
     parser.add_argument("--data", metavar="FILM", help="clips of this source; by default the run's held-out frames")
     parser.add_argument("--context", type=int, metavar="N", help="frames that are given (default: the model's)")

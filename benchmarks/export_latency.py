@@ -1,4 +1,4 @@
-"""`python -m export benchmark RUN`: the decoder's latency in LiteRT beside ONNX Runtime and PyTorch, in one run.
+"""`python -m benchmarks export_latency RUN`: the decoder's latency in LiteRT, ONNX Runtime and PyTorch, in one run.
 
 Each side runs in a process of its own, so that no runtime's idle threads spin on another's cores; the sides take turns
 for several rounds. All compute the same network with the same weights: each answer is first compared with Keras's.
@@ -22,13 +22,13 @@ from export.samples import static_size
 from export.tflite import convert, file_name
 from tfvae import data
 from tfvae.data import evaluation_batches
-from tfvae.errors import OneLineParser, UserError, run_program
+from tfvae.errors import OneLineParser, UserError
 from tfvae.likelihoods import Bernoulli, Gaussian, OptimalGaussian
 from tfvae.quiet import native_messages_held
 from tfvae.runs import open_run
 from tfvae.serving import float32_copy, signatures, write_saved_model
 
-SCRIPT = Path(__file__).with_name("latency_side.py")
+SCRIPT = Path(__file__).with_name("export_latency_process.py")
 BOUND = 1e-4  # of float32 sides against Keras, largest absolute difference
 # A side by name: what it is called, and the package it needs.
 SIDES = {
@@ -41,12 +41,9 @@ SIDES = {
 Say = Callable[[str], None]
 
 
-def main(arguments: list[str]) -> int:
-    return run_program("export", lambda: _main(arguments))
-
-
-def _main(arguments: list[str]) -> None:
-    parser = OneLineParser(prog="export benchmark", description="Time the decoder of RUN in several runtimes.")
+def main(arguments: list[str]) -> None:
+    """Times the decoder of a run and prints the table."""
+    parser = OneLineParser(prog="benchmarks export_latency", description="Time the decoder of RUN in several runtimes.")
     parser.add_argument("run", metavar="RUN", help="run directory that `python -m training` wrote")
     parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of every runtime (default: 2)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side (default: 5)")
@@ -106,7 +103,7 @@ def table(times: dict[str, list[float]]) -> str:
 
 
 def write_network(decoder: Any, folder: Path) -> None:
-    """`network.json` and `weights.npz`: the decoder as the steps that `latency_side.py` builds in PyTorch.
+    """`network.json` and `weights.npz`: the decoder as the steps that `export_latency_process.py` builds in PyTorch.
 
     Raises:
         UserError: For a layer or a likelihood that has no step there.

@@ -1,0 +1,54 @@
+"""`python -m benchmarks NAME …`: tfvae beside its peers, all in one run."""
+
+import importlib
+import os
+import sys
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from tfvae.errors import UserError, did_you_mean, run_program
+
+BENCHMARKS = {
+    "training_step": "images/s of a training step, beside keras.io and PyTorch",
+    "likelihood": "importance-sampled likelihood, beside pythae",
+    "workers": "two workers beside one",
+    "restoration": "denoising, inpainting, marks, enhancement and speed, beside classical methods",
+    "textures": "textures beside image quilting",
+    "styles": "renderings in learnt styles, judged by a classifier",
+    "video": "predicted frames beside a copy of the last one",
+    "flicker": "films held steady along their optical flow",
+    "export_latency": "the decoder in LiteRT, ONNX Runtime and PyTorch",
+    "export_survey": "every model with every network, exported and held to its bounds",
+}
+# On a GPU convolutions may be computed in TensorFloat-32, which is 1e-3 away from every runtime they are checked with.
+ON_CPU = ("export_latency", "export_survey")
+USAGE = "\n".join(
+    [
+        "usage: python -m benchmarks NAME …, each with --help",
+        "",
+        *(f"  {name:16}{about}" for name, about in BENCHMARKS.items()),
+    ]
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Runs a benchmark. Returns its exit code; raises `UserError` for a request that cannot be met."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0
+    name, *rest = arguments
+    if name not in BENCHMARKS:
+        raise UserError(f"no benchmark '{name}'.{did_you_mean(name, BENCHMARKS)} Known: {', '.join(BENCHMARKS)}.")
+    if name in ON_CPU:
+        os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+    return importlib.import_module(f"benchmarks.{name}").main(rest) or 0
+
+
+def run(arguments: list[str]) -> int:
+    """`main` as a program: one line and exit code 2 for a bad request, 130 for Ctrl-C."""
+    codes: list[int] = []
+    return run_program("benchmarks", lambda: codes.append(main(arguments))) or codes[0]
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))
