@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from export.onnx import convert as convert_to_onnx
+from export.formats.onnx import convert as convert_to_onnx
+from export.formats.tflite import convert, file_name
 from export.samples import static_size
-from export.tflite import convert, file_name
 from tfvae import data
 from tfvae.data import evaluation_batches
 from tfvae.errors import OneLineParser, UserError

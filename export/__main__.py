@@ -13,7 +13,7 @@ if __name__ == "__main__":  # both are read while TensorFlow is imported, so the
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
 from export.bundle import export_run
-from export.native.prove import REQUESTS
+from export.kits.native.prove import REQUESTS
 from tfvae.errors import OneLineParser, UserError, run_program
 
 PROGRAMS = ("verify",)  # python -m export NAME …

@@ -4,20 +4,21 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from export import card, evidence, report, sums, tflite_files
-from export import explorer as browser
-from export import onnx as onnx_files
+from export import card, checksums, evidence, report
 from export.artefacts import Artefact, Export
-from export.explorer import litert_js
-from export.native import build as native_build
-from export.native import prove
+from export.atomic_folder import check_place, placed
+from export.formats import onnx as onnx_files
+from export.formats import tflite_files
+from export.formats.saved_model import Request, run_in_fresh_process
+from export.kits import explorer as browser
+from export.kits.explorer import litert_js
+from export.kits.native import build as native_build
+from export.kits.native import prove
+from export.kits.phone import kit as phone
+from export.kits.serving import kit as serving_kit
 from export.parity import BOUNDS, Bound, judge
-from export.phone import kit as phone
-from export.placing import check_place, placed
 from export.reference import Reference
 from export.samples import draw_samples, static_size
-from export.saved_model import Request, run_in_fresh_process
-from export.serving_kit import kit as serving_kit
 from tfvae import data
 from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
@@ -80,7 +81,7 @@ def export_run(
         phone.write(work, artefacts, partial)
         evidence.write(work, artefacts, partial)
         report.write(work, artefacts, partial)
-        sums.write(partial)  # the last, over everything that is there
+        checksums.write(partial)  # the last, over everything that is there
         count = sum(1 for file in partial.rglob("*") if file.is_file())
     say(f"wrote {out}: {count} files; start with {out / card.CARD}")
     if (out / browser.FOLDER).is_dir():

@@ -5,11 +5,11 @@ from typing import Any
 
 from export import pictures
 from export.artefacts import Artefact, Export
+from export.atomic_folder import REPORT
+from export.formats.tflite import OPEN_BATCH, VARIANTS, file_name
+from export.formats.tflite_runtime import RUNS
 from export.parity import INT8_SIZE_TARGET
-from export.placing import REPORT
 from export.report import MEANING, tensors
-from export.runtime import RUNS
-from export.tflite import OPEN_BATCH, VARIANTS, file_name
 
 CARD = "MODEL_CARD.md"
 CHECK = (

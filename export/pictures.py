@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from export.artefacts import Artefact, Export
-from export.tflite import VARIANTS, file_name
+from export.formats.tflite import VARIANTS, file_name
 from tfvae.pictures import grid, save_png
 
 COMPARISON, GENERATED = "reconstructions.png", "generated.png"

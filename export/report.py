@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from export.artefacts import Artefact, Export
-from export.placing import REPORT
+from export.atomic_folder import REPORT
 
 PACKAGES = ("tfvae", "tensorflow", "keras", "ai-edge-litert", "numpy")
 

@@ -1,7 +1,7 @@
 """`python -m export verify BUNDLE`: every file is what was exported, and every model still answers like Keras.
 
-First the sums (`export/sums.py`), then parity: each `.tflite` file in the LiteRT runtime, the SavedModel in a process
-that has TensorFlow alone, each `.onnx` file in ONNX Runtime, on the inputs and against the answers and bounds that the
+First the checksums (`export/checksums.py`), then parity: each `.tflite` file in the LiteRT runtime, the SavedModel in a
+process that has TensorFlow alone, each `.onnx` file in ONNX Runtime, on the inputs and against the answers and bounds that the
 bundle carries. Nothing else is read: no run directory, no Keras model, no training data.
 
 A SavedModel is a program. The sums say that a bundle is unchanged, not that whoever made it meant well: verify what
@@ -17,12 +17,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from export import evidence, sums
+from export import checksums, evidence
 from export.evidence import ODD_SIZE, Case, Evidence, HeldTo
+from export.formats.saved_model import Request, run_in_fresh_process
+from export.formats.tflite import OPEN_BATCH
+from export.formats.tflite_runtime import TFLiteFile
 from export.parity import Bound, Tensors, Verdict, judge, mean_psnr
-from export.runtime import TFLiteFile
-from export.saved_model import Request, run_in_fresh_process
-from export.tflite import OPEN_BATCH
 from tfvae.errors import OneLineParser, UserError, run_program
 from tfvae.serving import DEFAULT_SIGNATURE
 
@@ -74,9 +74,9 @@ def verify(bundle: str | Path, say: Say = print) -> list[str]:
     folder = Path(bundle)
     if not folder.is_dir():
         raise UserError(f"{folder}: there is no such folder.")
-    count = sums.check(folder)
+    count = checksums.check(folder)
     kept = _evidence(folder)
-    say(f"{folder}: {count} files, each what {sums.SUMS} says; now on {len(kept.images)} held-out images")
+    say(f"{folder}: {count} files, each what {checksums.SUMS} says; now on {len(kept.images)} held-out images")
     wide = max(map(len, kept.artefacts), default=0)
     rows = []
     for row in _rows(folder, kept):
@@ -141,7 +141,7 @@ def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
         yield from (Row(name, NOT_RUN, "onnxruntime is not installed") for name in names)
         return
     for name in names:
-        from export.onnx import ONNXFile
+        from export.formats.onnx import ONNXFile
 
         yield _file_row(
             kept, name, _attempt(_answers, ONNXFile, folder / name, kept.cases, kept.artefacts[name], False)

@@ -92,7 +92,7 @@ def test_notebooks_import_the_library_only(notebook):
         # One reader for each core, started for a folder of pictures: TensorFlow would take seconds and 500 MB each.
         ("tfvae/data/reading.py", {"numpy", "PIL"}),
         # Proves that a SavedModel needs neither Keras nor this project.
-        ("export/fresh_process.py", {"numpy", "tensorflow"}),
+        ("export/formats/saved_model_process.py", {"numpy", "tensorflow"}),
         # Times one runtime where no other is loaded.
         ("benchmarks/export_latency_process.py", {"numpy", "ai_edge_litert", "onnxruntime", "torch"}),
     ],

@@ -5,9 +5,10 @@ import pytest
 from test_serving import make
 from tiny_runs import write_run
 
-from export import bundle, correction, parity, tflite_files
-from export.runtime import TFLiteFile
-from export.tflite import convert
+from export import bundle, parity
+from export.formats import bias_correction, tflite_files
+from export.formats.tflite import convert
+from export.formats.tflite_runtime import TFLiteFile
 from tfvae.serving import write_saved_model
 
 
@@ -30,7 +31,7 @@ def images(content, calibration):
 def damaged(content, layer, steps):
     """The file with one layer's bias moved."""
     moved = bytearray(content)
-    values, _ = correction._bias(moved, correction._layers(moved)[layer][1])
+    values, _ = bias_correction._bias(moved, bias_correction._layers(moved)[layer][1])
     values += steps
     return bytes(moved)
 
@@ -39,9 +40,9 @@ def damaged(content, layer, steps):
 def test_a_moved_bias_is_moved_back(files, layer):
     float32, int8, calibration = files
     target = images(float32, calibration)
-    _, scales = correction._bias(bytearray(int8), correction._layers(int8)[layer][1])
+    _, scales = bias_correction._bias(bytearray(int8), bias_correction._layers(int8)[layer][1])
     broken = damaged(int8, layer, np.rint(0.15 / scales).astype(np.int32))
-    mended = correction.bias_corrected(float32, broken, calibration)
+    mended = bias_correction.bias_corrected(float32, broken, calibration)
     before, after, whole = (np.abs(images(content, calibration) - target).mean() for content in (broken, mended, int8))
     assert before > 3 * whole and after < 0.4 * before
     assert len(mended) == len(int8) and TFLiteFile(mended).ops() == TFLiteFile(int8).ops()
@@ -49,17 +50,17 @@ def test_a_moved_bias_is_moved_back(files, layer):
 
 def test_a_sound_file_keeps_its_channel_means_and_is_not_touched(files):
     float32, int8, calibration = files
-    mended = correction.bias_corrected(float32, int8, calibration)
+    mended = bias_correction.bias_corrected(float32, int8, calibration)
     target, kept = images(float32, calibration), images(mended, calibration)
     # Within a step of the 8-bit output.
     assert np.abs(kept.mean() - target.mean()) <= np.abs(images(int8, calibration).mean() - target.mean()) + 1 / 255
-    assert correction.bias_corrected(float32, int8, calibration) == mended
+    assert bias_correction.bias_corrected(float32, int8, calibration) == mended
 
 
 def test_graphs_that_differ_are_left_alone(files, tmp_path):
     _, int8, calibration = files
     write_saved_model(make("inception"), tmp_path / "other", batch=1)
-    assert correction.bias_corrected(convert(tmp_path / "other", "decode", "float32"), int8, calibration) is None
+    assert bias_correction.bias_corrected(convert(tmp_path / "other", "decode", "float32"), int8, calibration) is None
 
 
 def test_an_export_corrects_what_missed_its_bound_and_says_so(tmp_path, monkeypatch):
@@ -67,7 +68,7 @@ def test_an_export_corrects_what_missed_its_bound_and_says_so(tmp_path, monkeypa
         content = convert(path, signature, variant, calibration)
         if variant != "int8" or signature != "decode":
             return content
-        _, scales = correction._bias(bytearray(content), correction._layers(content)[0][1])
+        _, scales = bias_correction._bias(bytearray(content), bias_correction._layers(content)[0][1])
         return damaged(content, 0, np.rint(0.3 / scales).astype(np.int32))
 
     model = make("mlp", image_shape=(8, 8, 1))

@@ -16,9 +16,10 @@ from test_serving import make
 from tiny_runs import autoencoder, vector_vae, write_run
 
 from export import __main__ as program
-from export import bundle, explorer, parity
+from export import bundle, parity
 from export.artefacts import Artefact
-from export.explorer import contents, litert_js
+from export.kits import explorer
+from export.kits.explorer import contents, litert_js
 from tfvae.errors import UserError
 from tfvae.runs import open_run
 

@@ -14,9 +14,11 @@ from PIL import Image
 from test_serving import make
 from tiny_runs import autoencoder, vector_vae, write_run
 
-from export import bundle, explorer, parity, tflite
+from export import bundle, parity
 from export.artefacts import Artefact
-from export.explorer import litert_js
+from export.formats import tflite
+from export.kits import explorer
+from export.kits.explorer import litert_js
 from tfvae.data import reading
 from tfvae.errors import UserError
 from tfvae.pixels import to_uint8

@@ -14,8 +14,9 @@ from test_serving import NETWORKS, make, pictures
 from tiny_runs import autoencoder, vector_vae, write_run
 
 from export import __main__ as program
-from export import bundle, parity, placing, samples, saved_model, tflite
-from export.runtime import TFLiteFile
+from export import atomic_folder, bundle, parity, samples
+from export.formats import saved_model, tflite
+from export.formats.tflite_runtime import TFLiteFile
 from tfvae import serving
 from tfvae.data import DataConfig
 from tfvae.errors import UserError
@@ -33,7 +34,7 @@ def run(tmp_path_factory):
 def exported(run):
     """The folder of a bundle, and its report."""
     assert program.main([str(run)]) == 0
-    return run / "export", json.loads((run / "export" / placing.REPORT).read_text())
+    return run / "export", json.loads((run / "export" / atomic_folder.REPORT).read_text())
 
 
 @pytest.fixture(scope="module")
@@ -44,13 +45,13 @@ def refused(tmp_path_factory):
     impossible = {"saved_model": parity.Bound("max_abs", -1.0), "float16": parity.Bound("max_abs", -1.0)}
     lines = []
     bundle.export_run(run, size=(10, 6), bounds=parity.BOUNDS | impossible, say=lines.append)
-    return run / "export", json.loads((run / "export" / placing.REPORT).read_text()), lines
+    return run / "export", json.loads((run / "export" / atomic_folder.REPORT).read_text()), lines
 
 
 def test_a_bundle_holds_what_was_promised(exported):
     folder, _ = exported
     assert {path.name for path in folder.iterdir()} == {
-        "saved_model", *NAMES, tflite.OPEN_BATCH, placing.REPORT, "SHA256SUMS", "parity", "phone", "MODEL_CARD.md",
+        "saved_model", *NAMES, tflite.OPEN_BATCH, atomic_folder.REPORT, "SHA256SUMS", "parity", "phone", "MODEL_CARD.md",
         "reconstructions.png", "generated.png", "serving",
     }  # fmt: skip
     assert (folder / "saved_model" / "1" / "saved_model.pb").is_file()
@@ -72,7 +73,7 @@ def test_every_artefact_is_within_the_bounds_of_the_targets(exported):
 def test_the_report_knows_every_file_by_its_hash(exported):
     folder, report = exported
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert set(report["files"]) == found - {placing.REPORT, "SHA256SUMS"}
+    assert set(report["files"]) == found - {atomic_folder.REPORT, "SHA256SUMS"}
     for name, facts in report["files"].items():
         content = (folder / name).read_bytes()
         assert (facts["bytes"], facts["sha256"]) == (len(content), hashlib.sha256(content).hexdigest())
@@ -211,7 +212,7 @@ def test_the_exit_code_is_1_when_something_is_withheld(monkeypatch, capsys):
 
 def test_the_fresh_process_has_no_keras_and_no_tfvae(tmp_path):
     script = (
-        "import importlib.util, sys, fresh_process as fresh\n"
+        "import importlib.util, sys, saved_model_process as fresh\n"
         "sys.meta_path[:] = [fresh.WithoutKeras(list(sys.meta_path))]\n"
         "print([importlib.util.find_spec(name) for name in fresh.ABSENT], importlib.util.find_spec('tensorflow').name)"
     )
@@ -231,21 +232,21 @@ def test_a_saved_model_that_fails_in_the_fresh_process_is_an_error(tmp_path):
 def test_a_bundle_takes_the_place_of_an_earlier_one(tmp_path):
     out = tmp_path / "export"
     for text in ("old", "new"):
-        with placing.placed(out) as folder:
-            (folder / placing.REPORT).write_text(text)
+        with atomic_folder.placed(out) as folder:
+            (folder / atomic_folder.REPORT).write_text(text)
             (folder / text).touch()
-    assert {path.name for path in out.iterdir()} == {placing.REPORT, "new"}
+    assert {path.name for path in out.iterdir()} == {atomic_folder.REPORT, "new"}
     assert list(tmp_path.iterdir()) == [out]
 
 
 def test_a_failed_export_leaves_the_earlier_bundle(tmp_path):
     out = tmp_path / "export"
-    with placing.placed(out) as folder:
-        (folder / placing.REPORT).write_text("old")
-    with pytest.raises(KeyboardInterrupt), placing.placed(out) as folder:
-        (folder / placing.REPORT).write_text("half")
+    with atomic_folder.placed(out) as folder:
+        (folder / atomic_folder.REPORT).write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_folder.placed(out) as folder:
+        (folder / atomic_folder.REPORT).write_text("half")
         raise KeyboardInterrupt
-    assert (out / placing.REPORT).read_text() == "old"
+    assert (out / atomic_folder.REPORT).read_text() == "old"
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -255,21 +256,21 @@ def test_the_remains_of_a_killed_export_are_cleared_by_the_next(tmp_path):
     (tmp_path / f".export.partial-{dead.pid}").mkdir()
     old = tmp_path / f".export.old-{dead.pid}"  # killed between the two renames
     old.mkdir()
-    (old / placing.REPORT).write_text("old")
-    with pytest.raises(ValueError, match="stop"), placing.placed(tmp_path / "export"):
+    (old / atomic_folder.REPORT).write_text("old")
+    with pytest.raises(ValueError, match="stop"), atomic_folder.placed(tmp_path / "export"):
         raise ValueError("stop")
     assert [path.name for path in tmp_path.iterdir()] == ["export"]
-    assert (tmp_path / "export" / placing.REPORT).read_text() == "old"
+    assert (tmp_path / "export" / atomic_folder.REPORT).read_text() == "old"
 
 
 def test_a_folder_that_is_no_bundle_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(UserError, match="no export bundle"):
-        placing.check_place(tmp_path)
+        atomic_folder.check_place(tmp_path)
     with pytest.raises(UserError, match="no export bundle"):
-        placing.check_place(tmp_path / "thesis.tex")
+        atomic_folder.check_place(tmp_path / "thesis.tex")
     with pytest.raises(UserError, match="cannot be made"):
-        placing.check_place(tmp_path / "thesis.tex" / "export")
+        atomic_folder.check_place(tmp_path / "thesis.tex" / "export")
 
 
 # Parity and samples

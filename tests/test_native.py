@@ -13,9 +13,9 @@ from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
 from export import __main__ as program_main
 from export import bundle, parity
-from export.native import build, prove
+from export.kits.native import build, prove
+from export.kits.serving import kit, warmup
 from export.reference import Reference
-from export.serving_kit import kit, warmup
 from tfvae import serving
 from tfvae.errors import UserError
 

@@ -12,7 +12,7 @@ from tiny_runs import spatial_vae, write_run
 import tfvae
 from export import __main__ as program
 from export import evidence, parity
-from export import onnx as onnx_files
+from export.formats import onnx as onnx_files
 from export.reference import Reference
 from tfvae.serving import signatures
 

@@ -13,7 +13,7 @@ from PIL import Image
 from tiny_runs import vector_vae, write_run
 
 from export import bundle
-from export.phone import kit
+from export.kits.phone import kit
 
 SOURCES = sorted(path for path in kit.FILES.rglob("*") if path.suffix in (".kt", ".kts", ".swift"))
 

@@ -18,9 +18,9 @@ from PIL import Image
 from tiny_runs import spatial_vae, vector_vae, write_run
 
 from export import bundle
+from export.kits.serving import kit, warmup
+from export.kits.serving.files import predict_messages as messages
 from export.parity import BOUNDS, Bound
-from export.serving_kit import kit, warmup
-from export.serving_kit.files import predict_messages as messages
 
 grpc = pytest.importorskip("grpc")
 prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from tiny_runs import vector_vae, write_run
 
 from export import __main__ as program
-from export import bundle, evidence, sums
+from export import bundle, checksums, evidence
 from tfvae.errors import UserError
 
 
@@ -52,15 +52,15 @@ def test_a_changed_byte_in_any_file_is_refused_by_name(copy):
             changed[place] ^= 1
             (copy / name).write_bytes(changed)
             with pytest.raises(UserError, match="refused") as refusal:
-                sums.check(copy)
+                checksums.check(copy)
             # A changed sum no longer matches its file: then it is the file that is named, beside SHA256SUMS.
             assert name in str(refusal.value)
         (copy / name).write_bytes(content)
-    assert sums.check(copy) == len(names)
+    assert checksums.check(copy) == len(names)
 
 
 def test_every_byte_of_the_sums_counts(copy):
-    listed = (copy / sums.SUMS).read_bytes()
+    listed = (copy / checksums.SUMS).read_bytes()
     first, *others = listed.splitlines(keepends=True)
     variants = [
         bytes([*listed[:place], listed[place] ^ 0x20, *listed[place + 1 :]])  # a capital letter, a tab for a space …
@@ -75,9 +75,9 @@ def test_every_byte_of_the_sums_counts(copy):
         b"",
     ]
     for variant in variants:
-        (copy / sums.SUMS).write_bytes(variant)
+        (copy / checksums.SUMS).write_bytes(variant)
         with pytest.raises(UserError, match="refused"):
-            sums.check(copy)
+            checksums.check(copy)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_every_byte_of_the_sums_counts(copy):
             lambda folder: (folder / "encoder.tflite").rename(folder / "e.tflite"),
             "encoder.tflite is missing, e.tflite does not belong to it",
         ),
-        (lambda folder: (folder / sums.SUMS).unlink(), "no export bundle that can be verified"),
+        (lambda folder: (folder / checksums.SUMS).unlink(), "no export bundle that can be verified"),
         (lambda folder: _link(folder / "MODEL_CARD.md"), "MODEL_CARD.md is a link"),
     ],
 )
@@ -104,7 +104,7 @@ def test_what_is_missing_added_renamed_or_linked_is_refused(copy, capsys, spoil,
 def test_sums_are_read_by_sha256sum(bundle_alone):
     if not shutil.which("sha256sum"):
         pytest.skip("no sha256sum here")
-    process = subprocess.run(["sha256sum", "-c", "--strict", "--quiet", sums.SUMS], cwd=bundle_alone)
+    process = subprocess.run(["sha256sum", "-c", "--strict", "--quiet", checksums.SUMS], cwd=bundle_alone)
     assert process.returncode == 0
 
 
@@ -115,7 +115,7 @@ def test_models_that_answer_otherwise_are_found_behind_renewed_sums(copy, capsys
     (copy / "autoencoder_int8.tflite").write_bytes((copy / "decoder_int8.tflite").read_bytes())
     variables = copy / "saved_model" / "1" / "variables" / "variables.data-00000-of-00001"
     variables.write_bytes(bytes(len(variables.read_bytes())))
-    sums.write(copy)
+    checksums.write(copy)
     assert program.main(["verify", str(copy)]) == 1
     captured = capsys.readouterr()
     missed = ["saved_model/1", "encoder_float16.tflite", "decoder.tflite", "autoencoder_int8.tflite"]
@@ -129,11 +129,11 @@ def test_models_that_answer_otherwise_are_found_behind_renewed_sums(copy, capsys
 
 def test_evidence_that_does_not_fit_the_folder_is_incomplete(copy, capsys):
     (copy / "decoder.tflite").unlink()
-    sums.write(copy)
+    checksums.write(copy)
     assert program.main(["verify", str(copy)]) == 2
     assert "differ in decoder.tflite" in capsys.readouterr().err
     shutil.rmtree(copy / evidence.FOLDER)
-    sums.write(copy)
+    checksums.write(copy)
     assert program.main(["verify", str(copy)]) == 2
     assert "parity/ cannot be read" in capsys.readouterr().err
 
@@ -144,7 +144,7 @@ def test_a_bundle_without_its_saved_model_decodes_codes_with_its_decoder(copy, c
     index = json.loads((copy / evidence.FOLDER / evidence.INDEX).read_text())
     del index["artefacts"]["saved_model/1"]
     (copy / evidence.FOLDER / evidence.INDEX).write_text(json.dumps(index))
-    sums.write(copy)
+    checksums.write(copy)
     assert program.main(["verify", str(copy)]) == 0
     (line,) = [line for line in capsys.readouterr().out.splitlines() if line.split()[1] == "encoder_int8.tflite"]
     assert line.startswith("ok") and "PSNR drop" in line
@@ -152,7 +152,7 @@ def test_a_bundle_without_its_saved_model_decodes_codes_with_its_decoder(copy, c
     (copy / "decoder.tflite").unlink()
     del index["artefacts"]["decoder.tflite"]
     (copy / evidence.FOLDER / evidence.INDEX).write_text(json.dumps(index))
-    sums.write(copy)
+    checksums.write(copy)
     assert program.main(["verify", str(copy)]) == 1
     assert "encoder_int8.tflite" in capsys.readouterr().err
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from export.artefacts import Artefact, Export
-from export.serving_kit import warmup
+from export.kits.serving import warmup
 
 IMAGE = "tensorflow/serving:2.20.0"  # the official image, pinned: `latest` changes under a running cluster
 FILES = Path(__file__).with_name("files")

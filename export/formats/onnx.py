@@ -19,9 +19,9 @@ import keras
 import numpy as np
 
 from export.artefacts import Artefact, Export
+from export.formats.tflite import PARTS
+from export.formats.tflite_runtime import median_ms
 from export.parity import Tensors, judge
-from export.runtime import median_ms
-from export.tflite import PARTS
 from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
 from tfvae.serving import Signature, signatures

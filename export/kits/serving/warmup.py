@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from export.serving_kit.files import predict_messages as messages
+from export.kits.serving.files import predict_messages as messages
 from tfvae import serving
 
 PATH = "assets.extra/tf_serving_warmup_requests"  # within the SavedModel; Serving looks nowhere else

@@ -1,6 +1,6 @@
 """Runs a SavedModel where there is TensorFlow and nothing else. A script: it must not import `tfvae` or `export`.
 
-    python -I fresh_process.py SAVED_MODEL REQUESTS.npz ANSWERS.npz
+    python -I saved_model_process.py SAVED_MODEL REQUESTS.npz ANSWERS.npz
 
 `REQUESTS.npz` holds inputs `(n, …)` under `case/signature/input`, `ANSWERS.npz` gets the outputs under
 `case/signature/output`. Each request is run as a batch of one and a batch of the rest, so that an answer also proves

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-SCRIPT = Path(__file__).with_name("fresh_process.py")
+SCRIPT = Path(__file__).with_name("saved_model_process.py")
 
 
 class Request(NamedTuple):

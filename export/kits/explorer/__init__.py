@@ -10,13 +10,13 @@ import shutil
 from pathlib import Path
 
 from export.artefacts import Artefact, Export
-from export.explorer import contents, litert_js
-from export.tflite import file_name
+from export.formats.tflite import file_name
+from export.kits.explorer import contents, litert_js
 from tfvae.pictures import save_png
 
 FOLDER = "explorer"
 PAGE = Path(__file__).with_name("page")
-LICENCE = Path(__file__).resolve().parents[2] / "LICENSE"  # Apache-2.0, which is LiteRT.js's licence, too
+LICENCE = Path(__file__).resolve().parents[3] / "LICENSE"  # Apache-2.0, which is LiteRT.js's licence, too
 MODELS = tuple(file_name(part, "float32") for part in ("encoder", "decoder"))
 
 

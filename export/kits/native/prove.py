@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 
 from export.artefacts import Artefact, Export
-from export.native.build import build
+from export.kits.native.build import build
+from export.kits.serving import kit, warmup
+from export.kits.serving.files import predict_messages as messages
 from export.parity import Tensors
-from export.serving_kit import kit, warmup
-from export.serving_kit.files import predict_messages as messages
 from tfvae.serving import DEFAULT_SIGNATURE
 
 REQUESTS = 100_000
@@ -193,7 +193,7 @@ def _facts(measured: dict[str, Any], image_shape, batches: str) -> dict[str, Any
     soak = measured["soak"]
     resident = soak["resident_kib"]
     return {
-        "program": "export/native/serve.c through TF_LoadSessionFromSavedModel, no Python in the process",
+        "program": "export/kits/native/serve.c through TF_LoadSessionFromSavedModel, no Python in the process",
         "tensorflow": measured["tensorflow"],
         "image_shape": list(image_shape),
         "batches": batches,

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from export.artefacts import Artefact, Export
-from export.correction import bias_corrected
+from export.formats.bias_correction import bias_corrected
+from export.formats.tflite import OPEN_BATCH, PARTS, VARIANTS, convert, file_name
+from export.formats.tflite_runtime import TFLiteFile
 from export.parity import INT8_LATENCY_TARGET, INT8_SIZE_TARGET, judge
-from export.runtime import TFLiteFile
-from export.tflite import OPEN_BATCH, PARTS, VARIANTS, convert, file_name
 from tfvae.quiet import native_messages_held
 from tfvae.serving import write_saved_model
 

@@ -1,0 +1,1 @@
+"""What leaves Keras: SavedModel, TFLite and ONNX files, each run by its real runtime."""
