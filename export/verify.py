@@ -1,8 +1,8 @@
 """`python -m export verify BUNDLE`: every file is what was exported, and every model still answers like Keras.
 
 First the checksums (`export/checksums.py`), then parity: each `.tflite` file in the LiteRT runtime, the SavedModel in a
-process that has TensorFlow alone, each `.onnx` file in ONNX Runtime, on the inputs and against the answers and bounds that the
-bundle carries. Nothing else is read: no run directory, no Keras model, no training data.
+process that has TensorFlow alone, each `.onnx` file in ONNX Runtime, on the inputs and against the answers and bounds
+that the bundle carries. Nothing else is read: no run directory, no Keras model, no training data.
 
 A SavedModel is a program. The sums say that a bundle is unchanged, not that whoever made it meant well: verify what
 you would run anyway.

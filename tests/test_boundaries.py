@@ -79,6 +79,11 @@ def test_folders_of_the_library_form_no_circle():
     assert not {folder: edges[folder] - placed for folder in edges.keys() - placed}
 
 
+def test_no_file_is_longer_than_a_sitting():
+    lengths = {file: len((ROOT / file).read_text("utf-8").splitlines()) for room in ROOMS for file in imported_by(room)}
+    assert not {file: length for file, length in lengths.items() if length > 400}
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebooks_import_the_library_only(notebook):
     names = set().union(*(imported(cell) for cell in code_cells(notebook)))

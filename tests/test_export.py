@@ -51,8 +51,8 @@ def refused(tmp_path_factory):
 def test_a_bundle_holds_what_was_promised(exported):
     folder, _ = exported
     assert {path.name for path in folder.iterdir()} == {
-        "saved_model", *NAMES, tflite.OPEN_BATCH, atomic_folder.REPORT, "SHA256SUMS", "parity", "phone", "MODEL_CARD.md",
-        "reconstructions.png", "generated.png", "serving",
+        "saved_model", *NAMES, tflite.OPEN_BATCH, atomic_folder.REPORT, "SHA256SUMS", "parity", "phone",
+        "MODEL_CARD.md", "reconstructions.png", "generated.png", "serving",
     }  # fmt: skip
     assert (folder / "saved_model" / "1" / "saved_model.pb").is_file()
     assert {path.name for path in (folder / tflite.OPEN_BATCH).iterdir()} == set(NAMES)
