@@ -1,0 +1,91 @@
+"""Arguments that several commands have, and the types of their values."""
+
+import argparse
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits, shapes, or tfds:NAME"
+
+
+def run(parser: argparse.ArgumentParser) -> None:
+    """The run directory."""
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+
+
+def pictures(parser: argparse.ArgumentParser, default: str) -> None:
+    parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder of pictures")
+    out(parser, "a folder, or OUT.png, .jpg, .webp, .tif or .bmp for one picture", default)
+    parser.add_argument("--tile", type=integer(1), metavar="PX", help="side of the parts it is computed in")
+    parser.add_argument("--page", action="store_true", help="a page before/after for one picture, too")
+
+
+def seed(parser: argparse.ArgumentParser, meaning: str, default: int | None = 0) -> None:
+    shown = "the run's" if default is None else default
+    parser.add_argument("--seed", type=integer(0), default=default, help=f"{meaning} (default: {shown})")
+
+
+def out(parser: argparse.ArgumentParser, meaning: str, default: str) -> None:
+    parser.add_argument("-o", "--out", type=Path, metavar="OUT", help=f"{meaning} (default: {default})")
+
+
+def integer(lowest: int) -> Callable[[str], int]:
+    def parsed(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = lowest - 1
+        if value < lowest:
+            raise argparse.ArgumentTypeError(f"must be a whole number, {lowest} or more. Received: {text}")
+        return value
+
+    return parsed
+
+
+def names(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    if not names:
+        raise argparse.ArgumentTypeError(f"must be names with commas between them. Received: {text!r}")
+    return names
+
+
+def number(lowest: float, highest: float = float("inf")) -> Callable[[str], float]:
+    accepted = f"{lowest:g} or more" if highest == float("inf") else f"from {lowest:g} to {highest:g}"
+
+    def parsed(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not lowest <= value <= highest or value == float("inf"):
+            raise argparse.ArgumentTypeError(f"must be a number, {accepted}. Received: {text}")
+        return value
+
+    return parsed
+
+
+def fps(text: str) -> float:
+    value = number(0, 1000)(text)
+    if value < 0.1:
+        raise argparse.ArgumentTypeError(f"must be frames a second, from 0.1 to 1000. Received: {text}")
+    return value
+
+
+def mix(text: str) -> tuple[str, float]:
+    source, colon, share = text.rpartition(":")
+    try:
+        value = float(share)
+    except ValueError:
+        value = 0.0
+    if not colon or not source or not 0 < value < 1:
+        raise argparse.ArgumentTypeError(
+            f"must be TEXTURE:SHARE with a share between 0 and 1, such as runs/moss:0.3. Received: {text}"
+        )
+    return source, value
+
+
+def size(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d{1,5})[x×X](\d{1,5})", text)
+    if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH in pixels, such as 128x192. Received: {text}")
+    return int(match[1]), int(match[2])
