@@ -1,154 +1,16 @@
 """The explorer in a real browser: the numbers that Keras gives, and everything that a person can do."""
 
 import base64
-import io
 import json
 import shutil
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import absent, chromium, served
+from chromium import served
+from pages import BOUND, KINDS, STILL, assert_shows, canvas, decoded, floats, png, read
 from PIL import Image
-from test_serving import make
-from tiny_runs import autoencoder, vector_vae, write_run
 
-from export import bundle, parity
-from export.artefacts import Artefact
-from export.formats import tflite
-from export.kits import explorer
-from export.kits.explorer import litert_js
-from tfvae.data import reading
-from tfvae.errors import UserError
 from tfvae.pixels import to_uint8
-from tfvae.runs import open_run
-from tfvae.serving import write_saved_model
-
-BOUND = parity.BOUNDS["float32"].limit  # 1e-4, what a TFLite file is held to
-KINDS = {
-    "vae": (vector_vae, None),
-    "autoencoder": (autoencoder, None),
-    # A size that is no multiple of the factor, so that the page has to crop what is decoded.
-    "spatial": (lambda: make(image_shape=(None, None, 3)), (10, 6)),
-}
-STILL = {"reduced_motion": "reduce"}  # codes do not glide: what was asked for is there at once
-
-
-@pytest.fixture(scope="module")
-def browser():
-    try:
-        litert_js.files()
-    except UserError as error:
-        absent(str(error))
-    with chromium() as started:
-        yield started
-
-
-@pytest.fixture(scope="module")
-def made(browser, tmp_path_factory):
-    """By kind of model: the folder of its explorer, and what its export worked on; made once."""
-    folders = {}
-
-    def make_explorer(kind):
-        if kind not in folders:
-            model, size = KINDS[kind][0](), KINDS[kind][1]
-            folder = tmp_path_factory.mktemp(kind)
-            run = open_run(write_run(folder / "run", model, limit=300))
-            work = bundle._prepare(run, size, parity.BOUNDS, lambda line: None)
-            artefacts = []
-            with tempfile.TemporaryDirectory() as static:
-                write_saved_model(work.model, static, batch=1, size=work.size)
-                for name, signature in zip(explorer.MODELS, ("encode", "decode"), strict=True):
-                    (folder / name).write_bytes(tflite.convert(Path(static), signature, "float32"))
-                    artefacts.append(Artefact(name, {}))
-            explorer.write(work, artefacts, folder)
-            folders[kind] = folder, work
-        return folders[kind]
-
-    return make_explorer
-
-
-@pytest.fixture(scope="module")
-def server(made):
-    """The URL below which all explorers are served, and what was asked for and not there."""
-    with served(made("vae")[0].parent) as (url, missing):
-        yield url, missing
-
-
-@pytest.fixture(scope="module")
-def contexts(browser):
-    """Contexts by their settings: pages that share one share its cache, which saves a second for each."""
-    kept = {}
-    yield (
-        lambda **settings: (
-            kept.get(key := json.dumps(settings)) or kept.setdefault(key, browser.new_context(**settings))
-        )
-    )
-    for context in kept.values():
-        context.close()
-
-
-@pytest.fixture
-def visit(contexts, made, server):
-    """`visit(kind, **settings)`: an opened page, and what its export worked on. No page may complain or call out."""
-    (url, missing), complaints, pages = server, [], []
-
-    def opened(kind="vae", **settings):
-        folder, work = made(kind)
-        page = contexts(**settings).new_page()
-        pages.append(page)
-        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda request: request.url.startswith(url) or complaints.append(request.url))
-        # A path below the server's root: everything is found by relative addresses.
-        page.goto(f"{url}/{folder.name}/explorer/")
-        page.wait_for_selector("#explorer:not([hidden])")
-        page.evaluate("explorer.ready.then(() => null)")
-        return page, work
-
-    yield opened
-    for page in pages:
-        page.close()
-    assert not complaints and not missing
-
-
-def floats(page, expression):
-    return np.array(page.evaluate(f"Promise.resolve({expression}).then((values) => Array.from(values))"), np.float32)
-
-
-def canvas(page, selector="#picture"):
-    """Pixels of a canvas, uint8 RGB."""
-    page.evaluate("explorer.stage.shown")
-    text = page.eval_on_selector(selector, "(canvas) => canvas.toDataURL()")
-    with Image.open(io.BytesIO(base64.b64decode(text.partition(",")[2]))) as image:
-        return np.asarray(image.convert("RGB"))
-
-
-def decoded(work, code):
-    """What Keras decodes, as the page shows it: RGB bytes at the size of the images."""
-    image = work.reference.call("decode", code.reshape(1, *work.reference.codes.shape[1:]))["image"][0]
-    image = to_uint8(image[: work.size[0], : work.size[1]])
-    return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
-
-
-def assert_shows(page, work, code):
-    difference = np.abs(canvas(page).astype(int) - decoded(work, code)).max()
-    assert difference <= 1  # a value may fall on the other side of a half
-
-
-def png(path, seed, size=(45, 60), mode="RGB"):
-    """A picture file of smooth colours."""
-    rng = np.random.default_rng(seed)
-    small = Image.fromarray(rng.integers(0, 256, (6, 7, 4), np.uint8), "RGBA").convert(mode)
-    small.resize(size, Image.Resampling.BICUBIC).save(path)
-    return path
-
-
-def read(path, work):
-    """Float pixels of a picture file, as Python prepares it for the model of an export."""
-    how = reading.Preparation(height=work.size[0], width=work.size[1], channels=work.model.image_shape[2])
-    return reading.read_picture(str(path), how).astype(np.float32) / 255
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,0 +1,25 @@
+"""Kits for TensorFlow Serving, made once for all tests of a worker."""
+
+import pytest
+from kits import made
+from tiny_runs import spatial_vae, vector_vae
+
+from export import bundle
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("kit"), vector_vae(), "My Digits_2")
+
+
+@pytest.fixture(scope="session")
+def spatial(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("kit"), spatial_vae(channels=3), "scans")
+
+
+@pytest.fixture(scope="session")
+def server(digits):
+    from serving_stand_in import StandIn  # needs grpc, without which the tests are skipped
+
+    with StandIn(digits[0] / bundle.SAVED_MODEL, "My_Digits_2") as stand_in:
+        yield stand_in
