@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfvae.corruptions import KINDS, as_tables, corrupt, from_tables
+from tfvae.corruptions import CORRUPTIONS, as_tables, corrupt, from_tables
 
 SEED = tf.constant([3, 14])
 EVERY_KIND = [
     {"kind": kind} if kind != "one_of" else {"kind": kind, "of": [{"kind": "gamma"}, {"kind": "boxes"}]}
-    for kind in KINDS
+    for kind in CORRUPTIONS
 ]
 # What leaves grey pictures alone, because they have no colour.
 OF_COLOUR = {"colour_cast", "saturation"}

@@ -8,7 +8,17 @@ import pytest
 from tiny_runs import autoencoder, spatial_vae, vector_vae
 
 from tfvae.data import DataConfig, Images, evaluation_batches
-from tfvae.evaluation import MEASURES, PSNR_CAP, Subject, UnmeasurableError, assess, evaluate, psnr, ssim, ssim_window
+from tfvae.evaluation import (
+    MEASURES,
+    PSNR_CAP,
+    EvaluationContext,
+    UnmeasurableError,
+    assess,
+    evaluate,
+    psnr,
+    ssim,
+    ssim_window,
+)
 from tfvae.evaluation.bound import DENSITY, GREY, LEVELS
 
 CONFIG = DataConfig(source="digits")
@@ -147,7 +157,9 @@ def test_no_images_are_refused():
 
 
 def test_measures_fill_one_report_and_leave_out_what_means_nothing():
-    found = assess(Subject(vector_vae(), grey_images(9), CONFIG, k=3), ["elbo", "units", "gap", "nll"], must=False)
+    found = assess(
+        EvaluationContext(vector_vae(), grey_images(9), CONFIG, k=3), ["elbo", "units", "gap", "nll"], must=False
+    )
     figures = evaluate(vector_vae(), grey_images(9), data_config=CONFIG)
     assert found.figures["elbo"].value == figures["elbo"]
     assert found.figures["elbo"].interval == figures["intervals"]["elbo"]
@@ -155,9 +167,9 @@ def test_measures_fill_one_report_and_leave_out_what_means_nothing():
     assert set(found.left_out) == {"gap"} and "held-out" in found.left_out["gap"]
     assert found.protocol["sha256"] == grey_images(9).digest()
     with pytest.raises(UnmeasurableError, match="gap"):
-        assess(Subject(vector_vae(), grey_images(9), CONFIG), ["gap"])
+        assess(EvaluationContext(vector_vae(), grey_images(9), CONFIG), ["gap"])
     with pytest.raises(ValueError, match="Did you mean 'elbo'"):
-        assess(Subject(vector_vae(), grey_images(9), CONFIG), ["elbow"])
+        assess(EvaluationContext(vector_vae(), grey_images(9), CONFIG), ["elbow"])
     assert {"elbo", "units", "gap", "nll"} <= set(MEASURES)
 
 
@@ -174,21 +186,21 @@ def test_a_distortion_says_what_it_measures_so_that_unlike_ones_are_not_compared
 def test_a_model_that_learnt_its_few_images_by_heart_has_a_gap():
     images, others = grey_images(40).take(range(20)), grey_images(40).take(range(20, 40))
     model = vector_vae("optimal_gaussian")
-    subject = Subject(model, others, CONFIG, training=images)
-    untrained = assess(subject, ["gap"]).figures["elbo_gap"]
+    context = EvaluationContext(model, others, CONFIG, training=images)
+    untrained = assess(context, ["gap"]).figures["elbo_gap"]
     assert untrained.interval[0] < 0 < untrained.interval[1] and "no memorisation" in untrained.note
 
     model.compile(keras.optimizers.Adam(0.01))
     # 400 passes as one epoch: Keras takes longer over an epoch's end than over these steps.
     model.fit(np.tile(images.array.astype(np.float32) / 255, (400, 1, 1, 1)), batch_size=20, shuffle=False, verbose=0)
 
-    subject = Subject(model, others, CONFIG, training=images)
-    gap = assess(subject, ["elbo", "gap"]).figures["elbo_gap"]
+    context = EvaluationContext(model, others, CONFIG, training=images)
+    gap = assess(context, ["elbo", "gap"]).figures["elbo_gap"]
     assert gap.interval[0] > 0 and "remembers" in gap.note
     each = [evaluate(model, part, data_config=CONFIG)["elbo"] for part in (images, others)]
     assert gap.value == pytest.approx(each[0] - each[1], rel=1e-6)
 
 
 def test_the_gap_is_taken_over_as_many_training_images_as_there_are_others():
-    figures = assess(Subject(vector_vae(), grey_images(6), CONFIG, training=grey_images(30)), ["gap"]).figures
+    figures = assess(EvaluationContext(vector_vae(), grey_images(6), CONFIG, training=grey_images(30)), ["gap"]).figures
     assert figures["elbo_gap"].protocol["training_images"] == 6

@@ -5,7 +5,7 @@ import pytest
 
 from tfvae.errors import UserError
 from tfvae.evaluation import comparison, read_evaluation, unlike, write_evaluation
-from tfvae.evaluation.figures import Figure, bootstrap_figure, difference_figure, mean_figure
+from tfvae.evaluation.measurements import Measurement, bootstrap_measurement, difference_figure, mean_measurement
 from tfvae.evaluation.measures import Evaluation
 
 SHARED = {"source": "here", "split": "test", "images": 9, "sha256": "0" * 64, "seed": 0, "versions": {"numpy": "2"}}
@@ -19,7 +19,7 @@ def share_that_hold(make, truth, trials=400):
 
 # The share of 400 intervals that hold the truth varies by sqrt(0.95 * 0.05 / 400) = 0.011; four of them around 0.95.
 def test_intervals_of_means_and_of_differences_hold_the_truth_in_95_of_100_cases_also_for_few_images():
-    assert share_that_hold(lambda rng: mean_figure(rng.normal(3, 2, 5)), 3) == pytest.approx(0.95, abs=0.044)
+    assert share_that_hold(lambda rng: mean_measurement(rng.normal(3, 2, 5)), 3) == pytest.approx(0.95, abs=0.044)
     unequal = share_that_hold(lambda rng: difference_figure(rng.normal(3, 2, 6), rng.normal(1, 9, 15)), 2)
     assert unequal == pytest.approx(0.95, abs=0.044)
 
@@ -27,7 +27,7 @@ def test_intervals_of_means_and_of_differences_hold_the_truth_in_95_of_100_cases
 def test_the_bootstrap_holds_the_truth_nearly_as_often_and_repeats_itself():
     def median(rng):
         values = rng.normal(5, 1, 200)
-        return bootstrap_figure(lambda chosen: float(np.median(values[chosen])), 200, seed=0)
+        return bootstrap_measurement(lambda chosen: float(np.median(values[chosen])), 200, seed=0)
 
     # The bootstrap of a median is known to fall a little short of its nominal share.
     assert share_that_hold(median, 5, trials=200) > 0.88
@@ -40,22 +40,22 @@ def test_a_statistic_that_every_resample_inflates_keeps_its_value_within_the_int
     def squared_distance_of_the_mean(chosen):  # from the truth, 0; each resample adds as much again
         return float(np.square(x[chosen].mean(axis=0)).sum())
 
-    figure = bootstrap_figure(squared_distance_of_the_mean, 50, seed=0)
+    figure = bootstrap_measurement(squared_distance_of_the_mean, 50, seed=0)
     assert figure.interval[0] < figure.value <= figure.interval[1]
     assert figure.interval[0] < 0.3 * figure.value, "the bias of the resamples is not turned around"
-    cut = bootstrap_figure(squared_distance_of_the_mean, 50, seed=0, lowest=0.2 * figure.value)
+    cut = bootstrap_measurement(squared_distance_of_the_mean, 50, seed=0, lowest=0.2 * figure.value)
     assert cut.interval == (max(figure.interval[0], 0.2 * figure.value), figure.interval[1])
 
 
 def test_one_image_has_no_interval_and_none_no_mean():
-    assert mean_figure(np.array([2.0])) == Figure(2.0)
-    assert bootstrap_figure(lambda chosen: 1.0, 1, seed=0).interval is None
+    assert mean_measurement(np.array([2.0])) == Measurement(2.0)
+    assert bootstrap_measurement(lambda chosen: 1.0, 1, seed=0).interval is None
     with pytest.raises(ValueError, match="at least one"):
-        mean_figure(np.array([]))
+        mean_measurement(np.array([]))
 
 
 def write(path, elbo, interval=(-1.0, 1.0), k=5, **changed):
-    figures = {"elbo": Figure(elbo, "nats", interval), "nll": Figure(-elbo, "nats", None, {"k": k})}
+    figures = {"elbo": Measurement(elbo, "nats", interval), "nll": Measurement(-elbo, "nats", None, {"k": k})}
     write_evaluation(path, Evaluation(SHARED | changed, figures, {}), run="a run")
     return read_evaluation(path)
 

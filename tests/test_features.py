@@ -9,7 +9,7 @@ from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 from tfvae.cli import main
 from tfvae.data import DataConfig, Images, load
 from tfvae.errors import UserError
-from tfvae.evaluation import Subject, UnmeasurableError, assess, read_evaluation, unlike
+from tfvae.evaluation import EvaluationContext, UnmeasurableError, assess, read_evaluation, unlike
 from tfvae.evaluation.classifier import train_classifier
 from tfvae.evaluation.features import FEATURES, features
 from tfvae.metrics.disentanglement import dci, mig
@@ -56,7 +56,7 @@ class Copier:
 
 
 def subject(model, images, **options):
-    return Subject(model, images, CONFIG, **options)
+    return EvaluationContext(model, images, CONFIG, **options)
 
 
 def test_the_classifier_tells_what_labels_tell_and_is_the_same_for_the_same_seed():

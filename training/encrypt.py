@@ -1,7 +1,7 @@
 """`python -m training encrypt FOLDER -o SHARDS`: a folder of pictures as an encrypted data set.
 
-The shards hold the picture files as they are, with their names, each sealed with AES-256-GCM (`tfvae/data/sealed.py`);
-training reads them like the folder: same pictures, names, labels and splits. Neither files nor pixels are written to a
+The shards hold the picture files as they are, with their names, each encrypted with AES-256-GCM
+(`tfvae/data/encrypted.py`); training reads them like the folder: same pictures, names, labels and splits. Neither files nor pixels are written to a
 disk again in the clear, but what a run makes is: `reconstructions.png`, `latent_map.png` and `samples/` show pictures,
 the report names refused files, and a model can remember what it was trained on. Keep run directories as you keep the
 pictures.
@@ -18,7 +18,7 @@ from pathlib import Path
 from tfvae.errors import OneLineParser, UserError
 
 SHARD_BYTES = 64 * 2**20  # of files; a shard is ended by the one that passes it
-LARGEST = 2**30  # bytes of a file that is sealed; AES-GCM itself ends at 2**31
+LARGEST = 2**30  # bytes of a file that is encrypted; AES-GCM itself ends at 2**31
 
 
 def main(arguments: list[str]) -> None:
@@ -48,12 +48,14 @@ def main(arguments: list[str]) -> None:
 
 def write_new_key(path: Path) -> None:
     """A fresh key in a file of its own that its owner alone may read. Raises `UserError` when there is one already."""
-    from tfvae.data.sealed import new_key
+    from tfvae.data.encrypted import new_key
 
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise UserError(f"--new-key: '{path}' exists; what its key sealed would be lost. Name another file.") from None
+        raise UserError(
+            f"--new-key: '{path}' exists; what its key encrypted would be lost. Name another file."
+        ) from None
     except OSError as error:
         raise UserError(f"--new-key: '{path}' cannot be written ({error.strerror}).") from error
     with open(number, "w", encoding="ascii") as file:
@@ -68,13 +70,13 @@ def seal_folder(folder: Path, out: Path, key_file: str | Path) -> None:
     Raises:
         UserError: No picture, no key, or a disk that is full; nothing is left in `out` then.
     """
+    from tfvae.data import encrypted
     from tfvae.data import folder as pictures
-    from tfvae.data import sealed
 
-    key = sealed.read_key(key_file)
+    key = encrypted.read_key(key_file)
     candidates, others = pictures.list_files(folder)
     dataset = secrets.token_bytes(16)
-    index = sealed.Seal(key, dataset, sealed.INDEX_NUMBER)  # also says early that cryptography is missing
+    index = encrypted.Seal(key, dataset, encrypted.INDEX_NUMBER)  # also says early that cryptography is missing
     out.mkdir(parents=True, exist_ok=True)
     refused = [(str(path.relative_to(folder)), reason) for path, reason in others]
     counts: list[int] = []
@@ -82,27 +84,27 @@ def seal_folder(folder: Path, out: Path, key_file: str | Path) -> None:
     with _all_or_nothing(out):
         following = next(contents, None)
         while following is not None:
-            seal = sealed.Seal(key, dataset, len(counts))
+            seal = encrypted.Seal(key, dataset, len(counts))
             count = size = 0
-            with _record_writer(out / sealed.shard_name(len(counts))) as write:
+            with _record_writer(out / encrypted.shard_name(len(counts))) as write:
                 write(seal.header)
                 while following is not None and size < SHARD_BYTES:
                     count += 1
                     size += len(following[1])
-                    write(seal.close(count, sealed.pack(*following)))
+                    write(seal.close(count, encrypted.pack(*following)))
                     following = next(contents, None)
             counts.append(count)
         if not counts:
             raise UserError(f"encrypt: no picture could be read in '{folder}' ({len(refused):,} files refused).")
-        with _record_writer(out / sealed.INDEX) as write:
+        with _record_writer(out / encrypted.INDEX) as write:
             write(index.header)
             write(index.close(1, json.dumps({"records": counts}).encode()))
     for name, reason in refused[:10]:
         print(f"  left out {name}: {reason}")
     if len(refused) > 10:
         print(f"  … and {len(refused) - 10:,} more")
-    print(f"sealed {sum(counts):,} files in {len(counts):,} shard{'s' if len(counts) > 1 else ''}: {out}")
-    where = f" --set data.key_file={key_file}" if key_file else f"   (with {sealed.KEY_VARIABLE} in the environment)"
+    print(f"encrypted {sum(counts):,} files in {len(counts):,} shard{'s' if len(counts) > 1 else ''}: {out}")
+    where = f" --set data.key_file={key_file}" if key_file else f"   (with {encrypted.KEY_VARIABLE} in the environment)"
     print(f"train on them: python -m training --data {out}{where}")
 
 
@@ -165,7 +167,7 @@ def _check_out(out: Path) -> None:
 
 def _unfinished(out: Path) -> list[Path]:
     """The shards in `out` that have no index; none where there is one."""
-    from tfvae.data.sealed import INDEX, SUFFIX
+    from tfvae.data.encrypted import INDEX, SUFFIX
 
     if (out / INDEX).exists():
         return []

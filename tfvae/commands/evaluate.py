@@ -17,8 +17,8 @@ from tfvae.errors import UserError, did_you_mean
 from tfvae.evaluation import (
     MEASURES,
     Evaluation,
-    Figure,
-    Subject,
+    EvaluationContext,
+    Measurement,
     UnmeasurableError,
     assess,
     comparison,
@@ -76,22 +76,22 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.count and arguments.count < len(images):
         drawn = np.random.default_rng((seed, 17)).choice(len(images), arguments.count, replace=False)
         images, split = images.take(np.sort(drawn)), f"{arguments.count} of {split}"
-    subject = Subject(
+    context = EvaluationContext(
         model,
         images,
         run.prepared_like(model),
         # By default as in the run's own report, so that its figures come out again.
         batch_size=arguments.batch_size or int(run.config.get("training", {}).get("batch_size", 64)),
         seed=seed,
-        k=arguments.k or Subject.k,
-        features=arguments.features or Subject.features,
+        k=arguments.k or EvaluationContext.k,
+        features=arguments.features or EvaluationContext.features,
         training=training,
     )
     if sys.stderr.isatty():
-        subject.progress = progress_line()
+        context.progress = progress_line()
     source = arguments.source or run.data_config.source
     try:
-        found = assess(subject, names, source=source, split=split, must=must)
+        found = assess(context, names, source=source, split=split, must=must)
     except UnmeasurableError as error:
         raise UserError(f"evaluate: {error}.") from error
     title = f"{run.path} on {source}, {split}: {len(images):,} images"
@@ -202,7 +202,7 @@ def _left_out(found: Evaluation, everything: bool) -> list[str]:
     return [f"  left out: {name}: {reason}" for name, reason in found.left_out.items()] if everything else []
 
 
-def _with_interval(figure: Figure) -> str:
+def _with_interval(figure: Measurement) -> str:
     if figure.interval is None:
         return f"{figure.value:>11.4f}"
     low, high = figure.interval

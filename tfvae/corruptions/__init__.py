@@ -2,7 +2,7 @@
 
 A recipe writes them as tables, `[{"kind": "gaussian", "std": [0, 0.2]}, {"kind": "jpeg", "quality": 40}]`: a number is
 fixed, a pair is drawn uniformly for each image, and `probability` says how many images get the corruption at all.
-A new one is a frozen dataclass with `kind`, settings and `apply`, and a place in `KINDS`.
+A new one is a frozen dataclass with `kind`, settings and `apply`, and a place in `CORRUPTIONS`.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,9 +21,9 @@ from tfvae.corruptions.noise import GaussianNoise, PoissonNoise, SaltPepper
 from tfvae.corruptions.tone import Brightness, ColourCast, Contrast, Exposure, Gamma, Saturation
 from tfvae.errors import did_you_mean
 
-__all__ = ["KINDS", "Corrupted", "Corruption", "as_tables", "corrupt", "from_tables"]
+__all__ = ["CORRUPTIONS", "Corrupted", "Corruption", "as_tables", "corrupt", "from_tables"]
 
-KINDS: dict[str, type[Corruption]] = {
+CORRUPTIONS: dict[str, type[Corruption]] = {
     corruption.kind: corruption
     for corruption in (
         *(GaussianNoise, PoissonNoise, SaltPepper, Jpeg, Blur),
@@ -83,12 +83,12 @@ def _from_table(table: Mapping[str, Any]) -> Corruption:
         raise ValueError(f"`tables` must hold tables such as {{'kind': 'gaussian'}}. Received: {table!r}")
     settings = dict(table)
     kind = settings.pop("kind", None)
-    if not isinstance(kind, str) or kind not in KINDS:
+    if not isinstance(kind, str) or kind not in CORRUPTIONS:
         raise ValueError(
-            f"`kind` of a corruption must be one of {', '.join(KINDS)}.{did_you_mean(str(kind), KINDS)} "
+            f"`kind` of a corruption must be one of {', '.join(CORRUPTIONS)}.{did_you_mean(str(kind), CORRUPTIONS)} "
             f"Received: kind={kind!r}"
         )
-    known = [item.name for item in fields(KINDS[kind])]
+    known = [item.name for item in fields(CORRUPTIONS[kind])]
     for name in settings:
         if name not in known:
             raise ValueError(
@@ -97,4 +97,4 @@ def _from_table(table: Mapping[str, Any]) -> Corruption:
             )
     if kind == OneOf.kind and "of" in settings:
         settings["of"] = from_tables(settings["of"])
-    return KINDS[kind](**settings)
+    return CORRUPTIONS[kind](**settings)

@@ -20,7 +20,7 @@ class Corrupted(NamedTuple):
     damage: tf.Tensor
 
 
-def within(low: float, high: float, whole: bool = False) -> dict[str, Any]:
+def bounded(low: float, high: float, whole: bool = False) -> dict[str, Any]:
     """Metadata of a field that holds a setting: a number from `low` to `high`, or a pair that each image draws from."""
     return {"bounds": (low, high), "whole": whole}
 

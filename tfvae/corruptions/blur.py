@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfvae.corruptions.base import Corrupted, Corruption, within
+from tfvae.corruptions.base import Corrupted, Corruption, bounded
 from tfvae.corruptions.draws import Draws, Setting
 
 
@@ -14,7 +14,7 @@ class Blur(Corruption):
     """Gaussian blur of `sigma` pixels, borders reflected. As a matrix on each axis it needs no cut-off radius."""
 
     kind: ClassVar[str] = "blur"
-    sigma: Setting = field(default=(0.0, 2.0), metadata=within(0, 100))
+    sigma: Setting = field(default=(0.0, 2.0), metadata=bounded(0, 100))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         sigma = draws.setting(self.sigma, 1, 1)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfvae.corruptions.base import Corrupted, Corruption, within
+from tfvae.corruptions.base import Corrupted, Corruption, bounded
 from tfvae.corruptions.draws import Draws, Setting, most
 from tfvae.corruptions.geometry import distance_to_curve, random_curves, sides
 
@@ -16,7 +16,7 @@ MAX_COUNT = 64  # every object costs a pass over the pixels
 class Holes(Corruption):
     """Base of what loses pixels: where `lost` says 1, all channels become `fill` and the damage 1."""
 
-    fill: Setting = field(default=0.5, metadata=within(0, 1))
+    fill: Setting = field(default=0.5, metadata=bounded(0, 1))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         lost = self.lost(image, draws)
@@ -32,7 +32,7 @@ class RandomPixels(Holes):
     """Each pixel is lost with probability `fraction`, whatever becomes of its neighbours."""
 
     kind: ClassVar[str] = "random_pixels"
-    fraction: Setting = field(default=(0.0, 0.8), metadata=within(0, 1))
+    fraction: Setting = field(default=(0.0, 0.8), metadata=bounded(0, 1))
 
     def lost(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         fraction = draws.setting(self.fraction, 1, 1, 1)
@@ -44,8 +44,8 @@ class Boxes(Holes):
     """`count` rectangles anywhere inside the image, each side `size` times the shorter side of the image."""
 
     kind: ClassVar[str] = "boxes"
-    count: Setting = field(default=(1, 4), metadata=within(0, MAX_COUNT, whole=True))
-    size: Setting = field(default=(0.1, 0.4), metadata=within(0, 1))
+    count: Setting = field(default=(1, 4), metadata=bounded(0, MAX_COUNT, whole=True))
+    size: Setting = field(default=(0.1, 0.4), metadata=bounded(0, 1))
 
     def lost(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         n = most(self.count)
@@ -65,9 +65,9 @@ class Strokes(Holes):
     """`count` curved brush strokes of `width` pixels; `length` is in shorter sides of the image."""
 
     kind: ClassVar[str] = "strokes"
-    count: Setting = field(default=(1, 6), metadata=within(0, MAX_COUNT, whole=True))
-    width: Setting = field(default=(4.0, 14.0), metadata=within(0, 1000))
-    length: Setting = field(default=(0.2, 1.0), metadata=within(0.01, 10))
+    count: Setting = field(default=(1, 6), metadata=bounded(0, MAX_COUNT, whole=True))
+    width: Setting = field(default=(4.0, 14.0), metadata=bounded(0, 1000))
+    length: Setting = field(default=(0.2, 1.0), metadata=bounded(0.01, 10))
 
     def lost(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         n = most(self.count)
@@ -90,8 +90,8 @@ class Scratches(Corruption):
     """
 
     kind: ClassVar[str] = "scratches"
-    count: Setting = field(default=(1, 6), metadata=within(0, MAX_COUNT, whole=True))
-    width: Setting = field(default=(0.7, 2.5), metadata=within(0.1, 100))
+    count: Setting = field(default=(1, 6), metadata=bounded(0, MAX_COUNT, whole=True))
+    width: Setting = field(default=(0.7, 2.5), metadata=bounded(0.1, 100))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         n = most(self.count)

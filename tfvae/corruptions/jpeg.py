@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import tensorflow as tf
 
-from tfvae.corruptions.base import Corrupted, Corruption, within
+from tfvae.corruptions.base import Corrupted, Corruption, bounded
 from tfvae.corruptions.draws import Draws, Setting
 
 # ITU-T T.81 (1992), Annex K: quantisation of luminance and chrominance at what libjpeg calls quality 50.
@@ -42,7 +42,7 @@ class Jpeg(Corruption):
     """
 
     kind: ClassVar[str] = "jpeg"
-    quality: Setting = field(default=(20, 95), metadata=within(1, 100, whole=True))
+    quality: Setting = field(default=(20, 95), metadata=bounded(1, 100, whole=True))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         quality = draws.whole(self.quality, 1, 1, 1)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfvae.corruptions.base import Corrupted, Corruption, within
+from tfvae.corruptions.base import Corrupted, Corruption, bounded
 from tfvae.corruptions.draws import Draws, Setting, most
 from tfvae.corruptions.geometry import pixel_grid, sides, smooth_field
 from tfvae.corruptions.sprites import Sprites, joined, logos, sample, width_at, words
@@ -25,9 +25,9 @@ class Stains(Corruption):
     """
 
     kind: ClassVar[str] = "stains"
-    count: Setting = field(default=(1, 4), metadata=within(0, 64, whole=True))
-    size: Setting = field(default=(0.1, 0.7), metadata=within(0.001, 5))
-    strength: Setting = field(default=(0.3, 1.0), metadata=within(0, 1))
+    count: Setting = field(default=(1, 4), metadata=bounded(0, 64, whole=True))
+    size: Setting = field(default=(0.1, 0.7), metadata=bounded(0.001, 5))
+    strength: Setting = field(default=(0.3, 1.0), metadata=bounded(0, 1))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         n = most(self.count)
@@ -61,10 +61,10 @@ class TextWatermark(Corruption):
     """
 
     kind: ClassVar[str] = "text_watermark"
-    alpha: Setting = field(default=(0.3, 0.9), metadata=within(0, 1))
-    size: Setting = field(default=(10.0, 60.0), metadata=within(2, 1000))
-    angle: Setting = field(default=(-45.0, 45.0), metadata=within(-180, 180))
-    count: Setting = field(default=(1, 2), metadata=within(0, 16, whole=True))
+    alpha: Setting = field(default=(0.3, 0.9), metadata=bounded(0, 1))
+    size: Setting = field(default=(10.0, 60.0), metadata=bounded(2, 1000))
+    angle: Setting = field(default=(-45.0, 45.0), metadata=bounded(-180, 180))
+    count: Setting = field(default=(1, 2), metadata=bounded(0, 16, whole=True))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         bank = words()
@@ -88,10 +88,10 @@ class LogoWatermark(Corruption):
     """
 
     kind: ClassVar[str] = "logo_watermark"
-    alpha: Setting = field(default=(0.2, 0.7), metadata=within(0, 1))
-    size: Setting = field(default=(16.0, 80.0), metadata=within(2, 1000))
-    spacing: Setting = field(default=(1.2, 3.0), metadata=within(1, 20))
-    angle: Setting = field(default=(-45.0, 45.0), metadata=within(-180, 180))
+    alpha: Setting = field(default=(0.2, 0.7), metadata=bounded(0, 1))
+    size: Setting = field(default=(16.0, 80.0), metadata=bounded(2, 1000))
+    spacing: Setting = field(default=(1.2, 3.0), metadata=bounded(1, 20))
+    angle: Setting = field(default=(-45.0, 45.0), metadata=bounded(-180, 180))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         bank = _logos_and_words()

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfvae.corruptions.base import Corrupted, Corruption, within
+from tfvae.corruptions.base import Corrupted, Corruption, bounded
 from tfvae.corruptions.draws import Draws, Setting
 
 
@@ -17,7 +17,7 @@ class GaussianNoise(Corruption):
     """
 
     kind: ClassVar[str] = "gaussian"
-    std: Setting = field(default=(0.0, 0.2), metadata=within(0, 10))
+    std: Setting = field(default=(0.0, 0.2), metadata=bounded(0, 10))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         return Corrupted(
@@ -34,7 +34,7 @@ class PoissonNoise(Corruption):
     """
 
     kind: ClassVar[str] = "poisson"
-    peak: Setting = field(default=(10.0, 200.0), metadata=within(0.01, 1e6))
+    peak: Setting = field(default=(10.0, 200.0), metadata=bounded(0.01, 1e6))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         peak = draws.setting(self.peak, 1, 1, 1)
@@ -48,7 +48,7 @@ class SaltPepper(Corruption):
     """The share `amount` of the pixels becomes black or white (all channels), one as likely as the other."""
 
     kind: ClassVar[str] = "salt_pepper"
-    amount: Setting = field(default=(0.0, 0.1), metadata=within(0, 1))
+    amount: Setting = field(default=(0.0, 0.1), metadata=bounded(0, 1))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         amount = draws.setting(self.amount, 1, 1, 1)

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import tensorflow as tf
 
-from tfvae.corruptions.base import Corrupted, Corruption, within
+from tfvae.corruptions.base import Corrupted, Corruption, bounded
 from tfvae.corruptions.draws import Draws, Setting
 
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601, of gamma-encoded RGB
@@ -54,7 +54,7 @@ class Exposure(Tone):
     """Linear light times `2 ** stops`: what a longer or shorter exposure records; clipped at white."""
 
     kind: ClassVar[str] = "exposure"
-    stops: Setting = field(default=(-2.5, 1.0), metadata=within(-10, 10))
+    stops: Setting = field(default=(-2.5, 1.0), metadata=bounded(-10, 10))
 
     def change(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         light = srgb_to_linear(image) * 2 ** draws.setting(self.stops, 1, 1, 1)
@@ -69,7 +69,7 @@ class Gamma(Tone):
     """
 
     kind: ClassVar[str] = "gamma"
-    gamma: Setting = field(default=(0.5, 2.0), metadata=within(0.05, 20))
+    gamma: Setting = field(default=(0.5, 2.0), metadata=bounded(0.05, 20))
 
     def change(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         # Uniform in the logarithm: with [1/2, 2], lighter is as likely as darker.
@@ -82,7 +82,7 @@ class Contrast(Tone):
     """`m + factor * (x - m)` about the mean grey m of each image; 0 leaves m, above 1 is harder than the original."""
 
     kind: ClassVar[str] = "contrast"
-    factor: Setting = field(default=(0.3, 1.0), metadata=within(0, 10))
+    factor: Setting = field(default=(0.3, 1.0), metadata=bounded(0, 10))
 
     def change(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         mean = tf.reduce_mean(grey_of(image, LUMA), axis=(1, 2, 3), keepdims=True)
@@ -94,7 +94,7 @@ class Brightness(Tone):
     """`x + offset`, the same in every pixel and channel: a veil of light, or shadows that drown."""
 
     kind: ClassVar[str] = "brightness"
-    offset: Setting = field(default=(-0.2, 0.2), metadata=within(-1, 1))
+    offset: Setting = field(default=(-0.2, 0.2), metadata=bounded(-1, 1))
 
     def change(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         return image + draws.setting(self.offset, 1, 1, 1)
@@ -109,7 +109,7 @@ class ColourCast(Tone):
     """
 
     kind: ClassVar[str] = "colour_cast"
-    strength: Setting = field(default=(0.0, 0.6), metadata=within(0, 5))
+    strength: Setting = field(default=(0.0, 0.6), metadata=bounded(0, 5))
 
     def change(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         strength, direction = draws.setting(self.strength, 1, 1, 1), draws.uniform(1, 1, 3, low=-1.0, high=1.0)
@@ -126,7 +126,7 @@ class Saturation(Tone):
     """`g + factor * (x - g)` about each pixel's own grey g (luma): 0 is a grey picture, 1 the same, above 1 gaudy."""
 
     kind: ClassVar[str] = "saturation"
-    factor: Setting = field(default=(0.0, 1.0), metadata=within(0, 10))
+    factor: Setting = field(default=(0.0, 1.0), metadata=bounded(0, 10))
 
     def change(self, image: tf.Tensor, draws: Draws) -> tf.Tensor:
         factor = draws.setting(self.factor, 1, 1, 1)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data import folder, moving, sealed, sources
+from tfvae.data import encrypted, folder, moving, sources
 from tfvae.data.clips import clips_of
 from tfvae.data.config import DataConfig
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
@@ -105,8 +105,8 @@ def look(config: DataConfig, seed: int = 0) -> Survey:
     path = None if is_word else sources.existing_path(config.source)
     if path is not None and path.is_dir():
         how = preparation(config)
-        if sealed.is_sealed(path):
-            shapes = sealed.look_at_sealed(path, how, config.limit, seed, config.key_file)
+        if encrypted.is_encrypted(path):
+            shapes = encrypted.look_at_encrypted(path, how, config.limit, seed, config.key_file)
         else:
             shapes = folder.look_at_folder(path, how, config.limit, seed)
         if not len(shapes):

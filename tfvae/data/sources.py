@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data import arrays, folder, moving, sealed, shapes, tfds, video
+from tfvae.data import arrays, encrypted, folder, moving, shapes, tfds, video
 from tfvae.data.gathering import Gathering
 from tfvae.errors import UserError, did_you_mean
 
 ACCEPTED = (
-    "digits, shapes, tfds:NAME, moving_digits, a folder of pictures, sealed or not, an .npz or .npy file, a film, "
+    "digits, shapes, tfds:NAME, moving_digits, a folder of pictures, encrypted or not, an .npz or .npy file, a film, "
     "a picture"
 )
 POPULAR = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn_cropped", "omniglot", "celeb_a")
@@ -34,8 +34,8 @@ def gather(
     else:
         path = existing_path(source)
         suffix = path.suffix.lower()
-        if sealed.is_sealed(path):
-            sealed.gather_sealed(path, into, limit, seed, key_file)
+        if encrypted.is_encrypted(path):
+            encrypted.gather_encrypted(path, into, limit, seed, key_file)
         elif path.is_dir():
             folder.gather_folder(path, into, limit, seed)
         elif suffix in (".npz", ".npy"):

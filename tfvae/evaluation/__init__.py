@@ -1,11 +1,11 @@
 """How good a trained model is: figures on held-out images, each with the protocol it was measured by."""
 
 from tfvae.evaluation.bound import evaluate
-from tfvae.evaluation.figures import Figure
+from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
 from tfvae.evaluation.marginal import Marginal, marginal_likelihood
+from tfvae.evaluation.measurements import Measurement
 from tfvae.evaluation.measures import MEASURES, Evaluation, assess, usual_measures
 from tfvae.evaluation.protocol import comparison, read_evaluation, unlike, write_evaluation
-from tfvae.evaluation.subject import Subject, UnmeasurableError
 from tfvae.metrics.active_units import active_units
 from tfvae.metrics.disentanglement import dci, mig
 from tfvae.metrics.frechet import frechet_distance
@@ -16,9 +16,9 @@ __all__ = [
     "MEASURES",
     "PSNR_CAP",
     "Evaluation",
-    "Figure",
+    "EvaluationContext",
     "Marginal",
-    "Subject",
+    "Measurement",
     "UnmeasurableError",
     "active_units",
     "assess",

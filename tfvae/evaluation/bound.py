@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.data import DataConfig, Images
-from tfvae.evaluation.figures import Figure, mean_figure
-from tfvae.evaluation.subject import Subject
+from tfvae.evaluation.context import EvaluationContext
+from tfvae.evaluation.measurements import Measurement, mean_measurement
 from tfvae.metrics.image_quality import psnr, ssim, ssim_window
 
 BINARY, GREY = "mass of binary pixels", "cross-entropy of grey levels"
@@ -44,35 +44,37 @@ class Bounds:
         return self.kind in (BINARY, LEVELS)
 
 
-def measure(subject: Subject) -> dict[str, Figure]:
+def measure(context: EvaluationContext) -> dict[str, Measurement]:
     """ELBO and its terms (one posterior sample an image), PSNR and SSIM of the reconstruction from the posterior mean.
 
     Figures `elbo`, `rate`, `bits_per_dim` where they exist, `distortion`, `psnr`, `ssim`: means over images of each
     image's own value, so that sizes may differ. PSNR and SSIM compare with the images the model saw, so with their
     binarised pixels where those are binarised.
     """
-    terms, quality, windows = _pass(subject, subject.images, with_quality=True)
-    subject.known["bounds"] = terms
-    has_prior = subject.model.prior is not None
+    terms, quality, windows = _pass(context, context.images, with_quality=True)
+    context.known["bounds"] = terms
+    has_prior = context.model.prior is not None
     protocol = {"samples_per_image": 1 if has_prior else 0, "distortion": terms.kind}
     nats, figures = "nats per image", {}
     if has_prior:
-        figures["elbo"] = mean_figure(terms.elbo, f"{nats}, higher is better", protocol)
-        figures["rate"] = mean_figure(terms.rate, nats)
-    figures["distortion"] = mean_figure(terms.distortion, nats if has_prior else f"{terms.kind} per image", protocol)
+        figures["elbo"] = mean_measurement(terms.elbo, f"{nats}, higher is better", protocol)
+        figures["rate"] = mean_measurement(terms.rate, nats)
+    figures["distortion"] = mean_measurement(
+        terms.distortion, nats if has_prior else f"{terms.kind} per image", protocol
+    )
     if has_prior and terms.is_code_length:
         # Each image by its own number of dimensions, then the mean.
         bits = -terms.elbo / (terms.dims * np.log(2.0))
-        figures["bits_per_dim"] = mean_figure(bits, "bits per dimension", protocol)
-    figures["psnr"] = mean_figure(quality[0], "dB, reconstructions, higher is better")
+        figures["bits_per_dim"] = mean_measurement(bits, "bits per dimension", protocol)
+    figures["psnr"] = mean_measurement(quality[0], "dB, reconstructions, higher is better")
     window = windows[0] if len(windows) == 1 else windows
-    figures["ssim"] = mean_figure(quality[1], "reconstructions, 1 is equal", {"ssim_window": window})
+    figures["ssim"] = mean_measurement(quality[1], "reconstructions, 1 is equal", {"ssim_window": window})
     return figures
 
 
-def bounds(subject: Subject, images: Images) -> Bounds:
+def bounds(context: EvaluationContext, images: Images) -> Bounds:
     """The terms for `images` (the subject's own or others), with the subject's seed and preparation."""
-    return _pass(subject, images, with_quality=False)[0]
+    return _pass(context, images, with_quality=False)[0]
 
 
 def evaluate(
@@ -107,10 +109,10 @@ def evaluate(
     Raises:
         ValueError: When there are no images.
     """
-    subject = Subject(model, images, data_config, batch_size=batch_size, seed=seed)
+    context = EvaluationContext(model, images, data_config, batch_size=batch_size, seed=seed)
     if progress:
-        subject.progress = lambda what, done, total: progress(done, total)
-    figures = measure(subject)
+        context.progress = lambda what, done, total: progress(done, total)
+    figures = measure(context)
     shared: dict[str, Any] = {
         "images": len(images),
         "seed": seed,
@@ -125,23 +127,23 @@ def evaluate(
     }
 
 
-def _pass(subject: Subject, images: Images, with_quality: bool) -> tuple[Bounds, np.ndarray, list[int]]:
+def _pass(context: EvaluationContext, images: Images, with_quality: bool) -> tuple[Bounds, np.ndarray, list[int]]:
     """The terms; PSNR and SSIM `(2, n)` when asked for; and the sizes of the SSIM windows."""
-    step = subject.compiled(_step)
+    step = context.compiled(_step)
     columns: list[np.ndarray] = []
     windows: set[int] = set()
     binary, done = True, 0
-    with seeded(subject.model, subject.seed):
-        for x in subject.batches(images):
+    with seeded(context.model, context.seed):
+        for x in context.batches(images):
             window = ssim_window(x.shape[1], x.shape[2]) if with_quality else 0
-            values, batch_is_binary = step(subject.model, x, window)
+            values, batch_is_binary = step(context.model, x, window)
             columns.append(np.asarray(values, "float64"))
             windows.add(window)
             binary = binary and bool(batch_is_binary)
             done += x.shape[0]
-            subject.progress("ELBO", done, len(images))
+            context.progress("ELBO", done, len(images))
     distortion, rate, dims, *quality = np.concatenate(columns, axis=1)
-    terms = Bounds(distortion, rate, dims, distortion_kind(subject.model, binary))
+    terms = Bounds(distortion, rate, dims, distortion_kind(context.model, binary))
     return terms, np.array(quality), sorted(windows)
 
 

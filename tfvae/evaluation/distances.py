@@ -7,9 +7,9 @@ from threadpoolctl import threadpool_limits
 
 from tfvae import applications
 from tfvae.data import Images
+from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
 from tfvae.evaluation.features import features
-from tfvae.evaluation.figures import RESAMPLES, Figure, bootstrap_figure, mean_figure
-from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.evaluation.measurements import RESAMPLES, Measurement, bootstrap_measurement, mean_measurement
 from tfvae.metrics.frechet import frechet_distance
 from tfvae.metrics.precision_recall import NEIGHBOURS, neighbour_values
 
@@ -18,7 +18,7 @@ MOST_BYTES = 2**30  # of the drawn images, float32
 RESAMPLED_FEATURES = 256  # above, two hundred resamples take too long: 2,048 features need seconds each
 
 
-def measure_frechet(subject: Subject) -> dict[str, Figure]:
+def measure_frechet(context: EvaluationContext) -> dict[str, Measurement]:
     """`frechet`, between held-out and drawn images, and its floor: between held-out and training images.
 
     All three sets have the same number of images, for the distance depends on it. The interval resamples pairs of a
@@ -28,16 +28,16 @@ def measure_frechet(subject: Subject) -> dict[str, Figure]:
         UnmeasurableError: For a model without a prior, images of unequal sizes, or fewer than two of them.
         UserError: Features that are unknown or whose weights are missing.
     """
-    real, drawn = _sides(subject)
-    figures = {"frechet": _frechet(subject, real, drawn)}
-    if subject.training is not None and len(subject.training) >= len(real):
-        rows = np.random.default_rng((subject.seed, 23)).choice(len(subject.training), len(real), replace=False)
-        training = features(subject).of(subject.training.take(np.sort(rows)))
-        figures["frechet_floor"] = _frechet(subject, real, training, "training images against held-out ones")
+    real, drawn = _sides(context)
+    figures = {"frechet": _frechet(context, real, drawn)}
+    if context.training is not None and len(context.training) >= len(real):
+        rows = np.random.default_rng((context.seed, 23)).choice(len(context.training), len(real), replace=False)
+        training = features(context).of(context.training.take(np.sort(rows)))
+        figures["frechet_floor"] = _frechet(context, real, training, "training images against held-out ones")
     return figures
 
 
-def measure_neighbours(subject: Subject) -> dict[str, Figure]:
+def measure_neighbours(context: EvaluationContext) -> dict[str, Measurement]:
     """`precision`, `recall`, `density` and `coverage` of as many drawn images as there are held-out ones.
 
     The intervals are over images with the balls held fixed: a resample repeats images, whose nearest neighbour is
@@ -46,12 +46,12 @@ def measure_neighbours(subject: Subject) -> dict[str, Figure]:
     Raises:
         UnmeasurableError, UserError: As `measure_frechet`.
     """
-    real, drawn = _sides(subject)
+    real, drawn = _sides(context)
     if len(real) <= NEIGHBOURS:
         raise UnmeasurableError(f"it needs more than {NEIGHBOURS} images, and these are {len(real)}")
-    protocol = {**_protocol(subject, len(real)), "neighbours": NEIGHBOURS, "balls": "held fixed in the intervals"}
+    protocol = {**_protocol(context, len(real)), "neighbours": NEIGHBOURS, "balls": "held fixed in the intervals"}
     values = neighbour_values(real, drawn, NEIGHBOURS)
-    return {name: mean_figure(column, UNITS[name], protocol) for name, column in values.items()}
+    return {name: mean_measurement(column, UNITS[name], protocol) for name, column in values.items()}
 
 
 UNITS = {
@@ -62,39 +62,39 @@ UNITS = {
 }
 
 
-def _frechet(subject: Subject, x: np.ndarray, y: np.ndarray, what: str = "") -> Figure:
-    protocol = _protocol(subject, len(x)) | ({"floor": what} if what else {})
+def _frechet(context: EvaluationContext, x: np.ndarray, y: np.ndarray, what: str = "") -> Measurement:
+    protocol = _protocol(context, len(x)) | ({"floor": what} if what else {})
     unit = f"squared distance in {x.shape[1]} features, lower is better"
     if x.shape[1] > RESAMPLED_FEATURES:
-        return Figure(frechet_distance(x, y), unit, None, protocol)
+        return Measurement(frechet_distance(x, y), unit, None, protocol)
     # Threads of BLAS that wait for each other make small matrices a hundred times slower on a busy machine.
     with threadpool_limits(1):
-        return bootstrap_figure(
-            lambda rows: frechet_distance(x[rows], y[rows]), len(x), subject.seed, unit, protocol, RESAMPLES, lowest=0.0
+        return bootstrap_measurement(
+            lambda rows: frechet_distance(x[rows], y[rows]), len(x), context.seed, unit, protocol, RESAMPLES, lowest=0.0
         )
 
 
-def _protocol(subject: Subject, count: int) -> dict[str, Any]:
-    return {**features(subject).protocol, "drawn": "E[x|z], z from the prior, 8 bits", "images_each": count}
+def _protocol(context: EvaluationContext, count: int) -> dict[str, Any]:
+    return {**features(context).protocol, "drawn": "E[x|z], z from the prior, 8 bits", "images_each": count}
 
 
-def _sides(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
+def _sides(context: EvaluationContext) -> tuple[np.ndarray, np.ndarray]:
     """Features of held-out and of as many drawn images, float64 `(n, features)` each."""
-    return subject.remembered(f"sides in {subject.features}", lambda: _both(subject))
+    return context.remembered(f"sides in {context.features}", lambda: _both(context))
 
 
-def _both(subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-    if not hasattr(subject.model, "generate"):
-        raise UnmeasurableError(f"a {type(subject.model).__name__} has no prior to draw images from")
-    size = subject.images.common_size
+def _both(context: EvaluationContext) -> tuple[np.ndarray, np.ndarray]:
+    if not hasattr(context.model, "generate"):
+        raise UnmeasurableError(f"a {type(context.model).__name__} has no prior to draw images from")
+    size = context.images.common_size
     if size is None:
         raise UnmeasurableError("it needs images of one size (data.height, data.width)")
-    real = _at_most(subject.images, MOST_BYTES // (4 * size[0] * size[1] * subject.images.channels), subject.seed)
+    real = _at_most(context.images, MOST_BYTES // (4 * size[0] * size[1] * context.images.channels), context.seed)
     if len(real) < 2:
         raise UnmeasurableError("it needs two images or more")
-    named = features(subject)
-    fixed = subject.model.image_shape[0] is not None
-    drawn = applications.generate(subject.model, len(real), subject.seed, size=None if fixed else size)
+    named = features(context)
+    fixed = context.model.image_shape[0] is not None
+    drawn = applications.generate(context.model, len(real), context.seed, size=None if fixed else size)
     # Real pixels are bytes; a decoder's finer steps would be a difference that nobody sees.
     eight_bits = np.rint(255 * np.clip(drawn, 0, 1)).astype(np.uint8)
     return named.of(real), named.of(eight_bits)

@@ -1,6 +1,6 @@
 """What distances between sets of images are taken in: features, by the names that `tfvae evaluate --features` takes.
 
-To add one: a function from a `Subject` to `Features`, and a line in `FEATURES`.
+To add one: a function from a `EvaluationContext` to `Features`, and a line in `FEATURES`.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from tfvae.data import Images
 from tfvae.data.array_batches import batches
 from tfvae.errors import UserError, did_you_mean
 from tfvae.evaluation.classifier import train_classifier
-from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
 
 RAW_SIDE = 32  # raw pixels: the covariance of larger pictures fits no memory
 INCEPTION_SIDE = 299
@@ -43,48 +43,48 @@ class Features:
         return np.concatenate([np.asarray(self.extract(x), np.float64) for x in batches(images, PORTION)])
 
 
-def features(subject: Subject) -> Features:
-    """The features that `subject.features` names: one of `FEATURES`, or `inception:FILE`.
+def features(context: EvaluationContext) -> Features:
+    """The features that `context.features` names: one of `FEATURES`, or `inception:FILE`.
 
     Raises:
         UserError: An unknown name, or weights of Inception that are not there.
         UnmeasurableError: Features that these images have not: no labels to train a classifier on.
     """
-    name, _, _ = subject.features.partition(":")
-    if name not in FEATURES or (":" in subject.features and name != "inception"):
+    name, _, _ = context.features.partition(":")
+    if name not in FEATURES or (":" in context.features and name != "inception"):
         raise UserError(
-            f"features: unknown features '{subject.features}'.{did_you_mean(subject.features, FEATURES)} "
+            f"features: unknown features '{context.features}'.{did_you_mean(context.features, FEATURES)} "
             f"Known: {', '.join(FEATURES)}, inception:FILE."
         )
-    return subject.remembered(f"features {subject.features}", lambda: FEATURES[name](subject))
+    return context.remembered(f"features {context.features}", lambda: FEATURES[name](context))
 
 
-def encoder(subject: Subject) -> Features:
+def encoder(context: EvaluationContext) -> Features:
     """The model's own posterior means (of a spatial latent their mean over places).
 
     They tell what this encoder cares for. Another model has another encoder: two models do not compare in them, and
     the hash of the weights in the protocol keeps anyone from doing it.
     """
-    encode = tf.function(subject.model.codes, reduce_retracing=True)
+    encode = tf.function(context.model.codes, reduce_retracing=True)
 
     def extract(x: np.ndarray) -> np.ndarray:
         codes = np.asarray(encode(x))
         return codes.mean(axis=(1, 2)) if codes.ndim == 4 else codes
 
-    weights = getattr(subject.model, "encoder", subject.model).get_weights()
+    weights = getattr(context.model, "encoder", context.model).get_weights()
     return Features(extract, {"features": "encoder", "features_sha256": digest(weights)})
 
 
-def classifier(subject: Subject) -> Features:
+def classifier(context: EvaluationContext) -> Features:
     """The 64 numbers before the last layer of a small CNN trained on the labels of the training images.
 
     The same for the same training images and seed, whatever the model: so models compare in them.
     """
-    training, held_out = _labelled(subject.training), _labelled(subject.images)
+    training, held_out = _labelled(context.training), _labelled(context.images)
     if training is None or len(np.unique(_labels(training))) < 2:
         raise UnmeasurableError("features 'classifier' need training images with labels of two classes or more")
     found = train_classifier(
-        _together(training), _labels(training), subject.seed, lambda d, n: subject.progress("classifier", d, n)
+        _together(training), _labels(training), context.seed, lambda d, n: context.progress("classifier", d, n)
     )
     facts: dict[str, Any] = {
         "features": "classifier",
@@ -97,14 +97,14 @@ def classifier(subject: Subject) -> Features:
     return Features(found.extract, facts)
 
 
-def inception(subject: Subject) -> Features:
+def inception(context: EvaluationContext) -> Features:
     """The 2,048 averages of InceptionV3 of keras.applications, trained on ImageNet; its weights are never downloaded.
 
     The file is keras's own (`…_notop.h5`) in ~/.keras/models or $KERAS_HOME/models, or that of `inception:FILE`. The
     distances are not those of published FIDs, which use the graph of 2015 with other weights and another way of
     resizing.
     """
-    _, _, given = subject.features.partition(":")
+    _, _, given = context.features.partition(":")
     path = (
         Path(given).expanduser()
         if given
@@ -134,7 +134,7 @@ def inception(subject: Subject) -> Features:
     return Features(extract, told)
 
 
-def raw(subject: Subject) -> Features:
+def raw(context: EvaluationContext) -> Features:
     """The pixels themselves, of pictures above 32 pixels a side after reduction to it: a baseline."""
 
     def extract(x: np.ndarray) -> np.ndarray:
@@ -145,7 +145,7 @@ def raw(subject: Subject) -> Features:
     return Features(extract, {"features": "raw pixels", "side": RAW_SIDE})
 
 
-FEATURES: dict[str, Callable[[Subject], Features]] = {
+FEATURES: dict[str, Callable[[EvaluationContext], Features]] = {
     "encoder": encoder,
     "classifier": classifier,
     "inception": inception,

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 
 from tfvae.evaluation.bound import bounds
-from tfvae.evaluation.figures import Figure, difference_figure
-from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
+from tfvae.evaluation.measurements import Measurement, difference_figure
 
 
-def measure(subject: Subject) -> dict[str, Figure]:
+def measure(context: EvaluationContext) -> dict[str, Measurement]:
     """`elbo_gap = mean elbo(training images) - mean elbo(held-out images)`, nats per image.
 
     Of a model that has learnt what its images have in common, the two agree. A gap above its interval says that it
@@ -19,15 +19,15 @@ def measure(subject: Subject) -> dict[str, Figure]:
     Raises:
         UnmeasurableError: For a model without an ELBO, or where the training images are not at hand.
     """
-    if subject.model.prior is None:
-        raise UnmeasurableError(f"a {type(subject.model).__name__} has no ELBO")
-    if subject.training is None or len(subject.training) == 0:
+    if context.model.prior is None:
+        raise UnmeasurableError(f"a {type(context.model).__name__} has no ELBO")
+    if context.training is None or len(context.training) == 0:
         raise UnmeasurableError("it needs the held-out images of the run, beside those it was trained on")
-    training = subject.training
-    if len(training) > len(subject.images):
-        drawn = np.random.default_rng((subject.seed, 13)).choice(len(training), len(subject.images), replace=False)
+    training = context.training
+    if len(training) > len(context.images):
+        drawn = np.random.default_rng((context.seed, 13)).choice(len(training), len(context.images), replace=False)
         training = training.take(np.sort(drawn))
-    seen, held_out = bounds(subject, training), subject.remembered("bounds", lambda: bounds(subject, subject.images))
+    seen, held_out = bounds(context, training), context.remembered("bounds", lambda: bounds(context, context.images))
     protocol = {
         "training_images": len(training),
         "training_sha256": training.digest(),
@@ -38,7 +38,7 @@ def measure(subject: Subject) -> dict[str, Figure]:
     return {"elbo_gap": replace(figure, note=in_words(figure))}
 
 
-def in_words(gap: Figure) -> str:
+def in_words(gap: Measurement) -> str:
     """What a gap says about memorisation."""
     if gap.interval is None:
         return "too few images to tell anything"

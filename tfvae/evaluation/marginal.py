@@ -10,8 +10,8 @@ import tensorflow as tf
 from tfvae.data import DataConfig, Images
 from tfvae.data.array_batches import MOST_PIXELS
 from tfvae.evaluation.bound import BINARY, LEVELS, all_binary, distortion_kind
-from tfvae.evaluation.figures import Figure, bootstrap_figure, mean_figure
-from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
+from tfvae.evaluation.measurements import Measurement, bootstrap_measurement, mean_measurement
 from tfvae.objectives import bound_from_sums, effective_samples, merged_sums, weight_sums
 
 MOST_SAMPLES = 500  # draws decoded at once: five hundred digits of 28×28 are 1.6 MB, which a processor keeps near
@@ -66,32 +66,32 @@ def marginal_likelihood(
     Reference:
         Burda, Grosse and Salakhutdinov (2016), section 5.1, https://arxiv.org/abs/1509.00519
     """
-    subject = Subject(model, images, data_config, batch_size=batch_size, seed=seed, k=k)
+    context = EvaluationContext(model, images, data_config, batch_size=batch_size, seed=seed, k=k)
     if progress:
-        subject.progress = lambda what, done, total: progress(done, total)
-    return _estimate(subject)
+        context.progress = lambda what, done, total: progress(done, total)
+    return _estimate(context)
 
 
-def measure(subject: Subject) -> dict[str, Figure]:
+def measure(context: EvaluationContext) -> dict[str, Measurement]:
     """`nll`, its `nll_bits_per_dim` where pixels have a probability, and the median of the effective samples.
 
     Raises:
         UnmeasurableError: For a model without a posterior and a prior.
     """
-    if not _has_evidence(subject.model):
-        raise UnmeasurableError(f"a {type(subject.model).__name__} has no p(x): it has no prior or no posterior")
-    result = subject.remembered("marginal", lambda: _estimate(subject))
-    protocol = {"k": subject.k, "distortion": result.kind}
-    figures = {"nll": mean_figure(result.nll, "nats per image, lower is better", protocol)}
+    if not _has_evidence(context.model):
+        raise UnmeasurableError(f"a {type(context.model).__name__} has no p(x): it has no prior or no posterior")
+    result = context.remembered("marginal", lambda: _estimate(context))
+    protocol = {"k": context.k, "distortion": result.kind}
+    figures = {"nll": mean_measurement(result.nll, "nats per image, lower is better", protocol)}
     if result.kind in (BINARY, LEVELS):
         bits = result.nll / (result.dims * np.log(2.0))
-        figures["nll_bits_per_dim"] = mean_figure(bits, "bits per dimension", protocol)
+        figures["nll_bits_per_dim"] = mean_measurement(bits, "bits per dimension", protocol)
     effective = result.effective_samples
-    figures["effective_samples"] = bootstrap_figure(
+    figures["effective_samples"] = bootstrap_measurement(
         lambda chosen: float(np.median(effective[chosen])),
         len(effective),
-        subject.seed,
-        f"of {subject.k} draws, median over images",
+        context.seed,
+        f"of {context.k} draws, median over images",
         protocol,
     )
     return figures
@@ -115,25 +115,25 @@ def _has_evidence(model: Any) -> bool:
     return hasattr(model, "log_weights") and hasattr(model, "decode")
 
 
-def _estimate(subject: Subject) -> Marginal:
-    if subject.k < 1:
-        raise ValueError(f"`k` must be positive. Received: k={subject.k}")
-    if not _has_evidence(subject.model):
-        raise ValueError(f"`model` must have a posterior and a prior. Received: {type(subject.model).__name__}")
-    step = subject.compiled(_batch_values)
+def _estimate(context: EvaluationContext) -> Marginal:
+    if context.k < 1:
+        raise ValueError(f"`k` must be positive. Received: k={context.k}")
+    if not _has_evidence(context.model):
+        raise ValueError(f"`model` must have a posterior and a prior. Received: {type(context.model).__name__}")
+    step = context.compiled(_batch_values)
     columns: list[np.ndarray] = []
     dims: list[int] = []
     binary, done = True, 0
-    for x in subject.batches():
-        at_once = samples_at_once(subject.k, x.shape[1], x.shape[2])
-        values, batch_is_binary = step(subject.model, x, subject.seed, tf.constant(done), subject.k, at_once)
+    for x in context.batches():
+        at_once = samples_at_once(context.k, x.shape[1], x.shape[2])
+        values, batch_is_binary = step(context.model, x, context.seed, tf.constant(done), context.k, at_once)
         columns.append(np.asarray(values, "float64"))
         dims += [int(np.prod(x.shape[1:]))] * x.shape[0]
         binary = binary and bool(batch_is_binary)
         done += x.shape[0]
-        subject.progress("NLL", done, len(subject.images))
+        context.progress("NLL", done, len(context.images))
     bound, effective = np.concatenate(columns, axis=1)
-    return Marginal(-bound, effective, np.array(dims), distortion_kind(subject.model, binary))
+    return Marginal(-bound, effective, np.array(dims), distortion_kind(context.model, binary))
 
 
 def _batch_values(model, x, seed, first, k, at_once):

@@ -1,6 +1,6 @@
 """The measures by the names that `tfvae evaluate --figures` takes, and the report that they fill.
 
-To add one: a function from a `Subject` to figures by name, and a line in `MEASURES`. It raises
+To add one: a function from a `EvaluationContext` to figures by name, and a line in `MEASURES`. It raises
 `UnmeasurableError` for a model or images of which it cannot say anything.
 """
 
@@ -10,14 +10,14 @@ from typing import Any
 
 from tfvae.errors import did_you_mean
 from tfvae.evaluation import bound, disentanglement, distances, gap, marginal, ms_ssim, units
-from tfvae.evaluation.figures import Figure
+from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
+from tfvae.evaluation.measurements import Measurement
 from tfvae.evaluation.protocol import protocol
-from tfvae.evaluation.subject import Subject, UnmeasurableError
 
 
 @dataclass(frozen=True)
 class Measure:
-    """A function from a subject to figures by name.
+    """A function from a context to figures by name.
 
     Attributes:
         run: The function.
@@ -26,7 +26,7 @@ class Measure:
             a way that a person would want to hear of.
     """
 
-    run: Callable[[Subject], dict[str, Figure]]
+    run: Callable[[EvaluationContext], dict[str, Measurement]]
     about: str
     usual: bool = False
 
@@ -57,7 +57,7 @@ class Evaluation:
     """
 
     protocol: dict[str, Any]
-    figures: dict[str, Figure]
+    figures: dict[str, Measurement]
     left_out: dict[str, str]
 
 
@@ -67,12 +67,12 @@ def usual_measures() -> list[str]:
 
 
 def assess(
-    subject: Subject, names: Iterable[str], *, source: str = "", split: str = "", must: bool = True
+    context: EvaluationContext, names: Iterable[str], *, source: str = "", split: str = "", must: bool = True
 ) -> Evaluation:
     """Takes the named measures of `subject`, in their order.
 
     Args:
-        subject: Model, images and settings.
+        context: Model, images and settings.
         names: Of `MEASURES`.
         source: Where the images come from, for the protocol.
         split: Which part of the source they are, for the protocol.
@@ -82,7 +82,7 @@ def assess(
         ValueError: An unknown name.
         UnmeasurableError: When `must` and a measure means nothing here.
     """
-    figures: dict[str, Figure] = {}
+    figures: dict[str, Measurement] = {}
     left_out: dict[str, str] = {}
     for name in names:
         if name not in MEASURES:
@@ -90,9 +90,9 @@ def assess(
                 f"`names` must be of {', '.join(MEASURES)}.{did_you_mean(name, MEASURES)} Received: {name!r}"
             )
         try:
-            figures |= MEASURES[name].run(subject)
+            figures |= MEASURES[name].run(context)
         except UnmeasurableError as error:
             if must:
                 raise UnmeasurableError(f"{name}: {error}") from error
             left_out[name] = str(error)
-    return Evaluation(protocol(subject, source, split), figures, left_out)
+    return Evaluation(protocol(context, source, split), figures, left_out)

@@ -9,23 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from tfvae.errors import UserError
-from tfvae.evaluation.subject import Subject
+from tfvae.evaluation.context import EvaluationContext
 
 # Told, and free to differ: where the same images lay, what measured them, and in what portions.
 FREE = ("source", "batch_size", "versions")
 FORMAT = 1  # of the file
 
 
-def protocol(subject: Subject, source: str, split: str) -> dict[str, Any]:
+def protocol(context: EvaluationContext, source: str, split: str) -> dict[str, Any]:
     """What all figures of one evaluation share, JSON-ready."""
     return {
         "source": source,
         "split": split,
-        "images": len(subject.images),
-        "sha256": subject.images.digest(),
-        "binarised": subject.data_config.binarize,
-        "seed": subject.seed,
-        "batch_size": subject.batch_size,
+        "images": len(context.images),
+        "sha256": context.images.digest(),
+        "binarised": context.data_config.binarize,
+        "seed": context.seed,
+        "batch_size": context.batch_size,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in ("tfvae", "tensorflow", "keras", "numpy")},

@@ -2,29 +2,29 @@
 
 import numpy as np
 
-from tfvae.evaluation.figures import Figure, bootstrap_figure
-from tfvae.evaluation.subject import Subject, UnmeasurableError
+from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
+from tfvae.evaluation.measurements import Measurement, bootstrap_measurement
 from tfvae.metrics.active_units import ACTIVE
 
 
-def measure(subject: Subject) -> dict[str, Figure]:
+def measure(context: EvaluationContext) -> dict[str, Measurement]:
     """`active_units`: how many units are active over the images measured.
 
     Raises:
         UnmeasurableError: For a model without a posterior, or for a single image.
     """
-    if not subject.model.encoder.stochastic:
-        raise UnmeasurableError(f"the units of a {type(subject.model).__name__} have no posterior")
-    if len(subject.images) < 2:
+    if not context.model.encoder.stochastic:
+        raise UnmeasurableError(f"the units of a {type(context.model).__name__} have no posterior")
+    if len(context.images) < 2:
         raise UnmeasurableError("a single image tells of no variance")
-    moments = np.array([_moments(image) for batch in subject.means() for image in batch])  # (images, 3, units)
+    moments = np.array([_moments(image) for batch in context.means() for image in batch])  # (images, 3, units)
 
     def count(chosen: np.ndarray) -> float:
         places, sums, squares = moments[chosen].sum(axis=0)
         return float((squares / places - (sums / places) ** 2 > ACTIVE).sum())
 
     protocol = {"threshold": ACTIVE}
-    figure = bootstrap_figure(count, len(moments), subject.seed, f"of {moments.shape[2]}", protocol, lowest=0.0)
+    figure = bootstrap_measurement(count, len(moments), context.seed, f"of {moments.shape[2]}", protocol, lowest=0.0)
     return {"active_units": figure}
 
 

@@ -11,7 +11,7 @@ from tfvae.objectives import sum_per_example
 
 # No estimate is surer than one grey level: where most pixels are as they were, a single wrong one would else weigh more
 # than all others.
-SUREST = -math.log(255.0)
+MIN_COUNTED_LOG_STD = -math.log(255.0)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -46,4 +46,4 @@ class CountedGaussian(Likelihood):
         parameters = float32(parameters)
         size = parameters.shape[-1] // 3
         mean, log_std, counts = (parameters[..., part * size : (part + 1) * size] for part in range(3))
-        return mean, ops.clip(log_std, SUREST, 0.0), counts
+        return mean, ops.clip(log_std, MIN_COUNTED_LOG_STD, 0.0), counts

@@ -3,8 +3,8 @@
 import keras
 
 
-class Side(keras.Model):
-    """One side of a model: between pictures of `image_shape` and codes of `latent_shape`.
+class Coder(keras.Model):
+    """An encoder or a decoder: between pictures of `image_shape` and codes of `latent_shape`.
 
     A subclass calls `self.build` at the end of its constructor: a model that knows its shapes is never met unbuilt.
 

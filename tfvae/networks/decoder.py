@@ -4,11 +4,11 @@ import keras
 
 from tfvae import likelihoods, networks
 from tfvae.distributions import float32
-from tfvae.networks.coder import Side
+from tfvae.networks.coder import Coder
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class Decoder(Side):
+class Decoder(Coder):
     """Maps codes to the parameters of `p(x|z)`; `likelihood` says what they mean.
 
     Args:

@@ -5,11 +5,11 @@ import keras
 from tfvae import networks
 from tfvae.distributions import float32
 from tfvae.layers.padding import pad_to_multiple
-from tfvae.networks.coder import Side
+from tfvae.networks.coder import Coder
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class Encoder(Side):
+class Encoder(Coder):
     """Maps images to the mean and log-variance of a diagonal Gaussian posterior.
 
     Args:

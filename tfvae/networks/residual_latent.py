@@ -11,7 +11,7 @@ from tfvae.likelihoods.counted import CountedGaussian
 # Places of the latent are 8 pixels wide: one fine unit for each 4×4 pixels, one coarse for each 8×8.
 FACTOR = 8
 FINE = 4  # fine places in a latent place
-WIDEST = 8.0  # bound of a posterior's mean and log-variance: the prior's are 0
+POSTERIOR_BOUND = 8.0  # bound of a posterior's mean and log-variance: the prior's are 0
 
 
 def latent_channels(latent_dim):
@@ -89,7 +89,7 @@ class ResidualPosterior(_Part):
         pairs = ((coarse[..., part], tf.nn.space_to_depth(fine[..., part], 2)) for part in self._parts())
         mean, log_var = (ops.concatenate(pair, axis=-1) for pair in pairs)
         # Most residuals are near zero, and a few are large: unbounded, an answer to one of those overflows.
-        return WIDEST * ops.tanh(mean / WIDEST), WIDEST * ops.tanh(log_var / WIDEST)
+        return POSTERIOR_BOUND * ops.tanh(mean / POSTERIOR_BOUND), POSTERIOR_BOUND * ops.tanh(log_var / POSTERIOR_BOUND)
 
     def _parts(self):
         return slice(None, self.latent_dim), slice(self.latent_dim, None)

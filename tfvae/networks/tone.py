@@ -127,30 +127,32 @@ class ToneCurve(keras.layers.Layer):
         self.likelihood = likelihoods.OptimalGaussian()
         self.likelihood.built = True
         dense = {"activation": "leaky_relu", "dtype": "float32"}
-        self.wish = keras.layers.Dense(hidden, **dense)
-        self.films = keras.layers.Dense(4 * units, kernel_initializer="zeros", dtype="float32")
+        self.condition = keras.layers.Dense(hidden, **dense)
+        self.film_params = keras.layers.Dense(4 * units, kernel_initializer="zeros", dtype="float32")
         self.gains = keras.layers.Dense(2 * channels, kernel_initializer="zeros", dtype="float32")
         self.first, self.second = (keras.layers.Conv2D(units, 1, dtype="float32") for _ in range(2))
         self.last = keras.layers.Conv2D(channels, 1, kernel_initializer="zeros", dtype="float32")
 
     def build(self, images_shape, features_shape, z_shape):
-        self.wish.build((None, self.hidden + self.latent_dim))
+        self.condition.build((None, self.hidden + self.latent_dim))
         for layer, inputs in (
-            (self.films, self.hidden),
+            (self.film_params, self.hidden),
             (self.gains, self.hidden),
             (self.first, self.channels),
             (self.second, self.units),
             (self.last, self.units),
         ):
-            layer.build((None, inputs) if layer in (self.films, self.gains) else (None, None, None, inputs))
+            layer.build((None, inputs) if layer in (self.film_params, self.gains) else (None, None, None, inputs))
         self.built = True
 
     def call(self, images, features, z):
-        wish = self.wish(ops.concatenate([features, z], axis=-1))
-        scale, shift, *others = (film[:, None, None, :] for film in ops.split(self.films(wish), 4, axis=-1))
+        condition = self.condition(ops.concatenate([features, z], axis=-1))
+        scale, shift, *others = (
+            param[:, None, None, :] for param in ops.split(self.film_params(condition), 4, axis=-1)
+        )
         x = ops.leaky_relu(self.first(images - 0.5) * (1.0 + scale) + shift)
         x = ops.leaky_relu(self.second(x) * (1.0 + others[0]) + others[1])
-        gain, offset = (part[:, None, None, :] for part in ops.split(self.gains(wish), 2, axis=-1))
+        gain, offset = (part[:, None, None, :] for part in ops.split(self.gains(condition), 2, axis=-1))
         return (images - 0.5) * (1.0 + gain) + offset + self.last(x)
 
     def get_config(self):

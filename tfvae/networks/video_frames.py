@@ -10,15 +10,15 @@ from tfvae.layers.warping import warp
 from tfvae.likelihoods.counted import CountedGaussian
 
 QUARTER = 4  # pixels of a fine place; a place of the latent and of the state has twice as many
-WIDEST = 8.0  # bound of a posterior's mean, and of its log-variance below
+POSTERIOR_BOUND = 8.0  # bound of a posterior's mean, and of its log-variance below
 REACH = 16.0  # pixels that the flow can span between two frames
 LOG_STD = -2.0  # at the start: a standard deviation of an eighth of the range
 # Surer than five grey levels no frame is predicted: on a black ground, where a surer one gains most, a single digit
 # that went elsewhere would weigh more than all the others.
-SUREST = -4.0
+MIN_FRAME_LOG_STD = -4.0
 
 
-class _Side(keras.layers.Layer):
+class _Coder(keras.layers.Layer):
     def __init__(self, channels, widths, latent_dim, **kwargs):
         super().__init__(**kwargs)
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
@@ -44,7 +44,7 @@ class _Side(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class FrameEncoder(_Side):
+class FrameEncoder(_Coder):
     """Features of a frame at a quarter and an eighth of its resolution, and the posterior of what is new in it.
 
     Args:
@@ -80,14 +80,14 @@ class FrameEncoder(_Side):
     def posterior(self, state, seen):
         """`(mean, log_var)` of what the frame with features `seen` has that `state` did not expect; float32."""
         head = float32(self.head(self.compare(ops.concatenate([state, seen], axis=-1))))
-        bounded = WIDEST * ops.tanh(head / WIDEST)
+        bounded = POSTERIOR_BOUND * ops.tanh(head / POSTERIOR_BOUND)
         mean, log_var = bounded[..., : self.latent_dim], bounded[..., self.latent_dim :]
         # Wider than the prior there is nothing to say, and such noise would grow from frame to frame.
         return mean, ops.where(log_var > 0, ops.tanh(log_var), log_var)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class FrameDecoder(_Side):
+class FrameDecoder(_Coder):
     """The next frame as a change of the last one: moved along a flow, and changed in value where a gate opens.
 
     `mean = clip(warp(last, flow) + gate * change, 0, 1)`: where flow and gate are zero, what stands still stays as it
@@ -148,4 +148,4 @@ class FrameGaussian(CountedGaussian):
 
     def parts(self, parameters):
         mean, log_std, counts = super().parts(parameters)
-        return mean, ops.maximum(log_std, SUREST), counts
+        return mean, ops.maximum(log_std, MIN_FRAME_LOG_STD), counts

@@ -13,7 +13,7 @@ RESAMPLES = 200  # bootstrap draws; the ends of a 95 % interval are then the 5th
 
 
 @dataclass(frozen=True)
-class Figure:
+class Measurement:
     """One measured number.
 
     Attributes:
@@ -32,13 +32,13 @@ class Figure:
     note: str = ""
 
 
-def mean_figure(values: np.ndarray, unit: str = "", protocol: dict[str, Any] | None = None) -> Figure:
+def mean_measurement(values: np.ndarray, unit: str = "", protocol: dict[str, Any] | None = None) -> Measurement:
     """The mean over images, `mean ± t * std / sqrt(n)` with Student's t of n - 1 degrees of freedom.
 
     Args:
         values: One value an image, shape `(n,)`.
         unit: Of the values.
-        protocol: As `Figure.protocol`.
+        protocol: As `Measurement.protocol`.
 
     Raises:
         ValueError: When there are no values.
@@ -51,10 +51,10 @@ def mean_figure(values: np.ndarray, unit: str = "", protocol: dict[str, Any] | N
     if math.isfinite(error):
         margin = student_t(len(values) - 1) * error
         interval = (value - margin, value + margin)
-    return Figure(value, unit, interval, protocol or {})
+    return Measurement(value, unit, interval, protocol or {})
 
 
-def bootstrap_figure(
+def bootstrap_measurement(
     statistic: Callable[[np.ndarray], float],
     count: int,
     seed: int,
@@ -62,7 +62,7 @@ def bootstrap_figure(
     protocol: dict[str, Any] | None = None,
     resamples: int = RESAMPLES,
     lowest: float = -math.inf,
-) -> Figure:
+) -> Measurement:
     """A figure that is no mean over images, with the interval of a basic bootstrap over images.
 
     The interval is `2 * value - quantile(1 - a), 2 * value - quantile(a)` of the resampled statistic: a statistic such
@@ -74,7 +74,7 @@ def bootstrap_figure(
         count: Number of images.
         seed: Of the resampling.
         unit: Of the statistic.
-        protocol: As `Figure.protocol`; how the interval was made is added.
+        protocol: As `Measurement.protocol`; how the interval was made is added.
         resamples: Number of draws with replacement.
         lowest: What the statistic cannot fall below (0 for a distance): the interval is cut there.
 
@@ -90,12 +90,14 @@ def bootstrap_figure(
     if drawn:
         low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         interval = (min(value, max(lowest, float(2 * value - high))), max(value, float(2 * value - low)))
-    return Figure(value, unit, interval, {**(protocol or {}), "interval": f"basic bootstrap, {resamples} resamples"})
+    return Measurement(
+        value, unit, interval, {**(protocol or {}), "interval": f"basic bootstrap, {resamples} resamples"}
+    )
 
 
 def difference_figure(
     first: np.ndarray, second: np.ndarray, unit: str = "", protocol: dict[str, Any] | None = None
-) -> Figure:
+) -> Measurement:
     """`mean(first) - mean(second)` of two independent sets of images, with Welch's interval."""
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     value = float(first.mean() - second.mean())
@@ -106,7 +108,7 @@ def difference_figure(
         pooled = sum(s**2 / (len(values) - 1) for s, values in zip(shares, (first, second), strict=True))
         margin = student_t(total**2 / pooled) * math.sqrt(total) if pooled else 0.0
         interval = (value - margin, value + margin)
-    return Figure(value, unit, interval, protocol or {})
+    return Measurement(value, unit, interval, protocol or {})
 
 
 def standard_error(values: np.ndarray) -> float:

@@ -22,7 +22,7 @@ class UnmeasurableError(ValueError):
 
 
 @dataclass
-class Subject:
+class EvaluationContext:
     """A model and images, and the settings of the measures.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Encrypted data sets: what is sealed comes back the same, and nothing else opens it or shows it."""
+"""Encrypted data sets: what is encrypted comes back the same, and nothing else opens it or shows it."""
 
 import base64
 import os
@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfvae.data import DataConfig, load, load_images, look, sealed
+from tfvae.data import DataConfig, encrypted, load, load_images, look
 from tfvae.data.reading import Preparation
 from tfvae.data.workers import Content, read_pictures
 from tfvae.errors import UserError, run_program
@@ -47,7 +47,7 @@ def key_file(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def sealed_once(folder, key_file, tmp_path_factory):
+def encrypted_once(folder, key_file, tmp_path_factory):
     """The folder in shards of about six pictures."""
     path = tmp_path_factory.mktemp("shards") / "shards"
     with pytest.MonkeyPatch.context() as patch:
@@ -57,14 +57,14 @@ def sealed_once(folder, key_file, tmp_path_factory):
 
 
 @pytest.fixture
-def shards(sealed_once, tmp_path):
+def shards(encrypted_once, tmp_path):
     """A copy that a test may damage."""
-    return shutil.copytree(sealed_once, tmp_path / "shards")
+    return shutil.copytree(encrypted_once, tmp_path / "shards")
 
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch):
-    monkeypatch.delenv(sealed.KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(encrypted.KEY_VARIABLE, raising=False)
 
 
 def run(*words):
@@ -84,7 +84,7 @@ def rewrite(path, records):
 
 def refusal(path, key=KEY):
     with pytest.raises(UserError) as caught:
-        list(sealed.pictures(path, key)[1])
+        list(encrypted.pictures(path, key)[1])
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -102,24 +102,24 @@ def same(one, other):
 
 
 @pytest.mark.parametrize("limit", [0, 7])
-def test_training_from_shards_is_training_from_the_folder(folder, sealed_once, key_file, limit):
+def test_training_from_shards_is_training_from_the_folder(folder, encrypted_once, key_file, limit):
     plain = load(DataConfig(source=str(folder), limit=limit), seed=3)
-    opened = load(DataConfig(source=str(sealed_once), key_file=str(key_file), limit=limit), seed=3)
+    opened = load(DataConfig(source=str(encrypted_once), key_file=str(key_file), limit=limit), seed=3)
     for part in ("train", "validation", "test"):
         same(getattr(plain, part), getattr(opened, part))
-    unreadable = [refused for refused in plain.refused if refused.name != "notes.txt"]  # never sealed
+    unreadable = [refused for refused in plain.refused if refused.name != "notes.txt"]  # never encrypted
     assert opened.refused == unreadable
 
 
-def test_a_quick_look_sees_what_it_sees_in_the_folder(folder, sealed_once, key_file):
+def test_a_quick_look_sees_what_it_sees_in_the_folder(folder, encrypted_once, key_file):
     plain = look(DataConfig(source=str(folder)))
-    opened = look(DataConfig(source=str(sealed_once), key_file=str(key_file)))
+    opened = look(DataConfig(source=str(encrypted_once), key_file=str(key_file)))
     np.testing.assert_array_equal(plain.shapes, opened.shapes)
 
 
-def test_there_are_several_shards_and_nothing_of_the_pictures_shows_in_them(folder, sealed_once):
-    files = sorted(sealed_once.iterdir())
-    assert [file.name for file in files] == ["index.tfrecord.sealed", *(sealed.shard_name(n) for n in range(3))]
+def test_there_are_several_shards_and_nothing_of_the_pictures_shows_in_them(folder, encrypted_once):
+    files = sorted(encrypted_once.iterdir())
+    assert [file.name for file in files] == ["index.tfrecord.sealed", *(encrypted.shard_name(n) for n in range(3))]
     bytes_of_all = b"".join(file.read_bytes() for file in files)
     content = (folder / "ill" / f"{SECRET_NAME}-01.png").read_bytes()
     for word in (b"PNG", b"IDAT", b"IHDR", SECRET_NAME.encode(), b"healthy", b"ill/", content[16:40], KEY):
@@ -130,31 +130,31 @@ def test_there_are_several_shards_and_nothing_of_the_pictures_shows_in_them(fold
     assert counts.max() < 4 * counts.mean()
 
 
-def test_sealing_twice_gives_other_bytes(folder, sealed_once, key_file, tmp_path):
+def test_sealing_twice_gives_other_bytes(folder, encrypted_once, key_file, tmp_path):
     assert run("encrypt", folder, "-o", tmp_path / "again", "--key-file", key_file) == 0
-    once, again = raw(sealed_once / sealed.shard_name(0)), raw(tmp_path / "again" / sealed.shard_name(0))
+    once, again = raw(encrypted_once / encrypted.shard_name(0)), raw(tmp_path / "again" / encrypted.shard_name(0))
     assert once[0] != again[0] and once[1][:12] != again[1][:12]
-    nonces = [record[:12] for file in sealed_once.iterdir() for record in raw(file)[1:]]
+    nonces = [record[:12] for file in encrypted_once.iterdir() for record in raw(file)[1:]]
     assert len(set(nonces)) == len(nonces) > 18
 
 
-def test_another_key_is_told_from_changed_bytes(sealed_once):
-    message = refusal(sealed_once, bytes(32))
-    assert "record 0: sealed with another key" in message and sealed.INDEX in message
+def test_another_key_is_told_from_changed_bytes(encrypted_once):
+    message = refusal(encrypted_once, bytes(32))
+    assert "record 0: encrypted with another key" in message and encrypted.INDEX in message
 
 
 @pytest.mark.parametrize("byte", [0, 5, 11, 12, 20, 60, -16, -1])
 def test_a_changed_byte_names_shard_and_record(shards, byte):
     """Nonce, name, content and tag, by somebody who mends the check sums."""
-    path = shards / sealed.shard_name(1)
+    path = shards / encrypted.shard_name(1)
     records = raw(path)
     records[3] = flipped(records[3], byte % len(records[3]))
     rewrite(path, records)
-    assert f"{path}', record 3: changed since it was sealed" in refusal(shards)
+    assert f"{path}', record 3: changed since it was encrypted" in refusal(shards)
 
 
 @pytest.mark.parametrize("byte", [0, 15, 16, 19, 20, 35])
-@pytest.mark.parametrize("name", [sealed.INDEX, sealed.shard_name(0)])
+@pytest.mark.parametrize("name", [encrypted.INDEX, encrypted.shard_name(0)])
 def test_a_changed_header_is_found(shards, byte, name):
     path = shards / name
     header, *records = raw(path)
@@ -164,7 +164,7 @@ def test_a_changed_header_is_found(shards, byte, name):
 
 
 def test_accidental_damage_names_shard_and_record(shards):
-    path = shards / sealed.shard_name(1)
+    path = shards / encrypted.shard_name(1)
     content = bytearray(path.read_bytes())
     third = content.index(raw(path)[3])
     content[third + 30] ^= 8
@@ -173,50 +173,50 @@ def test_accidental_damage_names_shard_and_record(shards):
 
 
 def test_records_cannot_change_places(shards):
-    path = shards / sealed.shard_name(0)
+    path = shards / encrypted.shard_name(0)
     header, *records = raw(path)
     records[0], records[1] = records[1], records[0]
     rewrite(path, [header, *records])
-    assert f"{path}', record 1: changed since it was sealed, or moved" in refusal(shards)
+    assert f"{path}', record 1: changed since it was encrypted, or moved" in refusal(shards)
 
 
 def test_records_and_shards_cannot_be_exchanged(shards):
-    one, two = (shards / sealed.shard_name(number) for number in (0, 1))
+    one, two = (shards / encrypted.shard_name(number) for number in (0, 1))
     first, second = raw(one), raw(two)
     rewrite(one, [*first[:2], second[2], *first[3:]])
-    assert f"{one}', record 2: changed since it was sealed, or moved" in refusal(shards)
+    assert f"{one}', record 2: changed since it was encrypted, or moved" in refusal(shards)
     rewrite(one, second)
     assert f"{one}', record 0" in refusal(shards)
 
 
 def test_a_record_of_another_data_set_with_the_same_key_does_not_fit(folder, shards, key_file, tmp_path):
     assert run("encrypt", folder, "-o", tmp_path / "other", "--key-file", key_file) == 0
-    path = shards / sealed.shard_name(0)
-    rewrite(path, [*raw(path)[:1], raw(tmp_path / "other" / sealed.shard_name(0))[1], *raw(path)[2:]])
+    path = shards / encrypted.shard_name(0)
+    rewrite(path, [*raw(path)[:1], raw(tmp_path / "other" / encrypted.shard_name(0))[1], *raw(path)[2:]])
     assert f"{path}', record 1" in refusal(shards)
 
 
 def test_nothing_can_be_cut_off_or_added(shards):
-    path = shards / sealed.shard_name(1)
+    path = shards / encrypted.shard_name(1)
     whole = raw(path)
     rewrite(path, whole[:-1])
     assert f"{path}', record {len(whole) - 1}: missing" in refusal(shards)
     path.write_bytes(b"")
     assert f"{path}', record 0: missing" in refusal(shards)
     rewrite(path, [*whole, whole[-1]])
-    assert f"{path}', record {len(whole)}: one more than were sealed" in refusal(shards)
+    assert f"{path}', record {len(whole)}: one more than were encrypted" in refusal(shards)
     rewrite(path, whole)
     path.write_bytes(path.read_bytes()[:-5])
     assert f"{path}', record {len(whole) - 1}: damaged or cut short" in refusal(shards)
 
 
 def test_missing_and_foreign_files_are_named(shards):
-    last = shards / sealed.shard_name(2)
-    last.rename(shards / sealed.shard_name(4))
-    assert sealed.shard_name(4) in refusal(shards)
-    (shards / sealed.shard_name(4)).unlink()
+    last = shards / encrypted.shard_name(2)
+    last.rename(shards / encrypted.shard_name(4))
+    assert encrypted.shard_name(4) in refusal(shards)
+    (shards / encrypted.shard_name(4)).unlink()
     assert f"shard '{last}' is missing" in refusal(shards)
-    (shards / sealed.INDEX).unlink()
+    (shards / encrypted.INDEX).unlink()
     assert "its sealing did not end" in refusal(shards)
 
 
@@ -236,32 +236,32 @@ def test_a_key_is_base64_hexadecimal_or_32_bytes(tmp_path, content, opens):
     path = tmp_path / "a.key"
     path.write_bytes(content)
     if opens:
-        assert sealed.read_key(path) == KEY
+        assert encrypted.read_key(path) == KEY
         return
     with pytest.raises(UserError, match="holds no key") as caught:
-        sealed.read_key(path)
+        encrypted.read_key(path)
     assert "sesame" not in str(caught.value)
 
 
 def test_the_key_comes_from_a_file_or_else_the_environment(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="TFVAE_DATA_KEY in the environment"):
-        sealed.read_key()
+        encrypted.read_key()
     with pytest.raises(UserError, match=r"gone\.key' cannot be read"):
-        sealed.read_key(tmp_path / "gone.key")
-    monkeypatch.setenv(sealed.KEY_VARIABLE, KEY.hex())
-    assert sealed.read_key() == KEY == sealed.read_key(tmp_path / "gone.key")
+        encrypted.read_key(tmp_path / "gone.key")
+    monkeypatch.setenv(encrypted.KEY_VARIABLE, KEY.hex())
+    assert encrypted.read_key() == KEY == encrypted.read_key(tmp_path / "gone.key")
     (tmp_path / "other.key").write_bytes(bytes(32))
-    assert sealed.read_key(tmp_path / "other.key") == bytes(32)
+    assert encrypted.read_key(tmp_path / "other.key") == bytes(32)
 
 
 def test_a_new_key_is_its_owners_alone_and_overwrites_none(tmp_path, capsys):
     path = tmp_path / "new.key"
     assert run("encrypt", "--new-key", path) == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    key = sealed.read_key(path)
+    key = encrypted.read_key(path)
     assert path.read_text().strip() not in capsys.readouterr().out
     assert run("encrypt", "--new-key", path) == 2
-    assert sealed.read_key(path) == key
+    assert encrypted.read_key(path) == key
 
 
 @pytest.mark.parametrize(
@@ -281,11 +281,11 @@ def test_requests_that_cannot_be_met_leave_nothing(folder, key_file, tmp_path, c
     assert run("encrypt", *given) == 2
     error = capsys.readouterr().err
     assert part in error and error.count("\n") == 1
-    assert not list(tmp_path.rglob("*.sealed")) + list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.encrypted")) + list(tmp_path.rglob("*.part"))
 
 
 def test_a_sealing_that_was_stopped_is_begun_anew(folder, key_file, tmp_path, monkeypatch):
-    real = sealed.pack
+    real = encrypted.pack
     calls = []
 
     def stops(name, content):
@@ -294,15 +294,15 @@ def test_a_sealing_that_was_stopped_is_begun_anew(folder, key_file, tmp_path, mo
             raise KeyboardInterrupt
         return real(name, content)
 
-    monkeypatch.setattr(sealed, "pack", stops)
+    monkeypatch.setattr(encrypted, "pack", stops)
     assert run("encrypt", folder, "-o", tmp_path / "s", "--key-file", key_file) == 130
     assert not list((tmp_path / "s").iterdir())
     # A kill leaves shards without their index.
-    (tmp_path / "s" / sealed.shard_name(0)).write_bytes(b"torn")
-    (tmp_path / "s" / f".{sealed.shard_name(1)}.part").write_bytes(b"torn")
+    (tmp_path / "s" / encrypted.shard_name(0)).write_bytes(b"torn")
+    (tmp_path / "s" / f".{encrypted.shard_name(1)}.part").write_bytes(b"torn")
     monkeypatch.undo()
     assert run("encrypt", folder, "-o", tmp_path / "s", "--key-file", key_file) == 0
-    assert len(list(sealed.pictures(tmp_path / "s", KEY)[1])) == 19
+    assert len(list(encrypted.pictures(tmp_path / "s", KEY)[1])) == 19
 
 
 def test_pictures_in_memory_are_read_as_files_are(folder, tmp_path):
@@ -318,28 +318,28 @@ def test_pictures_in_memory_are_read_as_files_are(folder, tmp_path):
     assert reasons[-1] == "empty file" and any("PNG" in reason for reason in reasons)
 
 
-def test_pixels_of_sealed_pictures_never_become_a_file(sealed_once, key_file, monkeypatch):
+def test_pixels_of_sealed_pictures_never_become_a_file(encrypted_once, key_file, monkeypatch):
     """Other sources move to a mapped file when they are many: these stay, or are refused where they do not fit."""
     monkeypatch.setattr("tfvae.data.images.RAM_LIMIT", 0)
     monkeypatch.setattr("tfvae.data.images.ImagesWriter._new_file", lambda self: pytest.fail("a file was made"))
     monkeypatch.setattr(tempfile, "NamedTemporaryFile", lambda *a, **k: pytest.fail("a file was made"))
-    config = DataConfig(source=str(sealed_once), key_file=str(key_file))
-    images, _ = load_images(sealed_once, like=config)
+    config = DataConfig(source=str(encrypted_once), key_file=str(key_file))
+    images, _ = load_images(encrypted_once, like=config)
     assert len(images) == 18 and not images.mapped
-    monkeypatch.setattr(sealed, "_free_memory", lambda: 1000)
+    monkeypatch.setattr(encrypted, "_free_memory", lambda: 1000)
     with pytest.raises(UserError, match="stay in memory"):
-        load_images(sealed_once, like=config)
+        load_images(encrypted_once, like=config)
 
 
-def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, sealed_once, tmp_path):
+def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_once, tmp_path):
     """As a user does it: in processes of their own, the key in the environment, a temporary folder that is searched."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    environment = {**os.environ, sealed.KEY_VARIABLE: KEY.hex(), "TMPDIR": str(scratch)}
+    environment = {**os.environ, encrypted.KEY_VARIABLE: KEY.hex(), "TMPDIR": str(scratch)}
     settings = ["model.network=mlp", "model.widths=[8]", "model.latent_dim=2", "training.epochs=1"]
     flags = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
-    train = [sys.executable, "-m", "training", "--data", str(sealed_once), "--out", str(out), *flags]
+    train = [sys.executable, "-m", "training", "--data", str(encrypted_once), "--out", str(out), *flags]
     done = subprocess.run(train, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     measure = [sys.executable, "-m", "tfvae", "evaluate", str(out)]
@@ -352,13 +352,13 @@ def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, sealed_once, 
     pixels = np.asarray(Image.open(folder / "ill" / f"{SECRET_NAME}-01.png")).tobytes()
     for file in (path for path in scratch.rglob("*") if path.is_file()):
         assert pixels not in file.read_bytes() and b"IHDR" not in file.read_bytes()
-    del environment[sealed.KEY_VARIABLE]
+    del environment[encrypted.KEY_VARIABLE]
     refused = subprocess.run(measure, env=environment, capture_output=True, text=True)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and sealed.KEY_VARIABLE in refused.stderr
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and encrypted.KEY_VARIABLE in refused.stderr
 
 
 def test_a_decoder_does_not_inherit_the_key(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv(sealed.KEY_VARIABLE, KEY.hex())
+    monkeypatch.setenv(encrypted.KEY_VARIABLE, KEY.hex())
     script = tmp_path / "worker.py"
     script.write_text(
         "import os, struct, sys\n"
@@ -366,7 +366,7 @@ def test_a_decoder_does_not_inherit_the_key(folder, tmp_path, monkeypatch):
         "out = sys.stdout.buffer\n"
         "out.write(reply.pack(2, 0, 0, 0, 0)); out.flush()\n"
         "for line in sys.stdin:\n"
-        f"    word = os.environ.get({sealed.KEY_VARIABLE!r}, 'no key').encode()\n"
+        f"    word = os.environ.get({encrypted.KEY_VARIABLE!r}, 'no key').encode()\n"
         "    out.write(reply.pack(1, 0, 0, 0, len(word)) + word); out.flush()\n"
     )
     picture = next(folder.rglob("*.png"))
@@ -374,12 +374,12 @@ def test_a_decoder_does_not_inherit_the_key(folder, tmp_path, monkeypatch):
     assert answer == "no key"
 
 
-def test_without_cryptography_one_line_says_what_to_install(sealed_once, monkeypatch):
+def test_without_cryptography_one_line_says_what_to_install(encrypted_once, monkeypatch):
     monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
-    assert "pip install 'tfvae[private]'" in refusal(sealed_once)
+    assert "pip install 'tfvae[private]'" in refusal(encrypted_once)
 
 
 def test_names_of_any_bytes_survive():
     name = b"caf\xe9/\xff.png".decode("utf-8", "surrogateescape")
-    assert sealed.unpack(sealed.pack(name, b"\0content")) == (name, b"\0content")
-    assert struct.unpack_from(">I", sealed.pack(name, b""))[0] == len(b"caf\xe9/\xff.png")
+    assert encrypted.unpack(encrypted.pack(name, b"\0content")) == (name, b"\0content")
+    assert struct.unpack_from(">I", encrypted.pack(name, b""))[0] == len(b"caf\xe9/\xff.png")

@@ -1,4 +1,4 @@
-"""Encrypted data sets: pictures sealed one by one with AES-256-GCM in TFRecord shards, opened in memory only.
+"""Encrypted data sets: pictures encrypted one by one with AES-256-GCM in TFRecord shards, opened in memory only.
 
 A folder of shards holds `shard-00000.tfrecord.sealed`, … and `index.tfrecord.sealed`, which is written last. Record 0
 of each file is its header, in the clear: format, number of the file, a random id of the data set, and a check value of
@@ -7,7 +7,7 @@ the key. Every further record is
     nonce (12 random bytes) ‖ AES-256-GCM(key, nonce, name ‖ picture file, associated data)
 
 whose associated data are the header and the record's number, so that no record can be moved, left out or exchanged
-unnoticed; the sealed index says how many records each shard has, so that none can be cut off. In the clear are the
+unnoticed; the encrypted index says how many records each shard has, so that none can be cut off. In the clear are the
 number of pictures and the size of each. TFRecord's own check sums find accidents, the seal finds intent. Random nonces
 allow 2**32 records with one key.
 
@@ -47,7 +47,7 @@ LENGTH = struct.Struct(">I")  # of a name
 SHARE_OF_MEMORY = 1 / 3
 
 
-def is_sealed(folder: Path) -> bool:
+def is_encrypted(folder: Path) -> bool:
     """Whether a folder holds shards."""
     return folder.is_dir() and any(folder.glob(f"*{SUFFIX}"))
 
@@ -69,7 +69,7 @@ def read_key(key_file: str | Path = "") -> bytes:
     path = Path(key_file).expanduser()
     if not variable and not key_file:
         raise UserError(
-            f"sealed data need their key. Accepted: data.key_file=FILE, or {KEY_VARIABLE} in the environment."
+            f"encrypted data need their key. Accepted: data.key_file=FILE, or {KEY_VARIABLE} in the environment."
         )
     # A run that was moved may have lost sight of its key file.
     if key_file and (path.exists() or not variable):
@@ -102,18 +102,20 @@ class Seal:
         self.header = HEADER.pack(MAGIC, number, dataset, check)
 
     def close(self, record: int, content: bytes) -> bytes:
-        """The sealed form of record `record` (from 1)."""
+        """The encrypted form of record `record` (from 1)."""
         nonce = secrets.token_bytes(NONCE_BYTES)
         return nonce + self.cipher.encrypt(nonce, content, self._bound(record))
 
-    def open(self, record: int, sealed: bytes) -> bytes:
-        """What was sealed as record `record`. Raises `ValueError` when it was not sealed so, with this key."""
+    def open(self, record: int, encrypted: bytes) -> bytes:
+        """What was encrypted as record `record`. Raises `ValueError` when it was not encrypted so, with this key."""
         from cryptography.exceptions import InvalidTag
 
         try:
-            return self.cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], self._bound(record))
+            return self.cipher.decrypt(encrypted[:NONCE_BYTES], encrypted[NONCE_BYTES:], self._bound(record))
         except (InvalidTag, ValueError):
-            raise ValueError(f"`sealed` is not record {record} of this file. Received: {len(sealed)} bytes") from None
+            raise ValueError(
+                f"`encrypted` is not record {record} of this file. Received: {len(encrypted)} bytes"
+            ) from None
 
     def _bound(self, record: int) -> bytes:
         return self.header + struct.pack(">Q", record)
@@ -167,8 +169,8 @@ def pictures(folder: Path, key: bytes, limit: int = 0, seed: int = 0) -> tuple[i
     return int(wanted.sum()), read()
 
 
-def gather_sealed(folder: Path, into: Gathering, limit: int, seed: int, key_file: str) -> None:
-    """Every picture of a sealed folder, as `gather_folder` has them; neither files nor pixels touch a disk."""
+def gather_encrypted(folder: Path, into: Gathering, limit: int, seed: int, key_file: str) -> None:
+    """Every picture of a encrypted folder, as `gather_folder` has them; neither files nor pixels touch a disk."""
     total, contents = pictures(folder, read_key(key_file), limit, seed)
     into.writer.ram_limit = sys.maxsize
     most = int(SHARE_OF_MEMORY * _free_memory())
@@ -182,7 +184,7 @@ def gather_sealed(folder: Path, into: Gathering, limit: int, seed: int, key_file
             read.append(name)
         if into.writer.size > most:
             raise UserError(
-                f"data.source: pixels of sealed pictures stay in memory, and those of '{folder}' are more than "
+                f"data.source: pixels of encrypted pictures stay in memory, and those of '{folder}' are more than "
                 f"{most / 2**30:.1f} GiB, a third of what is free. Accepted: data.height and data.width, "
                 "data.max_side, or data.limit."
             )
@@ -192,10 +194,10 @@ def gather_sealed(folder: Path, into: Gathering, limit: int, seed: int, key_file
         first = f", for example {into.refused[0].name}: {into.refused[0].reason}" if into.refused else ""
         raise UserError(f"data.source: no picture could be read in '{folder}' ({len(into.refused):,} refused{first}).")
     into.label_by_folder(read)
-    into.description = f"{len(read):,} pictures of sealed folder '{folder.name or folder}'"
+    into.description = f"{len(read):,} pictures of encrypted folder '{folder.name or folder}'"
 
 
-def look_at_sealed(folder: Path, how: Preparation, limit: int, seed: int, key_file: str) -> np.ndarray:
+def look_at_encrypted(folder: Path, how: Preparation, limit: int, seed: int, key_file: str) -> np.ndarray:
     """`(height, width, channels)` from the headers of the readable pictures, shape `(n, 3)`."""
     _, contents = pictures(folder, read_key(key_file), limit, seed)
     answers = [result for _, result in read_pictures(contents, how, look=True) if not isinstance(result, str)]
@@ -209,7 +211,7 @@ def _read_index(folder: Path, key: bytes) -> tuple[list[int], bytes]:
         raise UserError(f"data.source: '{folder}' has no {INDEX}: its sealing did not end, or the file was lost.")
     header = next(_raw(path), b"")
     if len(header) != HEADER.size or not header.startswith(MAGIC):
-        raise UserError(f"data.source: '{path}', record 0: not the header of a sealed file.")
+        raise UserError(f"data.source: '{path}', record 0: not the header of a encrypted file.")
     dataset = HEADER.unpack(header)[2]
     (content,) = _records(path, Seal(key, dataset, INDEX_NUMBER), 1)
     return json.loads(content)["records"], dataset
@@ -225,11 +227,13 @@ def _records(path: Path, seal: Seal, count: int) -> Iterator[bytes]:
             _check_header(path, record, seal.header)
             continue
         if seen > count:
-            raise UserError(f"data.source: '{path}', record {seen}: one more than were sealed.")
+            raise UserError(f"data.source: '{path}', record {seen}: one more than were encrypted.")
         try:
             yield seal.open(seen, record)
         except ValueError:
-            raise UserError(f"data.source: '{path}', record {seen}: changed since it was sealed, or moved.") from None
+            raise UserError(
+                f"data.source: '{path}', record {seen}: changed since it was encrypted, or moved."
+            ) from None
     if seen < count:
         raise UserError(f"data.source: '{path}', record {seen + 1}: missing; the file was cut short.")
 
@@ -238,7 +242,7 @@ def _check_header(path: Path, header: bytes, expected: bytes) -> None:
     if header == expected:
         return
     if len(header) == HEADER.size and header[:-CHECK_BYTES] == expected[:-CHECK_BYTES]:
-        raise UserError(f"data.source: '{path}', record 0: sealed with another key than the one given.")
+        raise UserError(f"data.source: '{path}', record 0: encrypted with another key than the one given.")
     raise UserError(f"data.source: '{path}', record 0: the header is another file's, or was changed.")
 
 
@@ -262,7 +266,7 @@ def _aes_gcm(key: bytes) -> Any:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError as error:
-        raise UserError("sealed data need cryptography: pip install 'tfvae[private]'.") from error
+        raise UserError("encrypted data need cryptography: pip install 'tfvae[private]'.") from error
     return AESGCM(key)
 
 
