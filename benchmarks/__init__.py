@@ -1,1 +1,1 @@
-"""A program: tfvae beside its peers, all in one run. It sees everything; nothing imports it."""
+"""A program: tfvae compared with its peers, all in one run. It sees everything; nothing imports it."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME …`: tfvae beside its peers, all in one run."""
+"""`python -m benchmarks NAME …`: tfvae compared with its peers, all in one run."""
 
 import importlib
 import os
@@ -9,13 +9,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from tfvae.errors import UserError, did_you_mean, run_program
 
 BENCHMARKS = {
-    "training_step": "images/s of a training step, beside keras.io and PyTorch",
-    "likelihood": "importance-sampled likelihood, beside pythae",
-    "workers": "two workers beside one",
-    "restoration": "denoising, inpainting, marks, enhancement and speed, beside classical methods",
-    "textures": "textures beside image quilting",
+    "training_step": "images/s of a training step, compared with keras.io and PyTorch",
+    "likelihood": "importance-sampled likelihood, compared with pythae",
+    "workers": "scaling from one worker to two",
+    "restoration": "denoising, inpainting, marks, enhancement and speed, compared with classical methods",
+    "textures": "textures compared with image quilting",
     "styles": "renderings in learnt styles, judged by a classifier",
-    "video": "predicted frames beside a copy of the last one",
+    "video": "predicted frames compared with a copy of the last one",
     "flicker": "films held steady along their optical flow",
     "export_latency": "the decoder in LiteRT, ONNX Runtime and PyTorch",
     "export_survey": "every model with every network, exported and held to its bounds",

@@ -1,4 +1,4 @@
-"""`python -m benchmarks likelihood`: importance-sampled likelihood, ours beside pythae's on the same weights.
+"""`python -m benchmarks likelihood`: importance-sampled likelihood, compared with pythae's on the same weights.
 
 The model is the one both sides can hold: a dense encoder 784-512-16, a Bernoulli decoder 16-512-784. It is trained by
 us for a few epochs on binarised images, so that it has a real posterior, and its weights are copied into pythae's `VAE`
@@ -31,7 +31,9 @@ SEED = 0
 
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o`."""
-    parser = OneLineParser(prog="benchmarks likelihood", description="Importance-sampled likelihood, beside pythae.")
+    parser = OneLineParser(
+        prog="benchmarks likelihood", description="Importance-sampled likelihood, compared with pythae."
+    )
     parser.add_argument(
         "--data", default="digits", metavar="SOURCE", help="grey images, brought to 28×28 and binarised"
     )

@@ -1,4 +1,4 @@
-"""`python -m benchmarks video RUN`: predicted frames beside the last frame, copied, frame by frame.
+"""`python -m benchmarks video RUN`: predicted frames compared with a copy of the last one, frame by frame.
 
 Clips are windows of the run's held-out frames, or of `--data`. Every side is given the same `--context` frames:
 
@@ -148,7 +148,7 @@ def _picture(frames: list[np.ndarray], length: int) -> np.ndarray:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    about = "PSNR of predicted frames, beside copying the last one."
+    about = "PSNR of predicted frames, compared with copying the last one."
     parser = OneLineParser(prog="benchmarks video", description=about)
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")
     parser.add_argument("--data", metavar="FILM", help="clips of this source; by default the run's held-out frames")

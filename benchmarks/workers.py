@@ -1,4 +1,4 @@
-"""`python -m benchmarks workers`: two workers on two cores beside one worker on one core.
+"""`python -m benchmarks workers`: two workers on two cores compared with one worker on one core.
 
 Efficiency is images/s of two divided by twice the images/s of one. *Weak*: each worker has the batch that one worker
 has, so the global batch is twice as large. *Strong*: the global batch is the same, and each worker has half of it.
@@ -31,7 +31,7 @@ ONE, WEAK, STRONG = "one", "weak", "strong"
 
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the table, and writes `-o`."""
-    parser = OneLineParser(prog="benchmarks workers", description="Two workers beside one, on twice the cores.")
+    parser = OneLineParser(prog="benchmarks workers", description="Two workers compared with one, on twice the cores.")
     parser.add_argument("--recipe", default="mnist", choices=tuple(PICTURES), help="whose network and batch are taken")
     parser.add_argument("--batch", type=int, metavar="N", help="of a worker, even (default: the recipe's)")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")

@@ -1,8 +1,8 @@
 """`SHA256SUMS`: what every file of a bundle was when it was written.
 
 The format is that of `sha256sum`, so `sha256sum -c SHA256SUMS` reads it, too. It proves integrity, not authenticity:
-who can change a file can also change its line. Whoever needs to know *who* made a bundle signs `SHA256SUMS` with means
-of their own (`gpg --detach-sign`, `ssh-keygen -Y sign`, `cosign sign-blob`), and keeps the signature beside the folder.
+who can change a file can also change its line. To prove *who* made a bundle, sign `SHA256SUMS` with means
+of their own (`gpg --detach-sign`, `ssh-keygen -Y sign`, `cosign sign-blob`), and keep the signature next to the folder.
 """
 
 import hashlib

@@ -309,7 +309,7 @@ def test_a_vae_must_be_told_what_is_wrong_and_a_picture_of_its_size(runs, tmp_pa
     picture(tmp_path / "large.png", 9, 8)
     mask(tmp_path / "mask.png", 8, 8, slice(2, 4))
     request = ("restore", runs / "digits", tmp_path / "in.png")
-    assert "must be told what is wrong: --mask M" in refusal(capsys, *request)
+    assert "must be given what is wrong: --mask M" in refusal(capsys, *request)
     assert "--method model is for runs that learnt to restore" in refusal(capsys, *request, "--method", "model")
     assert "need --method langevin or gibbs" in refusal(capsys, *request, "--noise", "0.1", "--uncertainty")
     assert "--noise must be above 0" in refusal(capsys, *request, "--noise", "0")

@@ -22,7 +22,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "generate": Command("latent", "Draw images that were never seen."),
-    "reconstruct": Command("latent", "Rebuild images from their codes, beside the originals and the difference."),
+    "reconstruct": Command("latent", "Rebuild images from their codes, next to the originals and the difference."),
     "interpolate": Command("latent", "The way from one image to another through the latent space."),
     "animate": Command("video", "A film of the way from picture to picture through the latent space."),
     "embed": Command("latent", "Images as short vectors of numbers, with a map of them."),
@@ -30,7 +30,7 @@ COMMANDS = {
     "enhance": Command("restore", "Give light, contrast and colour back to dull pictures."),
     "texture": Command("texture", "A picture of any size with the texture of a few photographs."),
     "stylize": Command("style", "Render pictures or a film in a style that was learnt."),
-    "styles": Command("style", "Find styles that nobody named: groups by the statistics of codes."),
+    "styles": Command("style", "Find styles without labels: clusters by the statistics of codes."),
     "continue": Command("continuation", "Continue a film where it ended.", "continue_film"),
     "dreams": Command("dreams", "A page of draws, neighbours, sums, walks, maps and units."),
     "evaluate": Command("evaluate", "Figures with their confidence intervals and protocol."),

@@ -5,7 +5,7 @@ from PIL import Image, ImageOps
 
 # Pixels are multiples of 1/255; a resize or a jitter may overshoot by less than that.
 PIXEL_SLACK = 1 / 255
-# All pixels below this in [0, 1]: two grey levels of 255; nobody trains on black, but many divide by 255 twice.
+# All pixels below this in [0, 1]: two grey levels of 255, as where the pixels were divided by 255 twice.
 DARK = 2 / 255
 
 

@@ -59,7 +59,7 @@ class Run:
         return keras.saving.load_model(path, compile=False)
 
     def load_unfused(self) -> Any:
-        """`load_model()`, for whoever runs it here: TensorFlow tries to fuse no layers in this process any more.
+        """`load_model()`, to run it in this process: TensorFlow tries to fuse no layers in this process any more.
 
         TensorFlow 2.21 fails to fuse residual blocks and says so on the terminal; without trying it is as fast.
         """

@@ -120,7 +120,7 @@ def scope(config: TrainingConfig) -> contextlib.AbstractContextManager:
 
 
 def objective_defaults(kind: str) -> dict[str, Any]:
-    """Settings of a model's constructor beside its parts, with their defaults."""
+    """Settings of a model's constructor other than its parts, with their defaults."""
     return _defaults(tfvae.MODELS[kind])
 
 

@@ -48,7 +48,7 @@ class Checkpoints:
         if kind is None:
             self.wait()
         elif self._writer is not None:
-            self._writer.join()  # What is being raised already is the thing to tell.
+            self._writer.join()  # What is being raised already is what matters.
 
     def save(self, progress: dict[str, Any]) -> None:
         """Copies the state of now, and lets a thread write it; waits first for the file before it.

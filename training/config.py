@@ -76,7 +76,7 @@ class TrainingConfig:
 class RunConfig:
     """A run, complete: `config.toml` alone repeats it.
 
-    `objective` holds the settings of the model's constructor beside its parts, as a table: `beta`, `free_bits`, …
+    `objective` holds the settings of the model's constructor other than its parts, as a table: `beta`, `free_bits`, …
     """
 
     data: DataConfig

@@ -287,7 +287,7 @@ def _gather() -> Callable[[tf.Tensor], tf.Tensor]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Within, this worker prints nothing: the chief tells the story."""
+    """Within, this worker prints nothing: the chief prints."""
     with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
         yield
 

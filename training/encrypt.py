@@ -1,10 +1,10 @@
 """`python -m training encrypt FOLDER -o SHARDS`: a folder of pictures as an encrypted data set.
 
 The shards hold the picture files as they are, with their names, each encrypted with AES-256-GCM
-(`tfvae/data/encrypted.py`); training reads them like the folder: same pictures, names, labels and splits. Neither files nor pixels are written to a
-disk again in the clear, but what a run makes is: `reconstructions.png`, `latent_map.png` and `samples/` show pictures,
-the report names refused files, and a model can remember what it was trained on. Keep run directories as you keep the
-pictures.
+(`tfvae/data/encrypted.py`); training reads them like the folder: same pictures, names, labels and splits. Neither files
+nor pixels are written to a disk again in the clear, but what a run makes is: `reconstructions.png`, `latent_map.png`
+and `samples/` show pictures, the report names refused files, and a model can remember what it was trained on. Keep run
+directories as you keep the pictures.
 """
 
 import contextlib

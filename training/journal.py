@@ -87,10 +87,10 @@ def sample_picture(model: Any, images: np.ndarray, seed: int) -> np.ndarray:
 
 
 def comparison_picture(model: Any, images: Sequence[np.ndarray], columns: int = 8) -> np.ndarray:
-    """Images beside what the model makes of them: their reconstructions, or themselves degraded and restored again."""
+    """Images next to what the model makes of them: their reconstructions, or themselves degraded and restored again."""
     if not hasattr(model, "restoration_example"):
         rebuilt = [np.asarray(model.reconstruct(image[None])["image"])[0] for image in images]
-        if model.frames > 1:  # of a clip, frame beside frame
+        if model.frames > 1:  # of a clip, frame next to frame
             columns = model.frames
             images, rebuilt = ([x for clip in clips for x in np.split(clip, columns)] for clips in (images, rebuilt))
         return reconstruction_picture(images, rebuilt, columns)

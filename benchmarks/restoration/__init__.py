@@ -1,10 +1,10 @@
-"""`python -m benchmarks restoration TASK RUN`: a restoration model beside what else there is, in one run.
+"""`python -m benchmarks restoration TASK RUN`: a restoration model compared with classical methods, in one run.
 
-- `denoise`: normal noise of 15, 25 and 50 of 255, not clipped. BM3D, non-local means and wavelets are told how strong
+- `denoise`: normal noise of 15, 25 and 50 of 255, not clipped. BM3D, non-local means and wavelets are given how strong
   it is; ours is not.
 - `inpaint`: 25, 50 and 75 % of all pixels lost, text, scratches, all with the mask. OpenCV's Telea and Navier–Stokes,
   scikit-image's biharmonic equation.
-- `dewatermark`: half-transparent marks whose place nobody is told: drawn here, and the model's own kind. Ours also sees
+- `dewatermark`: half-transparent marks at unknown places: drawn here, and the model's own kind. Ours also sees
   all pictures of a case at once, as `tfvae restore FOLDER --auto` does, for a mark that is the same on all.
 - `enhance`: the model's own corruptions. Auto-contrast, auto-levels, CLAHE, grey-world.
 - `speed`: a photograph of 24 megapixels through the `tfvae` command, its time and memory (`restoration_speed.py`).
@@ -31,11 +31,11 @@ SPEED = "speed"
 
 @dataclass(frozen=True)
 class Task:
-    """What is compared: cases from a picture and its index, figures beside PSNR and SSIM, and words for the reader.
+    """What is compared: cases from a picture and its index, further figures, and words for the reader.
 
     Attributes:
         cases: From the model and the seed: name of a case to a function `(picture, index) -> Example`.
-        caption: What the sides are told.
+        caption: What the methods are given.
         figures: More names of `FIGURES` in `restoration_compare.py`.
         crop: Side of the part that the comparison picture shows; 0: the whole.
         together: From the model and all examples of a case to one more side, which may learn from them together.
@@ -151,17 +151,17 @@ def _as_a_folder(model: Any, examples: Any) -> Any:
 
 
 TASKS = {
-    "denoise": Task(_noise, "BM3D, non-local means and wavelets are told σ; tfvae is not.", crop=256),
-    "inpaint": Task(_holes, "All sides are given the mask.", figures=("known kept",), crop=256),
+    "denoise": Task(_noise, "BM3D, non-local means and wavelets are given σ (non-blind); tfvae is blind.", crop=256),
+    "inpaint": Task(_holes, "All methods are given the mask.", figures=("known kept",), crop=256),
     "dewatermark": Task(
-        _marks, "No side is told where the mark is.", figures=("moved elsewhere",), together=_as_a_folder
+        _marks, "No method is given where the mark is.", figures=("moved elsewhere",), together=_as_a_folder
     ),
-    "enhance": Task(_own, "No side is told what was done to a picture.", figures=("ΔE2000",)),
+    "enhance": Task(_own, "No method is given what was done to a picture.", figures=("ΔE2000",)),
 }
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    about = "A restoration model beside BM3D, OpenCV, scikit-image and Pillow, on the same pictures."
+    about = "A restoration model compared with BM3D, OpenCV, scikit-image and Pillow, on the same pictures."
     parser = OneLineParser(prog="benchmarks restoration", description=about)
     parser.add_argument("task", choices=[*TASKS, SPEED], metavar="TASK", help=", ".join([*TASKS, SPEED]))
     parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")

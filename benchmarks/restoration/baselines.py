@@ -55,7 +55,7 @@ def require(*packages: str) -> None:
 
 
 def bm3d(example: Example) -> np.ndarray:
-    """BM3D at its normal profile, told the standard deviation of the noise (Dabov et al. 2007; Mäkinen et al. 2020)."""
+    """BM3D at its normal profile, given σ (Dabov et al. 2007; Mäkinen et al. 2020)."""
     from bm3d import bm3d, bm3d_rgb
 
     grey = example.degraded.shape[2] == 1
@@ -63,7 +63,7 @@ def bm3d(example: Example) -> np.ndarray:
 
 
 def non_local_means(example: Example) -> np.ndarray:
-    """Non-local means with the settings of scikit-image's own example, told the noise (Buades et al. 2005)."""
+    """Non-local means with the settings of scikit-image's own example, given σ (Buades et al. 2005)."""
     from skimage.restoration import denoise_nl_means
 
     sigma = example.sigma
@@ -73,7 +73,7 @@ def non_local_means(example: Example) -> np.ndarray:
 
 
 def wavelets(example: Example) -> np.ndarray:
-    """BayesShrink, told the noise (Chang, Yu and Vetterli 2000)."""
+    """BayesShrink, given σ (Chang, Yu and Vetterli 2000)."""
     from skimage.restoration import denoise_wavelet
 
     return denoise_wavelet(example.degraded, sigma=example.sigma, rescale_sigma=True, channel_axis=-1)

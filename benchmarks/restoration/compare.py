@@ -64,8 +64,8 @@ def restorer(path: Path, takes_mask: bool | None = None) -> tuple[Run, Any]:
     if not hasattr(model, "restore"):
         raise UserError(f"{path}: holds a {type(model).__name__}, which is not trained to restore pictures.")
     if takes_mask is not None and model.takes_mask != takes_mask:
-        told = "wants a mask: it is for" if model.takes_mask else "takes no mask: it is not for"
-        raise UserError(f"{path}: its model {told} the task inpaint.")
+        reason = "wants a mask: it is for" if model.takes_mask else "takes no mask: it is not for"
+        raise UserError(f"{path}: its model {reason} the task inpaint.")
     return run, model
 
 
@@ -88,7 +88,7 @@ def evenly(total: int, count: int | None) -> list[int]:
 
 
 def ours(model: Any) -> Method:
-    """The model as a side: what a user of the library gets, told the mask where there is one, and nothing else."""
+    """The model as a contender: what a user of the library gets, given the mask where there is one."""
 
     def apply(example: Example) -> np.ndarray:
         return restore(model, example.degraded, example.known, uncertainty=False).image

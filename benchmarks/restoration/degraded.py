@@ -27,8 +27,8 @@ class Example:
     Attributes:
         original: float32 in [0, 1], `(height, width, channels)`.
         degraded: The same shape; noise is not clipped, so it may leave [0, 1].
-        known: 1 where a pixel is to be trusted, 0 where it is lost, `(height, width, 1)`; None: nobody is told.
-        sigma: Standard deviation of the noise in units of [0, 1], for sides that must be told; 0: no noise.
+        known: 1 where a pixel is to be trusted, 0 where it is lost, `(height, width, 1)`; None: no method is given it.
+        sigma: Standard deviation of the noise in units of [0, 1], for non-blind methods; 0: no noise.
         damage: Where the benchmark drew something, `(height, width, 1)` in {0, 1}; only for judging.
     """
 
@@ -61,7 +61,7 @@ def holed(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
 
 
 def watermarked(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
-    """A picture under a half-transparent mark, whose place nobody is told; `kind` is a key of `MARKS`.
+    """A picture under a half-transparent mark at an unknown place; `kind` is a key of `MARKS`.
 
     `degraded = (1 - a) * picture + a * colour`, where `a` is 0.35 to 0.6 in the letters, less at their smooth edges.
     """

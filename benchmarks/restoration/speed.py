@@ -1,4 +1,4 @@
-"""How long a photograph of 24 megapixels takes through the `tfvae` command, and how much memory, beside BM3D.
+"""How long a photograph of 24 megapixels takes through the `tfvae` command, and how much memory, compared with BM3D.
 
 The photograph is a smaller one mirrored at its edges until it is large enough, saved as a JPEG. The command is a
 process of its own, from its start to the written file: starting, reading, tiling and writing count. Its memory is the
@@ -132,7 +132,7 @@ def enlarged(picture: np.ndarray, height: int, width: int) -> np.ndarray:
 def timed_command(command: list[str]) -> tuple[float, int]:
     """Seconds from start to end, and the peak of the resident set in bytes; `UserError` when the command fails."""
     if not hasattr(os, "wait4"):
-        raise UserError("speed needs a system that tells the memory of a process that ended: Linux or macOS.")
+        raise UserError("speed needs a system that reports the memory of a process that ended: Linux or macOS.")
     with tempfile.TemporaryDirectory() as folder:
         facts = Path(folder) / "facts.json"
         done = subprocess.run([sys.executable, "-c", WATCH, str(facts), *command], capture_output=True, text=True)

@@ -20,7 +20,7 @@ UNITS = {"PSNR": "PSNR, dB", "known kept": "known kept, %", "moved elsewhere": "
 def table(facts: dict[str, Any]) -> list[str]:
     """What was measured and how, a table for every case, and the rates."""
     settings, rows = facts["settings"], facts["rows"]
-    lines = [*heading(facts), "", told(settings) + f" {facts['caption']}", ""]
+    lines = [*heading(facts), "", described(settings) + f" {facts['caption']}", ""]
     figures = [name for name in DIGITS if name in rows[0]]
     lines += header(["case", "side", *(UNITS.get(name, name) for name in figures), f"{OURS} is ahead by, dB"], 2)
     for case in dict.fromkeys(row["case"] for row in rows):
@@ -38,7 +38,7 @@ def table(facts: dict[str, Any]) -> list[str]:
     return lines
 
 
-def told(settings: dict[str, Any]) -> str:
+def described(settings: dict[str, Any]) -> str:
     """Which pictures, and the seed."""
     colour = "grey" if settings["channels"] == 1 else "colour"
     chosen = "" if settings["pictures"] == settings["of"] else f", evenly spaced among {settings['of']}"

@@ -1,4 +1,4 @@
-"""`python -m benchmarks textures`: textures drawn from a part of a photograph, beside the rest of it.
+"""`python -m benchmarks textures`: textures synthesised from a part of a photograph, compared with the rest of it.
 
 Two steps, so that nothing that is compared with was ever seen:
 
@@ -8,7 +8,7 @@ Two steps, so that nothing that is compared with was ever seen:
 
 The first writes the left (or upper) five eighths of every photograph; the second learns them; the third draws a texture
 from each and compares it with the other three eighths, by the sliced Wasserstein distance of the neighbourhoods of a
-Laplacian pyramid (Karras et al. 2018). Beside ours: the exemplar itself (other real pixels: the floor), image quilting
+Laplacian pyramid (Karras et al. 2018). Controls: the exemplar itself (other real pixels: the floor), image quilting
 of its pixels (Efros and Freeman 2001; the rules of ours, without a model), and noise with its spectrum (Galerne et al.
 2011: the ceiling). The seam of a periodic picture is the mean absolute difference across its edge, beside that of all
 adjacent rows and columns within it.
@@ -148,7 +148,7 @@ def _photographs(like: Any) -> Any:
 
 
 def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = OneLineParser(prog="benchmarks textures", description="Textures beside image quilting.")
+    parser = OneLineParser(prog="benchmarks textures", description="Textures compared with image quilting.")
     parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="directory of a training run on the exemplars")
     parser.add_argument("--data", type=Path, metavar="FOLDER", required=True, help="photographs of textures, whole")
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")

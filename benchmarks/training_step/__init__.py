@@ -1,4 +1,4 @@
-"""`python -m benchmarks training_step`: how fast our training step is, beside others, all alternating in one run.
+"""`python -m benchmarks training_step`: throughput of the training step, compared with others in one run.
 
 The network is that of https://keras.io/examples/generative/vae/. The sides are our training step; that example as
 published (and once more without XLA, which `fit` chooses by itself); the same network in PyTorch, eager in two
@@ -28,7 +28,7 @@ EXECUTION = 10  # steps our side makes at once, so turns are multiples of it
 
 def main(arguments: list[str]) -> None:
     """Runs the comparison, prints the tables, and writes `-o`."""
-    about = "Images/s of a training step, beside keras.io and PyTorch."
+    about = "Images/s of a training step, compared with keras.io and PyTorch."
     parser = OneLineParser(prog="benchmarks training_step", description=about)
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
     parser.add_argument("--steps", type=int, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION}")

@@ -34,7 +34,7 @@ def bias_corrected(float32: bytes, int8: bytes, calibration: Sequence[dict[str, 
         calibration: Inputs by name, each with its batch dimension.
 
     Returns:
-        The content of the corrected file; None where the two graphs' layers cannot be told to be the same.
+        The content of the corrected file; None where the two graphs' layers cannot be matched.
     """
     content = bytearray(int8)
     there, here = _layers(float32), _layers(content)

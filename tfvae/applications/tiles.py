@@ -48,7 +48,7 @@ def tiles(height: int, width: int, side: int, margin: int, factor: int = 1) -> l
         Tiles in reading order.
 
     Raises:
-        ValueError: When a size is not positive, or `side` leaves nothing beside two margins.
+        ValueError: When a size is not positive, or `side` leaves nothing between two margins.
     """
     for name, value in (("height", height), ("width", width), ("factor", factor)):
         if value < 1:

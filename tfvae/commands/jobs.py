@@ -73,7 +73,7 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
         found, others = list_files(source)
         if source.resolve() in target.resolve().parents:  # results of an earlier call are not to be restored again
             found = [path for path in found if target.resolve() not in path.resolve().parents]
-        # Notes and thumbnails beside pictures are nobody's mistake; a picture that leads nowhere is.
+        # Notes and thumbnails among pictures are no mistake; a link that leads nowhere is.
         refused = [(name_within(path, source), why) for path, why in others if path.suffix.lower() in ("", *SUFFIXES)]
         if not found and not refused:
             raise UserError(f"{source}: no picture in it. Accepted: a folder that holds {LISTED} files.")

@@ -15,7 +15,7 @@ from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
 from tfvae.errors import UserError
 from tfvae.pictures.files import MAX_PIXELS, open_mask, open_picture
 
-ENOUGH = 5  # pictures of one size in which an overlay can be told from what they show
+ENOUGH = 5  # pictures of one size in which an overlay can be distinguished from what they show
 MOST = 50  # of them that are looked at
 
 

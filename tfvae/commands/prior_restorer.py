@@ -38,7 +38,7 @@ class PriorRestorer:
         self.model, self.arguments = model, arguments
         masked = bool(arguments.mask or arguments.auto)
         self.denoises = isinstance(model.likelihood, NoiseModel)
-        # A model that was told of the noise has learnt to take it out; any other must be told what is wrong.
+        # A model with a noise model has learnt to take the noise out; any other must be given what is wrong.
         self.method = arguments.method or ("model" if self.denoises and not masked else "map")
         if self.method == "model" and not self.denoises:
             raise UserError(
@@ -49,7 +49,7 @@ class PriorRestorer:
             raise UserError("restore: --method model takes neither --mask, --auto nor --noise with this run.")
         if self.method != "model" and not masked and arguments.noise is None:
             raise UserError(
-                f"restore: {run.path} holds a {kind}, which must be told what is wrong: --mask M (white is filled), "
+                f"restore: {run.path} holds a {kind}, which must be given what is wrong: --mask M (white is filled), "
                 "--noise STD, or both."
             )
         if arguments.noise == 0:

@@ -1,4 +1,4 @@
-"""`tfvae stylize` and `tfvae styles`: pictures in a style that was learnt, and styles that nobody named."""
+"""`tfvae stylize` and `tfvae styles`: pictures in a style that was learnt, and styles found by clustering."""
 
 import argparse
 import csv

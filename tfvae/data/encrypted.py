@@ -97,7 +97,7 @@ class Seal:
 
     def __init__(self, key: bytes, dataset: bytes, number: int):
         self.cipher = _aes_gcm(key)
-        # It tells a wrong key from changed bytes, and says nothing about the key.
+        # It distinguishes a wrong key from changed bytes, and says nothing about the key.
         check = hmac.digest(key, b"tfvae key check" + dataset, hashlib.sha256)[:CHECK_BYTES]
         self.header = HEADER.pack(MAGIC, number, dataset, check)
 

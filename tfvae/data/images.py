@@ -38,7 +38,7 @@ class Images:
         names: One name an image: the file within its folder, or the source and a number.
         labels: Class of each image, int64 of shape `(n,)`, -1 where there is none; or None.
         label_names: The name of each class.
-        channels: Needed only when there is no image to tell.
+        channels: Needed only when there is no image.
         factors: Value number of each generative factor of each image, int64 `(n, factors)`, where they are known.
         factor_names: The name of each factor.
     """

@@ -58,7 +58,7 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     """Reads a source and splits it: deterministic in (source, config, seed).
 
     Official validation and test splits are kept. Otherwise images are drawn at random, except from a film, whose last
-    frames are held out: a random frame would have nearly the same frame beside it in training.
+    frames are held out: a random frame would have nearly the same frame next to it in the training set.
 
     Args:
         config: Source, sizes, filters and shares.

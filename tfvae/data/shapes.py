@@ -3,7 +3,7 @@
 Like dSprites (Matthey et al. 2017, https://github.com/google-deepmind/dsprites-dataset), on a coarser grid and with
 antialiased edges. `shapes` is grey, white on black; `shapes:colour` has a hue as a sixth factor and fewer places. A
 quarter turn is all the orientation there is: beyond it a square would repeat itself, and two factor tuples with one
-image could never be told apart.
+image could not be distinguished.
 """
 
 import colorsys

@@ -1,4 +1,4 @@
-"""A small CNN trained on labels, whose last features are what images of this data are told apart by."""
+"""A small CNN trained on labels, whose last features separate the classes of this data."""
 
 import math
 from collections.abc import Callable
@@ -41,7 +41,7 @@ class Classifier:
         return np.asarray(self.trunk(_fitted(x, self.trunk.input_shape[1:3]), training=False))
 
     def accuracy(self, images, labels: np.ndarray, portion: int = 256) -> float:
-        """Share of the images that are told rightly."""
+        """Accuracy: the share of the images that are classified correctly."""
         told = [np.argmax(self.head(self.extract(x)), axis=1) for x in batches(images, portion)]
         return float(np.mean(self.names[np.concatenate(told)] == labels))
 
@@ -55,7 +55,7 @@ def train_classifier(
 ) -> Classifier:
     """A classifier after 1,000 steps of Adam on batches of 128 with cosine decay: the same for the same arguments.
 
-    Its weights and the order of the images come from `seed` alone; nobody else's random numbers are used up.
+    Its weights and the order of the images come from `seed` alone; no other random state changes.
 
     Args:
         images: uint8 `(n, height, width, 1 or 3)`.

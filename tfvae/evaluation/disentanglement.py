@@ -44,7 +44,7 @@ def measure_dci(context: EvaluationContext) -> dict[str, Measurement]:
         "disentanglement": Measurement(found.disentanglement, unit, None, protocol),
         "completeness": Measurement(found.completeness, unit, None, protocol),
         "informativeness": mean_measurement(
-            found.right, "share of factors told rightly", {**protocol, "held_out": len(found.right)}
+            found.right, "share of factors predicted correctly", {**protocol, "held_out": len(found.right)}
         ),
     }
 

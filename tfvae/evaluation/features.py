@@ -62,7 +62,7 @@ def features(context: EvaluationContext) -> Features:
 def encoder(context: EvaluationContext) -> Features:
     """The model's own posterior means (of a spatial latent their mean over places).
 
-    They tell what this encoder cares for. Another model has another encoder: two models do not compare in them, and
+    They hold what this encoder encodes. Another model has another encoder: two models do not compare in them, and
     the hash of the weights in the protocol keeps anyone from doing it.
     """
     encode = tf.function(context.model.codes, reduce_retracing=True)

@@ -22,7 +22,7 @@ def measure(context: EvaluationContext) -> dict[str, Measurement]:
     if context.model.prior is None:
         raise UnmeasurableError(f"a {type(context.model).__name__} has no ELBO")
     if context.training is None or len(context.training) == 0:
-        raise UnmeasurableError("it needs the held-out images of the run, beside those it was trained on")
+        raise UnmeasurableError("it needs the held-out images of the run, besides those it was trained on")
     training = context.training
     if len(training) > len(context.images):
         drawn = np.random.default_rng((context.seed, 13)).choice(len(training), len(context.images), replace=False)
@@ -41,10 +41,10 @@ def measure(context: EvaluationContext) -> dict[str, Measurement]:
 def in_words(gap: Measurement) -> str:
     """What a gap says about memorisation."""
     if gap.interval is None:
-        return "too few images to tell anything"
+        return "too few images to say anything"
     low, high = gap.interval
     if low > 0:
         return "the training images are known better than others of their kind: the model remembers something of them"
     if high < 0:
-        return "the held-out images are easier than the training images, so this tells nothing of memorisation"
+        return "the held-out images are easier than the training images, so this says nothing about memorisation"
     return "no memorisation to be seen: 0 lies within the interval"

@@ -19,7 +19,7 @@ class Measurement:
     Attributes:
         value: The estimate.
         unit: Its unit, and which direction is better, for a person.
-        interval: Ends of the 95 % confidence interval over images, or None where one image tells of no spread.
+        interval: Ends of the 95 % confidence interval over images, or None where one image has no spread.
         protocol: What two figures of this name must have in common to be compared, JSON-ready: k, features, windows.
             What all figures of a report share (data, split, hash, seed) stands once, in the report.
         note: What the value says, in plain words, where that is not plain.

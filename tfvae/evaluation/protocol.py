@@ -11,7 +11,7 @@ from typing import Any
 from tfvae.errors import UserError
 from tfvae.evaluation.context import EvaluationContext
 
-# Told, and free to differ: where the same images lay, what measured them, and in what portions.
+# Reported, and free to differ: where the same images lay, what measured them, and in what portions.
 FREE = ("source", "batch_size", "versions")
 FORMAT = 1  # of the file
 

@@ -16,7 +16,7 @@ def measure(context: EvaluationContext) -> dict[str, Measurement]:
     if not context.model.encoder.stochastic:
         raise UnmeasurableError(f"the units of a {type(context.model).__name__} have no posterior")
     if len(context.images) < 2:
-        raise UnmeasurableError("a single image tells of no variance")
+        raise UnmeasurableError("a single image has no variance")
     moments = np.array([_moments(image) for batch in context.means() for image in batch])  # (images, 3, units)
 
     def count(chosen: np.ndarray) -> float:

@@ -12,7 +12,7 @@ EMPTY = "#c8c8c8"
 def health_picture(
     kl_per_unit: Sequence[float], active: Sequence[bool], points: Sequence[tuple[float, float]], title: str = ""
 ) -> np.ndarray:
-    """Bars of the KL of each latent unit, largest first, beside the way of the training through rate and distortion.
+    """Bars of the KL of each latent unit, largest first, next to the path of the training through rate and distortion.
 
     Args:
         kl_per_unit: Nats per example of each unit.

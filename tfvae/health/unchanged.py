@@ -9,7 +9,7 @@ import numpy as np
 
 @contextlib.contextmanager
 def unchanged(model: Any, seed: int) -> Iterator[None]:
-    """Within, the model draws its noise from `seed`; afterwards it goes on as if nobody had looked.
+    """Within, the model draws its noise from `seed`; afterwards its random state is as before.
 
     Random states, running averages and counts are put back. Weights that are trained are not: nothing here trains.
     """

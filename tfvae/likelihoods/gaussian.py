@@ -83,7 +83,7 @@ class OptimalGaussian(GaussianFamily):
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class PixelGaussian(GaussianFamily):
-    """A standard deviation for every pixel, emitted by the decoder beside the location."""
+    """A standard deviation for every pixel, emitted by the decoder together with the location."""
 
     parameters_per_channel = 2
 

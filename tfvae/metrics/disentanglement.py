@@ -10,11 +10,11 @@ PREDICTOR = "sklearn.ensemble.GradientBoostingClassifier, its defaults"
 
 
 def mig(codes: np.ndarray, factors: np.ndarray, bins: int = BINS) -> float:
-    """Mutual information gap: how far one unit leads the next in what it tells about a factor, mean over factors.
+    """Mutual information gap: how much more information one unit has about a factor than the next, mean over factors.
 
-    `mean over factors v of (I(z_a; v) - I(z_b; v)) / H(v)`, where a and b are the units that tell the most and the
-    second most about v. 1 when each factor is told by one unit alone and wholly, 0 when two tell as much. Codes are
-    discretised in equal steps between their least and greatest value, unit by unit.
+    `mean over factors v of (I(z_a; v) - I(z_b; v)) / H(v)`, where a and b are the units with the most and the
+    second most information about v. 1 when each factor is encoded by one unit alone and wholly, 0 when two
+    share it. Codes are discretised in equal steps between their least and greatest value, unit by unit.
 
     Args:
         codes: Posterior means, shape `(n, units)`.
@@ -30,7 +30,7 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = BINS) -> float:
     """
     codes, factors = _checked(codes, factors)
     information = mutual_information(discretised(codes, bins), factors)
-    # A code of a single unit has no second one: nobody else tells anything.
+    # A code of a single unit has no second one.
     ranked = np.sort(np.vstack([information, np.zeros(factors.shape[1])]), axis=0)
     return float(np.mean((ranked[-1] - ranked[-2]) / _entropies(factors)))
 
@@ -41,7 +41,7 @@ class DCI:
 
     disentanglement: float
     completeness: float
-    right: np.ndarray  # share of the factors told rightly of each held-out image, shape (held out,)
+    right: np.ndarray  # share of the factors predicted correctly of each held-out image, shape (held out,)
     importance: np.ndarray  # of each unit for each factor, shape (units, factors); columns sum to 1
 
     @property
@@ -51,7 +51,7 @@ class DCI:
 
 
 def dci(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> DCI:
-    """Disentanglement, completeness and informativeness, by gradient-boosted trees that tell each factor from the code.
+    """Disentanglement, completeness and informativeness, by gradient-boosted trees that predict the factors.
 
     With `R` the importance of units (rows) for factors (columns), each column summing to 1:
 

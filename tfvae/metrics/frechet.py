@@ -11,7 +11,7 @@ def frechet_distance(x: np.ndarray, y: np.ndarray) -> float:
 
     It is biased upwards: two samples of one distribution are a positive distance apart, which shrinks as one over
     their size and grows with the number of features. So values compare only between equal numbers of images and the
-    same features, beside the distance of two real samples of that size (the floor). A resample of a bootstrap adds
+    same features, and with the distance of two real samples of that size (the floor). A resample of a bootstrap adds
     about as much again, for it repeats images: a percentile interval would lie above the value.
 
     Args:

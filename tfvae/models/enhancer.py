@@ -16,7 +16,7 @@ class Enhancer(RestorationModel):
     Exposure, contrast, gamma, colour balance and saturation change every pixel by the same function of its colour, so
     one such function takes them back. A dull picture may be of a dull day: what cannot be seen in y is what z holds,
     and draws of it are other ways to enhance the picture. The estimate is the curve of `z = 0`, which the loss trains
-    beside the bound.
+    in addition to the bound.
 
     Args:
         channels: 1 or 3.

@@ -21,9 +21,9 @@ class RestorationModel(VariationalModel):
     | q(z\\|x, y), p(z) | posterior and prior of what y leaves open | `mean`, `log_var` |
     | p(x\\|y, z) | likelihood | `parameters` |
 
-    Beside the bound, the loss has the negative log-likelihood of the estimate alone, whose standard deviation is the
-    best for each picture: `0.5 * n * log(mean((x - estimate)**2))`, so minimising it maximises the mean PSNR. The sum
-    is the hybrid objective of Sohn et al., equation 9, with both weights 1.
+    In addition to the bound, the loss has the negative log-likelihood of the estimate alone, with the best standard
+    deviation for each picture: `0.5 * n * log(mean((x - estimate)**2))`, so minimising it maximises the mean PSNR. The
+    sum is the hybrid objective of Sohn et al., equation 9, with both weights 1.
 
     Training images are originals. Each step degrades them anew from the model's own generator, whose state is saved;
     outside of training the draw depends on the seed and the pictures alone, so that figures of all epochs compare.
@@ -52,7 +52,7 @@ class RestorationModel(VariationalModel):
 
     @property
     def finds_damage(self):
-        """Whether `restore` tells where the picture is damaged."""
+        """Whether `restore` returns where the picture is damaged."""
         return False
 
     @property
@@ -108,7 +108,7 @@ class RestorationModel(VariationalModel):
         return {**self.infer(images, degraded, known, training), "damage": damage}
 
     def encode(self, images):
-        """Posterior of originals, each beside its own degraded picture."""
+        """Posterior of originals, each given its own degraded picture."""
         outputs = self(images)
         return {name: outputs[name] for name in ("mean", "log_var")}
 

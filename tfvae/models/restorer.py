@@ -1,4 +1,4 @@
-"""Restoration by what the neighbourhood of a pixel tells: noise, holes, scratches, stains, marks."""
+"""Restoration from the neighbourhood of each pixel: noise, holes, scratches, stains, marks."""
 
 import keras
 import tensorflow as tf

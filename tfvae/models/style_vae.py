@@ -1,4 +1,4 @@
-"""A VAE that tells what a picture shows from the style it is in, and can say the same in another style."""
+"""A VAE that separates content from style, and decodes content in another style."""
 
 import keras
 import tensorflow as tf
@@ -179,7 +179,7 @@ class StyleVAE(VariationalModel):
         loss = self.bound_loss(outputs, distortion, rate)
         other = other_styles(labels, self.styles)
         styles = ops.one_hot(other, self.styles, dtype="float32")
-        # The codes of the bound, noise and all: else the decoder would tell by it whether it is to please the critic.
+        # The codes of the bound, noise and all: else the decoder would see from the missing noise when it is judged.
         codes = tf.stop_gradient(outputs["z"])
         rendered = self.crop(self.decoder(codes, styles, training=True), images)
         rendered = self.likelihood.mean(rendered)

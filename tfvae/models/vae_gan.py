@@ -30,16 +30,16 @@ class VAEGAN(VAE):
         decoder:  gamma * (-log p(x|z) + similarity) - n * (log D(x') + log D(x_p)) / 2
         critic:   -n * (log D(x) + (log(1 - D(x')) + log(1 - D(x_p))) / 2)
 
-    Logarithms of D are means over patches; n times them stands beside sums over pixels. Decoder and critic are given
-    the losses that do not saturate (Goodfellow et al. 2014, section 3), and the two kinds of pictures that are not
-    real weigh together as much as the real ones, so that a critic who knows nothing says one half. As in algorithm 1
-    of Larsen et al., no loss of the GAN reaches the encoder, and the similarity does not change the critic.
+    Logarithms of D are means over patches; n times them are comparable to sums over pixels. Decoder and critic are
+    given the losses that do not saturate (Goodfellow et al. 2014, section 3), and the two kinds of pictures that are
+    not real weigh together as much as the real ones, so that a critic who knows nothing says one half. As in algorithm
+    1 of Larsen et al., no loss of the GAN reaches the encoder, and the similarity does not change the critic.
 
     The similarity is that of a normal around the features of x', whose variance is the best for each picture: the
     critic's features have no unit, and a fixed variance would weigh the rate by their size. The likelihood of the
     pixels stays in the loss: it keeps colours true. What is reported as distortion, rate, ELBO and loss is the bound of
-    the pixels alone, as of any VAE, and the other terms beside it. By that bound the plainer picture is the better one:
-    no figure of the validation images says which epoch to keep, and the last is kept.
+    the pixels alone, as of any VAE, and the other terms are tracked separately. By that bound the plainer picture is
+    the better one: no figure of the validation images says which epoch to keep, and the last is kept.
 
     Args:
         encoder: An `Encoder` with `stochastic=True`.
@@ -124,7 +124,7 @@ class VAEGAN(VAE):
         return self.per_loss_gradients(tape, zip(scaled, parts, strict=True)), loss, *terms
 
     def served(self):
-        """A VAE of the same encoder and decoder: whoever uses the model needs no critic."""
+        """A VAE of the same encoder and decoder: a trained model needs no critic."""
         return VAE(self.encoder, self.decoder, prior=self.prior)
 
     def get_config(self):

@@ -38,8 +38,8 @@ class VideoVAE(VariationalModel):
     | p(x_t\\|z_{<=t}, x_{<=C}) | likelihood | `parameters` |
     | E[x_t\\|z = 0] | the mean prediction | `estimate` |
 
-    Beside the bound, the loss has that of the prediction where nothing unexpected happens, z = 0, frame by frame (see
-    `estimate_loss`): minimising it maximises the mean PSNR of the predicted frames.
+    In addition to the bound, the loss has that of the prediction where nothing unexpected happens, z = 0, frame by
+    frame (see `estimate_loss`): minimising it maximises the mean PSNR of the predicted frames.
 
     Clips are strips: frames one below the other, `(b, frames * h, w, channels)` (`tfvae.layers.strips`). Latents and
     parameters are laid out likewise; those of given frames are the prior's (KL 0) and have no probability.

@@ -47,7 +47,7 @@ class VQVAE(LatentModel):
         window: `(rows, columns)` of the largest map that the prior knows; that of `size`, where it is given.
         codes: Vectors in the codebook.
         commitment: Weight of the squared distance from the encoder's vectors to their codes, in the loss. The paper's
-            0.25 stands beside a mean squared error; beside nats of a narrow likelihood it takes tens.
+            0.25 is for a mean squared error; with nats of a narrow likelihood it takes tens.
         momentum, revival: Of the `VectorQuantiser`.
         prior_width, prior_depth, prior_heads, prior_dropout: `width`, `depth`, `heads` and `dropout` of the
             `CausalTransformer`.

@@ -1,4 +1,4 @@
-"""Fully connected networks: every pixel beside every other, for small pictures of one size."""
+"""Fully connected networks: every pixel connected to every unit, for small pictures of one size."""
 
 import math
 

@@ -37,7 +37,7 @@ def _shares(size):
 class ToneFeatures(keras.layers.Layer):
     """What is seen of a whole picture, of any size: `(b, h, w, c) -> (b, hidden)`, float32.
 
-    A thumbnail's convolutional features averaged over their places, beside the quantiles of each channel, which say how
+    A thumbnail's convolutional features averaged over their places, with the quantiles of each channel, which say how
     its values are spread wherever they lie.
     """
 

@@ -114,7 +114,7 @@ class FrameDecoder(_Coder):
         self.expect = self._convolution(coarse, activation="leaky_relu")
         self.prior_head = self._convolution(2 * latent_dim, 1, dtype="float32")
         self.news, self.believe = self._convolution(coarse, 1), self._block()
-        self.up, self.beside = self._convolution(4 * fine, 1), self._convolution(fine, 1)
+        self.up, self.lateral = self._convolution(4 * fine, 1), self._convolution(fine, 1)
         self.first, self.second = self._block(), self._block()
         # Change and log-deviation of each channel, a gate and a flow, for the pixels of a place.
         outputs = QUARTER**2 * (2 * channels + 3)
@@ -123,7 +123,7 @@ class FrameDecoder(_Coder):
     def build(self, input_shape):
         fine, coarse = self.widths
         self._build(expect=coarse, prior_head=coarse, news=self.latent_dim, believe=coarse, up=coarse)
-        self._build(beside=fine, first=fine, second=fine, head=fine)
+        self._build(lateral=fine, first=fine, second=fine, head=fine)
 
     def learn(self, state, z):
         """`state` after the news `mu(state) + sigma(state) * z`: mu and sigma are the prior's, z is standard normal."""
@@ -133,7 +133,7 @@ class FrameDecoder(_Coder):
         return ops.tanh(self.believe(state + ops.cast(self.news(news), state.dtype)))
 
     def call(self, state, quarter, last):
-        x = self.second(self.first(tf.nn.depth_to_space(self.up(state), 2) + self.beside(quarter)))
+        x = self.second(self.first(tf.nn.depth_to_space(self.up(state), 2) + self.lateral(quarter)))
         maps = tf.nn.depth_to_space(float32(self.head(x)), QUARTER)
         count = self.channels
         change, log_std = maps[..., :count], maps[..., count : 2 * count]

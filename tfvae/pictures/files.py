@@ -54,7 +54,7 @@ class EditablePicture:
         icc: Colour profile; of a CMYK file the profile of its CMYK.
         xmp: XMP block without orientation; empty where there is none.
         dpi: Dots an inch, across and down.
-        encoding: What the writer of the same format is told: chroma subsampling, compression.
+        encoding: Options of the writer of the same format: chroma subsampling, compression.
         lossless: Whether the file holds its pixels exactly.
         notes: What could not be kept while reading, for a person.
     """

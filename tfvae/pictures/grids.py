@@ -1,4 +1,4 @@
-"""Pictures side by side: grids, and reconstructions and restorations beside what they were made from."""
+"""Pictures side by side: grids, and reconstructions and restorations next to what they were made from."""
 
 import math
 from collections.abc import Iterable, Sequence

@@ -253,6 +253,6 @@ def inverse_transform(logits, uniform, temperature=1.0):
     # The largest is zero first, so that a tiny temperature overflows nothing.
     logits = (logits - ops.max(logits, axis=-1, keepdims=True)) / ops.maximum(float32(temperature), 1e-6)
     cumulative = ops.cumsum(ops.softmax(logits, axis=-1), axis=-1)
-    # Rounding leaves the last sum a little beside 1.
+    # Rounding leaves the last sum a little off 1.
     threshold = float32(uniform)[:, None] * cumulative[:, -1:]
     return ops.minimum(ops.sum(ops.cast(cumulative <= threshold, "int32"), axis=-1), logits.shape[-1] - 1)

@@ -15,7 +15,7 @@ from tfvae.video.reading import Film
 from tfvae.video.sound import Sound
 
 WRITTEN = (".mp4", ".webm", ".gif")
-# Constant quality, as good as the eye tells; the table of contents first, so that browsers need not load all.
+# Constant quality, visually lossless or nearly so; the table of contents first, so that browsers need not load all.
 CODECS = {
     ".mp4": ("libx264", {"crf": "18", "movflags": "+faststart"}),
     ".webm": ("libvpx-vp9", {"crf": "28", "b:v": "0", "row-mt": "1", "cpu-used": "4", "deadline": "good"}),

@@ -1,1 +1,1 @@
-"""What TensorFlow Serving and its operator need beside a SavedModel."""
+"""What TensorFlow Serving and its operator need in addition to a SavedModel."""

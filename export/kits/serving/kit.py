@@ -12,7 +12,7 @@ from export.kits.serving import warmup
 IMAGE = "tensorflow/serving:2.20.0"  # the official image, pinned: `latest` changes under a running cluster
 FILES = Path(__file__).with_name("files")
 FOLDER = "serving"
-GRPC_MESSAGE = 4 * 1024 * 1024  # what a gRPC client receives at most unless told otherwise, bytes
+GRPC_MESSAGE = 4 * 1024 * 1024  # what a gRPC client receives at most by default, bytes
 MOST_BATCH = 256
 TEXT_DIGITS = 12  # characters of a number in JSON with its comma, measured on float32 pixels; for orientation
 

@@ -180,7 +180,7 @@ def _samples(dreamer: Dreamer) -> tuple[str, list[Row]]:
         cells = [Cell(image, f"draw {place} at temperature {temperature:g}") for place, image in enumerate(images, 1)]
         rows.append(Row(f"Temperature {temperature:g}", cells, "sheet"))
     return (
-        "Pictures that nobody made: the same draws of the prior each time, from near the typical picture to all the "
+        "New pictures: the same draws of the prior each time, from near the typical picture to all the "
         "variety the model has learnt.",
         rows,
     )

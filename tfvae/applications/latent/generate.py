@@ -33,7 +33,7 @@ def generate(
             0 the same image `count` times.
         size: `(height, width)` in pixels, for a model with a spatial latent only; 128×128 by default.
         batch_size: Most images decoded at once.
-        given: What the model's own `generate` takes beside: `weights` of styles.
+        given: Further arguments of the model's `generate`: `weights` of styles.
 
     Returns:
         float32 in [0, 1], shape `(count, height, width, channels)`.

@@ -86,7 +86,7 @@ class Observation:
             x = likelihood.location_and_log_std(parameters)[0] if normal else likelihood.mean(parameters)
             seen = x if self.operator is None else self.operator(x)
             return sum_per_example(tf.where(self.known, normal_log_prob(self.image, seen, np.log(self.noise_std)), 0.0))
-        # A likelihood sums over an example. With each pixel an example of its own, it tells of each alone.
+        # A likelihood sums over an example. With each pixel an example of its own, it gives that of each.
         batch, pixel = tf.shape(parameters)[0], (-1, 1, 1, parameters.shape[-1])
         y = tf.repeat(self.image[None], batch, axis=0)
         each = self.model.likelihood.log_prob(

@@ -32,8 +32,8 @@ from tfvae.applications.restoration.overlay_gradients import (
 MIN_PICTURES = 5  # below, a line through the steps of neighbouring pixels proves nothing
 MAX_PICTURES = 50  # of a larger folder, as many spread evenly over it are looked at
 OPAQUE = 0.85  # above, what is left of a picture below the overlay is less than its rounding and JPEG errors
-BESIDE = 4  # pixels: as far as the fringe of what is opaque is blurred by JPEG and by our own estimate
-FAINT = 0.02  # alpha, and alpha * W, below which an overlay cannot be told from rounding: 5 of 255 levels
+BLURRED_EDGE = 4  # pixels: as far as the fringe of what is opaque is blurred by JPEG and by our own estimate
+FAINT = 0.02  # alpha, and alpha * W, below which an overlay cannot be distinguished from rounding: 5 of 255 levels
 FRINGE = 0.15  # of the strength of an overlay: what is weaker is the noise around it
 LEAST_GAIN = 0.02  # below, 1 / (1 - alpha) would make noise of rounding
 
@@ -64,8 +64,8 @@ class Overlay:
     @property
     def opaque(self) -> np.ndarray:
         """Where the picture below is lost and has to be painted anew, bool `(height, width)`."""
-        # Beside what is opaque, what shines through is too little to be trusted.
-        return self.mask & ndimage.binary_dilation(self.alpha > OPAQUE, EIGHT, BESIDE)
+        # Next to what is opaque, what shines through is too little to be trusted.
+        return self.mask & ndimage.binary_dilation(self.alpha > OPAQUE, EIGHT, BLURRED_EDGE)
 
 
 def find_overlay(images: Sequence[np.ndarray], seed: int = 0) -> Overlay:

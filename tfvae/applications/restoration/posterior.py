@@ -99,7 +99,7 @@ def denoise(model: Any, image: np.ndarray, samples: int = 64, keep: int = 8, see
         model: A `tfvae.VAE`; with another likelihood this is a mean of reconstructions, which keeps the noise.
         image: Noisy picture, `(height, width, channels)`; uint8, uint16, or float in [0, 1].
         samples: How many draws.
-        keep: How many of them are returned beside their mean.
+        keep: How many of them are returned in addition to their mean.
         seed: Equal seeds, equal draws.
 
     Returns:

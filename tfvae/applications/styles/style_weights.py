@@ -1,4 +1,4 @@
-"""Styles by name and by number: weights that a person asked for, and groups of pictures that nobody named."""
+"""Styles by name and by number: weights that a person asked for, and groups of pictures without names."""
 
 import re
 from collections.abc import Sequence

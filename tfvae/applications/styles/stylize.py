@@ -10,7 +10,7 @@ from tfvae.applications.channels import as_known, floats, joined, typed, views
 from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles, traced
 from tfvae.metrics.image_quality import luminance, ssim
 
-LOOK = 512  # pixels of the middle of a picture, in each direction, that its own style is told from
+LOOK = 512  # pixels of the middle of a picture, in each direction, from which its own style is predicted
 
 
 def stylize(
@@ -74,7 +74,7 @@ def stylize(
 def stylizer(model: Any, weights: np.ndarray, strength: float = 1.0) -> Callable[[np.ndarray], np.ndarray]:
     """A function from uint8 frames `(h, w, 3)` to frames like them, in one style.
 
-    The style that the frames have of their own is told from the first, so that no frame flickers for its sake.
+    The frames' own style is predicted from the first, so that no frame flickers for its sake.
 
     Args:
         model, weights, strength: As `stylize` takes them.

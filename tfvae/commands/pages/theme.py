@@ -21,7 +21,7 @@ body {
 
 
 def head(*allowed: str) -> str:
-    """A page with a `$title` as far as into its style: nothing but the pictures beside it is ever asked for.
+    """A page with a `$title` as far as into its style: it requests nothing but its own pictures.
 
     Args:
         allowed: More directives of its Content-Security-Policy.
@@ -33,7 +33,7 @@ def head(*allowed: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<!-- Nothing but the pictures beside this page is ever asked for. -->
+<!-- This page requests nothing but its own pictures. -->
 <meta http-equiv="Content-Security-Policy"
  content="{policy}">
 <link rel="icon" href="data:,">

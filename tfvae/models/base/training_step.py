@@ -30,7 +30,7 @@ class TrainingStep(keras.Model):
     """
 
     conditional = False  # whether batches come with labels; the constructor then takes their names, `label_names`
-    keep_last_epoch = False  # whether no figure of the validation images tells the best epoch
+    keep_last_epoch = False  # whether no figure of the validation images shows the best epoch
 
     def __init__(self, **kwargs):
         # Inputs are not cast to half precision here: the likelihood is that of the picture, not of a rounded one.

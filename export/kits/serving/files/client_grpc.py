@@ -16,7 +16,7 @@ import client
 import grpc
 import predict_messages as messages
 
-GRPC_DEFAULT = 4 * 1024 * 1024  # what a client accepts unless told otherwise; Serving itself accepts 2 GiB
+GRPC_DEFAULT = 4 * 1024 * 1024  # what a client accepts by default; Serving itself accepts 2 GiB
 ENVELOPE = 64 * 1024  # names, shapes and headers, generously
 
 
