@@ -6,6 +6,7 @@ import tfvae
 from benchmarks import export_survey
 from export.artefacts import Artefact
 from export.parity import BOUNDS, Verdict
+from tfvae.data import DataConfig
 from tfvae.networks import NETWORKS
 
 
@@ -21,6 +22,7 @@ def test_every_model_that_decodes_a_code_and_every_network_is_surveyed():
 
 def test_every_combination_can_be_made(tmp_path, monkeypatch):
     monkeypatch.setattr(export_survey, "EPOCHS", 1)
+    monkeypatch.setattr(export_survey, "DATA", DataConfig(source="digits", limit=90))  # one step or two
     for names in export_survey.combinations():
         if names[1] == "conv" or names[2] == "vector":
             export_survey.train(tmp_path / "-".join(names), *names)
