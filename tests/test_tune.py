@@ -16,9 +16,9 @@ from tfvae.evaluation import evaluate
 from tfvae.pictures import search_panels
 from tfvae.runs import open_run
 from training.__main__ import main
-from training.config import RunConfig, read_config
+from training.config import RunConfig, read_config, shortened
 from training.tune import search as searching
-from training.tune.space import Searched, apply, own_values, parse_range, shortened, space
+from training.tune.space import Searched, apply, own_values, parse_range, space
 
 TINY = ["data.limit=120", "model.network=mlp", "training.batch_size=16", "training.epochs=4", "data.binarize=true"]
 CONFIG = read_config({"data": {"source": "digits"}, "model": {"kind": "vae", "network": "mlp"}}, "test")

@@ -11,14 +11,40 @@ Everything is elementwise unless said otherwise; the caller sums over the dimens
 
 import math
 
+import tensorflow as tf
 from keras import ops
+from numpy.polynomial import legendre
 
+# Nodes and weights of Gauss and Legendre's rule on [0, 1].
+_LEGENDRE = [((1 + float(node)) / 2, float(weight) / 2) for node, weight in zip(*legendre.leggauss(6), strict=True)]
 LEVELS = 256  # An 8-bit picture has this many values: 0, 1/255, …, 1.
 
 
 def float32(x):
     """`x` as float32: no logarithm of a probability is ever taken in half precision."""
     return ops.cast(x, "float32")
+
+
+def clip_with_gradient(x, low, high=math.inf):
+    """`clip(x, low, high)`, whose gradient also flows where it would bring `x` back between the bounds.
+
+    Of a plain clip the gradient is zero outside: a scale that once fell below its floor would stay there for ever.
+
+    Args:
+        x: A tensor, float32.
+        low, high: Numbers.
+    """
+
+    @tf.custom_gradient
+    def clipped(x):
+        def gradient(upstream):
+            # Descent moves x against the gradient: up where it is negative.
+            outward = ((x < low) & (upstream > 0)) | ((x > high) & (upstream < 0))
+            return tf.where(outward, tf.zeros_like(upstream), upstream)
+
+        return tf.clip_by_value(x, low, high), gradient
+
+    return clipped(tf.convert_to_tensor(x))
 
 
 def bernoulli_log_prob(x, logits):
@@ -74,6 +100,49 @@ def discretized_logistic_log_prob(x, mean, log_scale, levels=LEVELS):
     inside = ops.log_sigmoid(upper) + ops.log_sigmoid(-lower) + log_width
     log_mass = ops.where(x < half_bin, ops.log_sigmoid(upper), inside)
     return ops.where(x > 1 - half_bin, ops.log_sigmoid(-lower), log_mass)
+
+
+def clipped_logistic_moments(mean, log_scale):
+    """Mean and variance of a logistic that is cut off at 0 and 1, whose tails are the mass of these two values.
+
+    With `s = exp(log_scale)`, the distances `a = mean / s` and `b = (1 - mean) / s` of the location from both ends,
+    `softplus(x) = log(1 + exp(x))` and the dilogarithm Li2,
+
+        E[x]              = mean + s * (softplus(-a) - softplus(-b))
+        E[(x - mean)**2]  = s**2 * (h(a) + h(b)),   h(v) = g(v) for v >= 0, else v**2 - g(-v)
+        g(v)              = pi**2 / 6 - 2 * v * softplus(-v) + 2 * Li2(-exp(-v)) = integral_0^v 2 u sigmoid(-u) du
+
+    Of the 256 discretised values of `discretized_logistic_log_prob` these are the moments up to the rounding of a grey
+    level.
+
+    Args:
+        mean: Location, in units of the pixel range.
+        log_scale: Logarithm of the scale, broadcasts with `mean`.
+
+    Returns:
+        Mean in [0, 1] and variance, broadcast shape, float32.
+    """
+    mean, log_scale = float32(mean), float32(log_scale)
+    scale = ops.exp(log_scale)
+    below, above = mean / scale, (1.0 - mean) / scale
+    shift = scale * (_softplus(-below) - _softplus(-above))
+    second = ops.square(scale) * (_half_moment(below) + _half_moment(above))
+    return ops.clip(mean + shift, 0.0, 1.0), ops.maximum(second - ops.square(shift), 0.0)
+
+
+def _softplus(x):
+    # Not Keras's: TFLite has no builtin of it.
+    return ops.relu(x) + ops.log(1.0 + ops.exp(-ops.abs(x)))
+
+
+def _half_moment(v):
+    """`h(v)` of `clipped_logistic_moments`."""
+    size = ops.abs(v)
+    tail = ops.exp(-size)
+    # Li2(-y) = -integral_0^1 log(1 + y u) / u du: by Gauss and Legendre's rule exact to float32 for y in [0, 1].
+    dilogarithm = -sum(weight / node * ops.log(1.0 + tail * node) for node, weight in _LEGENDRE)
+    g = math.pi**2 / 6 - 2.0 * size * ops.log(1.0 + tail) + 2.0 * dilogarithm
+    return ops.where(v < 0, ops.square(size) - g, g)
 
 
 def mixture_log_prob(component_log_prob, mixture_logits):

@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from tfvae import replicas
 from tfvae.distributions import bernoulli_log_prob, float32
+from tfvae.example_weights import batch_mean, batch_statistic
 
 FLOOR = 1e-5  # of a mean squared error whose logarithm is taken: 50 dB, beyond which 8 bits hold no difference
 
@@ -57,9 +57,9 @@ def sum_per_example(x):
 def free_bits_rate(kl_per_unit, free_bits):
     """Rate with a floor under each latent channel: `sum_c max(mean_batch(KL_c), free_bits)`.
 
-    KL is first summed over the places of a spatial latent, then averaged over the batch, so the floor holds for
-    what a channel carries on average, not for each image. Below the floor the gradient is zero: the optimiser gains
-    nothing by emptying a unit that is nearly empty.
+    KL is first summed over the places of a spatial latent, then averaged over the batch (with the weights of its
+    examples, where `fit` has any), so the floor holds for what a channel carries on average, not for each image. Below
+    the floor the gradient is zero: the optimiser gains nothing by emptying a unit that is nearly empty.
 
     Args:
         kl_per_unit: KL per unit, shape `(batch, …, channels)`, nats.
@@ -77,11 +77,11 @@ def free_bits_rate(kl_per_unit, free_bits):
     if free_bits < 0:
         raise ValueError(f"`free_bits` must be non-negative. Received: free_bits={free_bits}")
     kl = float32(kl_per_unit)
-    per_channel = ops.mean(ops.sum(kl, axis=tuple(range(1, len(kl.shape) - 1))), axis=0)
-    if not free_bits:
-        return ops.sum(ops.maximum(per_channel, 0.0))
-    # The batch is the global one of all replicas. A NaN is below no floor, so it is not hidden.
-    return ops.sum(ops.where(replicas.mean(per_channel) < free_bits, free_bits, per_channel))
+    per_channel = ops.maximum(ops.sum(kl, axis=tuple(range(1, len(kl.shape) - 1))), 0.0)
+    if free_bits:
+        # The batch is the global one of all replicas. A NaN is below no floor, so it is not hidden.
+        per_channel = ops.where(batch_statistic(per_channel) < free_bits, free_bits, per_channel)
+    return batch_mean(ops.sum(per_channel, axis=-1))
 
 
 def elbo(distortion, rate):

@@ -5,6 +5,7 @@ noise (every replica holds the same generator), statistics of the batch, clippin
 functions are the rest. On one device they change nothing.
 """
 
+import keras
 import tensorflow as tf
 
 # Also of one device or worker: their steps, too, may assign variables in a conditional only where there is no replica.
@@ -51,6 +52,13 @@ def mean(statistic):
     if replica is None:
         return tf.stop_gradient(statistic)
     return tf.stop_gradient(replica.all_reduce(tf.distribute.ReduceOp.MEAN, tf.stop_gradient(statistic)))
+
+
+def summed(*values):
+    """The sums of `values` over the replicas, a list; no gradient flows through them."""
+    replica = several()
+    values = [tf.stop_gradient(value) for value in values]
+    return values if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
 def share(gradients, loss, *per_example):
@@ -105,6 +113,11 @@ def apply(optimizer, gradients, variables):
         return
     # Keras clips the gradients of each replica and then sums them: clipping, like skipping, is for the sum.
     inner = getattr(optimizer, "inner_optimizer", optimizer)
+    if not hasattr(inner, "_all_reduce_sum_gradients"):
+        raise NotImplementedError(
+            f"Keras {keras.__version__} sums gradients over devices in another way than tfvae knows, and would sum "
+            "them twice: use a Keras release of this tfvae's `pyproject.toml`, or one device."
+        )
     inner._all_reduce_sum_gradients = list
     try:
         strategy.extended.call_for_each_replica(optimizer.apply, args=(gradients, variables))
@@ -112,7 +125,36 @@ def apply(optimizer, gradients, variables):
         del inner._all_reduce_sum_gradients
 
 
-def step_function(model, step, steps):
+def equal_rows(x, y, weights):
+    """This replica's rows of a batch, filled up with rows of weight 0 to as many as the longest replica has.
+
+    Args:
+        x: Images, `(rows, …)`.
+        y: Labels, likewise; or None.
+        weights: Of the examples, `(rows,)`; or None.
+
+    Returns:
+        `((x, y, weights), means)`; `means` are two floats, the examples of the global batch and the sum of its weights,
+        both per replica; None where the number of rows is known beforehand, and the same for all.
+    """
+    replica = several()
+    if replica is None or (weights is None and x.shape[0] is not None):
+        return (x, y, weights), None
+    rows = tf.shape(x)[0]
+    weights = tf.ones((rows,)) if weights is None else tf.reshape(tf.cast(weights, tf.float32), (-1,))
+    own = tf.equal(tf.range(count()), replica.replica_id_in_sync_group)
+    both = tf.stack([tf.cast(rows, tf.float32), tf.reduce_sum(weights)])
+    # One message: collectives that do not wait for each other may start in another order on each device, and hang.
+    every = replica.all_reduce(tf.distribute.ReduceOp.SUM, tf.where(own[:, None], both[None], 0.0))
+    missing = tf.cast(tf.reduce_max(every[:, 0]), tf.int32) - rows
+
+    def filled(values):
+        return tf.pad(values, [(0, missing), *[(0, 0)] * (len(values.shape) - 1)])
+
+    return (filled(x), None if y is None else filled(y), filled(weights)), tuple(tf.unstack(tf.reduce_mean(every, 0)))
+
+
+def step_function(model, step):
     """What Keras makes of a `train_step` or `test_step`, for several replicas and several workers.
 
     Keras's own fails with several steps an execution (Keras 20582), and spends a message between the workers on every
@@ -120,14 +162,13 @@ def step_function(model, step, steps):
 
     Args:
         model: Made in the scope of the strategy.
-        step: Its `train_step` or `test_step`.
-        steps: How many an execution makes.
+        step: Its `train_step` or `test_step`, of which an execution makes `model.steps_per_execution`.
 
     Returns:
         A function of a distributed iterator that makes an execution's steps and returns the means so far.
         It raises `ValueError` where the data end between two steps of an execution.
     """
-    strategy = model.distribute_strategy
+    strategy, steps = model.distribute_strategy, model.steps_per_execution
     names: list[str] = []  # of what a step returns
 
     def one(iterator):
@@ -144,7 +185,8 @@ def step_function(model, step, steps):
             one(iterator)
         else:
             tf.while_loop(lambda done: done < steps, lambda done: _after(one(iterator), done + 1), [tf.constant(0)])
-        return {metric.name: metric.result() for metric in model.metrics if metric.name in names}
+        results = model.get_metrics_result()
+        return {name: results[name] for name in names}
 
     def function(iterator):
         try:

@@ -23,9 +23,15 @@ def cyclical(step, period, ratio=0.5, start=0.0, end=1.0):
 
 
 class BetaSchedule:
-    """A function of the step that can be saved. `final` is its limit: what evaluation without a step uses."""
+    """A function of the step that can be saved.
+
+    Attributes:
+        final: Its limit, at which models are evaluated.
+        warm_up: Steps before it first reaches `final`: until then no figure of a model says how good it will be.
+    """
 
     final: float
+    warm_up: float = 0
 
     def __call__(self, step):
         raise NotImplementedError
@@ -50,7 +56,7 @@ class LinearBeta(BetaSchedule):
                 f"Received: steps={steps}, start={start}, end={end}"
             )
         self.steps, self.start, self.end = steps, start, end
-        self.final = end
+        self.final, self.warm_up = end, steps
 
     def __call__(self, step):
         return linear(step, self.steps, self.start, self.end)
@@ -74,7 +80,7 @@ class CyclicalBeta(BetaSchedule):
                 f"Received: period={period}, ratio={ratio}, start={start}, end={end}"
             )
         self.period, self.ratio, self.start, self.end = period, ratio, start, end
-        self.final = end
+        self.final, self.warm_up = end, period * ratio
 
     def __call__(self, step):
         return cyclical(step, self.period, self.ratio, self.start, self.end)

@@ -151,6 +151,17 @@ def merge(*layers: Tables) -> Tables:
     return merged
 
 
+def shortened(config: RunConfig, steps: int) -> RunConfig:
+    """`config` whose warm-ups, of beta and of the learning rate, end within the first quarter of `steps`."""
+    most = max(1, steps // 4)
+    objective = dict(config.objective)
+    beta = objective.get("beta")
+    if isinstance(beta, dict) and beta.get("schedule") == "linear":
+        objective["beta"] = {**beta, "steps": min(beta["steps"], most)}
+    training = dataclasses.replace(config.training, warmup_steps=min(config.training.warmup_steps, most))
+    return dataclasses.replace(config, objective=objective, training=training)
+
+
 def write_tables(tables: Tables) -> str:
     """TOML text of sections."""
     sections = {}

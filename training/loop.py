@@ -5,6 +5,7 @@ had not: `fit` knows epochs only, and overwrites the weights with their average 
 """
 
 import contextlib
+import math
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -151,7 +152,7 @@ class _Training:
         """Measures and pictures the averaged model, keeps it if it is the best, and saves the state."""
         name, progress = self._name, self.progress
         row = {key: float(value) for key, value in logs.items()}
-        row["skipped"] = int(self.model.skipped_steps.value.numpy())
+        row["skipped"] = int(row.pop("skipped_steps"))
         progress.epoch += 1
         row.update(self.watch.epoch(progress.epoch, row))
         with averaged(self.model):
@@ -160,8 +161,10 @@ class _Training:
                 row.update({f"val_{key}": float(value) for key, value in self.validate().items()})
                 # Judged at the final beta: during a warm-up the loss itself rises while the model improves.
                 beta = float(self.model.beta.value.numpy()) if hasattr(self.model, "beta") else 1.0
-                value = value if self.model.keep_last_epoch else row["val_distortion"] + beta * row["val_rate"]
-            better = value < progress.best
+                value = value if self.model.keep_last_epoch else row["val_distortion"] + beta * row.get("val_rate", 0.0)
+            # A model of a warm-up is kept only until the next: a low beta buys figures that will not last.
+            passing = progress.best_epoch * self.epoch_steps < getattr(self.model, "warm_up", 0)
+            better = math.isfinite(value) and (value < progress.best or passing)
             if better:
                 progress.best, progress.best_epoch = value, progress.epoch
                 save_model(self.path / "model.keras", self.model)

@@ -16,7 +16,7 @@ from tfvae.errors import UserError
 from tfvae.toml_sections import read_toml
 from training import build, choose, devices, report
 from training.checkpoint import disk_full_is_told, write_atomically
-from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe
+from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe, shortened
 from training.journal import duration, reading
 from training.loop import Progress, Stopped, train
 
@@ -81,7 +81,10 @@ def settle(
         print("no recipe, so these were chosen (--set overrides):")
         for reason in reasons:
             print(f"  - {reason}")
-    return Settled(_complete(config, splits), splits, path, reasons)
+    config = _complete(config, splits)
+    if "beta" not in asked.get("objective", {}) and "warmup_steps" not in asked.get("training", {}):
+        config = shortened(config, steps_in_all(config, splits))  # a recipe's warm-ups are for its own epochs
+    return Settled(config, splits, path, reasons)
 
 
 def resume(path: Path, epochs: int | None) -> None:

@@ -36,6 +36,7 @@ class Corruption:
     """
 
     kind: ClassVar[str] = ""
+    allows_xla: ClassVar[bool] = True  # whether XLA has a kernel of all it does
     probability: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self):

@@ -42,6 +42,10 @@ class OneOf(Corruption):
                 f"Received: {len(self.of)} corruptions and weights={received!r}"
             )
 
+    @property
+    def allows_xla(self) -> bool:  # type: ignore[override]  # of these corruptions, not of the class
+        return all(choice.allows_xla for choice in self.of)
+
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:
         weights = self.weights or (1.0,) * len(self.of)
         u = draws.uniform(1, 1, 1) * sum(weights)

@@ -34,6 +34,7 @@ class PoissonNoise(Corruption):
     """
 
     kind: ClassVar[str] = "poisson"
+    allows_xla: ClassVar[bool] = False
     peak: Setting = field(default=(10.0, 200.0), metadata=bounded(0.01, 1e6))
 
     def apply(self, image: tf.Tensor, damage: tf.Tensor, draws: Draws) -> Corrupted:

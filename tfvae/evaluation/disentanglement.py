@@ -20,9 +20,14 @@ def measure_mig(context: EvaluationContext) -> dict[str, Measurement]:
     unit = "0 to 1, higher is better"
     return {
         "mig": bootstrap_measurement(
-            lambda rows: mig(codes[rows], factors[rows]), len(codes), context.seed, unit, protocol
+            lambda rows: _mig(codes[rows], factors[rows]), len(codes), context.seed, unit, protocol
         )
     }
+
+
+def _mig(codes: np.ndarray, factors: np.ndarray) -> float:
+    """`mig`; not a number of a resample of few images in which no factor varies."""
+    return mig(codes, factors) if (factors != factors[:1]).any() else float("nan")
 
 
 def measure_dci(context: EvaluationContext) -> dict[str, Measurement]:

@@ -70,7 +70,8 @@ def bootstrap_measurement(
     that bias, where this one turns it around. The value itself is always within.
 
     Args:
-        statistic: Of the images at these indices, int64 `(count,)`; called with `arange(count)` for the value.
+        statistic: Of the images at these indices, int64 `(count,)`; called with `arange(count)` for the value. Not a
+            number where it is undefined for a resample, which then does not count.
         count: Number of images.
         seed: Of the resampling.
         unit: Of the statistic.
@@ -86,6 +87,7 @@ def bootstrap_measurement(
     value = float(statistic(np.arange(count)))
     rng = np.random.default_rng((seed, 11))
     drawn = [float(statistic(rng.integers(0, count, count))) for _ in range(resamples)] if count > 1 else []
+    drawn = [one for one in drawn if not math.isnan(one)]
     interval = None
     if drawn:
         low, high = np.quantile(drawn, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])

@@ -44,10 +44,11 @@ class HealthCheck(keras.callbacks.Callback):
         model, logs = self.model, logs or {}
         vitals = self.examination(batches(self.images, BATCH))
         self.vitals.append(vitals)
-        self.losses.append(final_loss(logs, vitals.beta))
+        steps = int(model.first_skip.steps.value.numpy())
+        self.losses.append(final_loss(logs, vitals.beta) if steps > getattr(model, "warm_up", 0) else math.nan)
         optimizer = model.optimizer
         course = Course(
-            steps=int(model.first_skip.steps.value.numpy()),
+            steps=steps,
             losses=tuple(loss for loss in self.losses if not math.isnan(loss)),
             gradient_norm=float(logs.get("gradient_norm", 0.0)),
             gradient_peak=float(logs.get("gradient_peak", 0.0)),
@@ -63,10 +64,10 @@ class HealthCheck(keras.callbacks.Callback):
 
 
 def final_loss(logs: dict[str, Any], beta: float | None) -> float:
-    """`distortion + beta * rate` of an epoch's figures at the final beta: under a warm-up the loss itself rises.
+    """`distortion + beta * rate` of an epoch's figures at the final beta: under a schedule the loss itself moves.
 
     Not a number where every step was skipped: there is no mean of nothing.
     """
     if not logs.get("gradient_peak"):
         return float("nan")
-    return float(logs["distortion"]) + (1.0 if beta is None else beta) * float(logs["rate"])
+    return float(logs["distortion"]) + (1.0 if beta is None else beta) * float(logs.get("rate", 0.0))

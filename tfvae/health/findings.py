@@ -48,7 +48,8 @@ class Course:
 
     Attributes:
         steps: Taken.
-        losses: Training loss of each epoch at the final beta, nats per example; lower is better.
+        losses: Training loss of each epoch since the warm-up of beta, at its final value, nats per example; lower is
+            better.
         gradient_norm, gradient_peak: Mean and largest of the last epoch.
         skipped: Steps whose gradients were not finite.
         loss_scaled: Whether a loss scale looks for its limit, so that a skipped step now and then is its way.

@@ -150,7 +150,7 @@ class Examination:
         own = -likelihood.log_prob(x, outputs["parameters"])
         figures["own_distortion"], figures["own_rate"] = tf.reduce_sum(own), tf.reduce_sum(sum_per_example(kl))
         if hasattr(model, "current_beta"):
-            beta = float32(model.current_beta())
+            beta = float32(model.beta)  # as `loss_terms` outside of training
             auxiliary = tf.reduce_mean(model.auxiliary_loss(outputs, x))
             figures["paid"] = count * (loss - tf.reduce_mean(distortion) - auxiliary)
             figures["owed"] = count * beta * free_bits_rate(kl, model.free_bits)

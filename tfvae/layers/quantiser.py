@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfvae import replicas
+from tfvae import example_weights, replicas
 from tfvae.distributions import float32
 from tfvae.layers.seeded import SavesSeedState
 
@@ -89,10 +89,11 @@ class VectorQuantiser(SavesSeedState):
 
     def learn(self, vectors, indices):
         """One step of the moving averages and the revival, from `vectors` `(…, dim)` and their codes `(…)`."""
+        weights = tf.reshape(example_weights.each(indices), (-1,))
         vectors, indices = tf.reshape(vectors, (-1, vectors.shape[-1])), tf.reshape(indices, (-1,))
         number = tf.shape(vectors)[0]
-        used = tf.math.unsorted_segment_sum(tf.ones_like(vectors[:, 0]), indices, self.codes)
-        sums = tf.math.unsorted_segment_sum(vectors, indices, self.codes)
+        used = tf.math.unsorted_segment_sum(weights, indices, self.codes)
+        sums = tf.math.unsorted_segment_sum(weights[:, None] * vectors, indices, self.codes)
         used, sums, chosen = _over_replicas(used, sums, self._some(vectors, number))
 
         before, codebook = ops.convert_to_tensor(self.counts), ops.convert_to_tensor(self.codebook)

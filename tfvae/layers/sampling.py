@@ -14,7 +14,7 @@ class GaussianSampler(SavesSeedState):
     """`z = mean + exp(0.5 * log_var) * noise`, with `noise` standard normal.
 
     The state of the generator is saved with the weights. A replica of a distributed step draws the noise that its
-    examples would get on one device.
+    examples would get on one device. The same seed gives other noise under XLA.
 
     Args:
         seed: Integer that starts the generator, or None for an arbitrary one.

@@ -27,6 +27,13 @@ class Likelihood(keras.layers.Layer):
     def __init__(self, **kwargs):
         super().__init__(**{**kwargs, "dtype": "float32"})
 
+    def build(self, input_shape):
+        self.built = True
+
+    def compute_output_shape(self, input_shape):
+        """Shape of `mean`, from that of the parameters."""
+        return (*input_shape[:-1], None if input_shape[-1] is None else input_shape[-1] // self.parameters_per_channel)
+
     def log_prob(self, x, parameters, training=False):
         """`log p(x|z)` of each example, shape `(batch,)`, nats, float32."""
         raise NotImplementedError

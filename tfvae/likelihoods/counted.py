@@ -5,7 +5,7 @@ import math
 import keras
 from keras import ops
 
-from tfvae.distributions import float32, normal_log_prob
+from tfvae.distributions import clip_with_gradient, float32, normal_log_prob
 from tfvae.likelihoods.base import Likelihood
 from tfvae.objectives import sum_per_example
 
@@ -46,4 +46,4 @@ class CountedGaussian(Likelihood):
         parameters = float32(parameters)
         size = parameters.shape[-1] // 3
         mean, log_std, counts = (parameters[..., part * size : (part + 1) * size] for part in range(3))
-        return mean, ops.clip(log_std, MIN_COUNTED_LOG_STD, 0.0), counts
+        return mean, clip_with_gradient(log_std, MIN_COUNTED_LOG_STD, 0.0), counts

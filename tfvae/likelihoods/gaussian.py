@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
-from tfvae import replicas
-from tfvae.distributions import float32, normal_log_prob
+from tfvae.distributions import clip_with_gradient, float32, normal_log_prob
+from tfvae.example_weights import batch_statistic
 from tfvae.likelihoods.base import MIN_LOG_STD, GaussianFamily, parts
 from tfvae.objectives import sum_per_example
 
@@ -29,7 +29,7 @@ class Gaussian(GaussianFamily):
         self.log_std.assign(ops.log(initial_std))
 
     def location_and_log_std(self, parameters):
-        return 0.5 + float32(parameters), ops.maximum(self.log_std, MIN_LOG_STD)
+        return 0.5 + float32(parameters), clip_with_gradient(self.log_std, MIN_LOG_STD)
 
     def get_config(self):
         return {**super().get_config(), "initial_std": self.initial_std}
@@ -70,7 +70,8 @@ class OptimalGaussian(GaussianFamily):
         location = 0.5 + float32(parameters)
         # At its optimum the derivative of the loss in std is zero, so the gradient may be stopped without changing it.
         # The batch is the global one: replicas that each took their own optimum would learn with several.
-        variance = replicas.mean(ops.mean(ops.square(float32(x) - location)))
+        squares = ops.square(float32(x) - location)
+        variance = batch_statistic(ops.mean(squares, axis=tuple(range(1, len(squares.shape)))))
         # A batch with a broken image would make the average infinite for ever.
         share = ops.where(ops.isfinite(variance), 1 - self.momentum, 0.0)
         self.average.assign((1 - share) * self.average + share * ops.where(share > 0, variance, 0.0))
@@ -89,7 +90,7 @@ class PixelGaussian(GaussianFamily):
 
     def location_and_log_std(self, parameters):
         location, log_std = parts(float32(parameters), 2)
-        return 0.5 + location, ops.maximum(log_std - 2.0, MIN_LOG_STD)  # exp(-2): a usual residual at the start.
+        return 0.5 + location, clip_with_gradient(log_std - 2.0, MIN_LOG_STD)  # exp(-2): a usual residual at the start.
 
 
 def _log_std(variance):

@@ -1,15 +1,18 @@
 """Discretised logistics: a mass for each of the 256 values of an 8-bit picture."""
 
-import math
-
 import keras
 from keras import ops
 
-from tfvae.distributions import LEVELS, discretized_logistic_log_prob, float32, mixture_log_prob
+from tfvae.distributions import (
+    LEVELS,
+    clip_with_gradient,
+    clipped_logistic_moments,
+    discretized_logistic_log_prob,
+    float32,
+    mixture_log_prob,
+)
 from tfvae.likelihoods.base import Likelihood, parts
 from tfvae.objectives import sum_per_example
-
-LOGISTIC_STD = math.pi / math.sqrt(3)  # standard deviation of a logistic of scale one
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -29,10 +32,10 @@ class DiscretizedLogistic(Likelihood):
         return sum_per_example(discretized_logistic_log_prob(x, *_logistic(parameters)))
 
     def mean(self, parameters):
-        return ops.clip(_logistic(parameters)[0], 0.0, 1.0)
+        return clipped_logistic_moments(*_logistic(parameters))[0]
 
     def std(self, parameters):
-        return LOGISTIC_STD * ops.exp(_logistic(parameters)[1])
+        return ops.sqrt(clipped_logistic_moments(*_logistic(parameters))[1])
 
     def sample(self, parameters, seed=None):
         location, log_scale = _logistic(parameters)
@@ -73,16 +76,17 @@ class DiscretizedLogisticMixture(Likelihood):
         return sum_per_example(mixture_log_prob(component, logits))
 
     def mean(self, parameters):
-        logits, location, _ = self.split(parameters)
-        return ops.sum(ops.softmax(logits, axis=-1) * ops.clip(location, 0.0, 1.0), axis=-1)
+        logits, location, log_scale = self.split(parameters)
+        means, _ = clipped_logistic_moments(location, log_scale)
+        return ops.sum(ops.softmax(logits, axis=-1) * means, axis=-1)
 
     def std(self, parameters):
         logits, location, log_scale = self.split(parameters)
         weights = ops.softmax(logits, axis=-1)
-        mean = ops.sum(weights * location, axis=-1, keepdims=True)
+        means, variances = clipped_logistic_moments(location, log_scale)
+        mean = ops.sum(weights * means, axis=-1, keepdims=True)
         # Law of total variance: within the components, and between them.
-        variance = ops.square(LOGISTIC_STD * ops.exp(log_scale)) + ops.square(location - mean)
-        return ops.sqrt(ops.sum(weights * variance, axis=-1))
+        return ops.sqrt(ops.sum(weights * (variances + ops.square(means - mean)), axis=-1))
 
     def sample(self, parameters, seed=None):
         logits, location, log_scale = self.split(parameters)
@@ -99,7 +103,7 @@ def _logistic(parameters):
     location, log_scale = parts(float32(parameters), 2)
     # exp(-7) is a fifth of a grey level: sharper says nothing more and overflows. Far beyond exp(7), where the range is
     # flat to a millionth, the mass of a grey level is a difference of equals, and its gradient is not a number.
-    return 0.5 + location, ops.clip(log_scale - 3.0, -7.0, 7.0)
+    return 0.5 + location, clip_with_gradient(log_scale - 3.0, -7.0, 7.0)
 
 
 def _sample_logistic(location, log_scale, seed):

@@ -35,6 +35,8 @@ class Autoencoder(DecodesCodes):
         ValueError: If the encoder is stochastic, the decoder has another likelihood, or the distortion is unknown.
     """
 
+    tracked = ("loss", "distortion")  # a code without a distribution has no bound
+
     def __init__(self, encoder, decoder, distortion="mse", **kwargs):
         super().__init__(encoder, decoder, **kwargs)
         if encoder.stochastic:

@@ -46,6 +46,11 @@ class RestorationModel(VariationalModel):
         self.degrader = Degrader(None if seed is None else seed + 1)
 
     @property
+    def allows_xla(self):
+        """Whether XLA has a kernel of every corruption: it draws no Poisson numbers."""
+        return all(corruption.allows_xla for corruption in self.corruptions)
+
+    @property
     def takes_mask(self):
         """Whether `restore` wants to know which pixels are lost."""
         return False

@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.example_weights import batch_mean
 from tfvae.metrics.image_quality import luminance
 from tfvae.models.base import VariationalModel, only_spatial_resnet
 from tfvae.models.base.trackers import Mean
@@ -197,8 +198,8 @@ class StyleVAE(VariationalModel):
         )
         critic += style_cross_entropy(named[0], labels)
         values = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
-        judged = sum(weight * ops.mean(terms[name]) for name, weight in self.weights_of_terms.items())
-        losses = (loss + values * judged, values * ops.mean(critic))
+        judged = sum(weight * batch_mean(terms[name]) for name, weight in self.weights_of_terms.items())
+        losses = (loss + values * judged, values * batch_mean(critic))
         return losses, loss, (distortion, rate, *terms.values(), critic)
 
     def gradient_terms(self, images, **labels):

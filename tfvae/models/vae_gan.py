@@ -5,6 +5,7 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.example_weights import batch_mean
 from tfvae.layers.sampling import GaussianSampler
 from tfvae.models.base.trackers import Mean
 from tfvae.models.vae import VAE
@@ -110,9 +111,9 @@ class VAEGAN(VAE):
         values = ops.cast(ops.prod(ops.shape(images)[1:]), "float32")
         loss = self.bound_loss(outputs, distortion, rate)
         losses = (
-            loss + ops.mean(similarity),
-            self.gamma * ops.mean(distortion + similarity) + values * ops.mean(adversarial),
-            values * ops.mean(critic),
+            loss + batch_mean(similarity),
+            self.gamma * batch_mean(distortion + similarity) + values * batch_mean(adversarial),
+            values * batch_mean(critic),
         )
         return losses, loss, (distortion, rate, similarity, adversarial, critic)
 

@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.example_weights import batch_mean
 from tfvae.layers.quantiser import VectorQuantiser
 from tfvae.models.base import LatentModel
 from tfvae.objectives import sum_per_example
@@ -182,7 +183,7 @@ class VQVAE(LatentModel):
     def loss_terms(self, images, training=False):
         outputs = self(images, training=training)
         distortion, rate = self.elbo_terms(images, training=training, outputs=outputs)
-        return ops.mean(distortion + rate + self.auxiliary_loss(outputs, images)), distortion, rate
+        return batch_mean(distortion + rate + self.auxiliary_loss(outputs, images)), distortion, rate
 
     def endpoints(self, image, latent):
         """Not `generate`: TFLite has no builtin for the draw's loop and its error function."""

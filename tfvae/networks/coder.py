@@ -17,6 +17,10 @@ class Coder(keras.Model):
     def __init__(self, image_shape, latent_dim, network, widths, hidden, dropout, seed, **kwargs):
         super().__init__(**kwargs)
         self.image_shape = _check(image_shape, latent_dim, widths, dropout)
+        if hidden < 1 and network != "mlp" and not self.spatial:
+            raise ValueError(
+                f"`hidden` must be at least 1 between a convolutional network and a vector latent. Received: {hidden}"
+            )
         self.latent_dim, self.network, self.widths = latent_dim, network, tuple(widths)
         self.hidden, self.dropout, self.seed = hidden, dropout, seed
 

@@ -61,11 +61,18 @@ class Decoder(Coder):
         if self.built:
             return
         self.trunk.build(tuple(input_shape))
-        self.likelihood.built = True
+        if not self.likelihood.built:
+            self.likelihood.build(self.compute_output_shape(input_shape))
         self.built = True
 
     def call(self, z, training=False):
         return float32(self.trunk(z, training=training))
+
+    def compute_output_shape(self, input_shape):
+        sides = [None if side is None else side * self.factor for side in input_shape[1:3]]
+        height, width, channels = self.image_shape
+        size = sides if self.spatial else (height, width)
+        return (input_shape[0], *size, channels * self.likelihood.parameters_per_channel)
 
     def get_config(self):
         return {**super().get_config(), "likelihood": keras.saving.serialize_keras_object(self.likelihood)}

@@ -79,5 +79,10 @@ class Encoder(Coder):
         # Slices, not a split: where only the mean is used, TFLite's quantiser may leave a split in float.
         return head[..., : self.latent_dim], head[..., self.latent_dim :]
 
+    def compute_output_shape(self, input_shape):
+        places = [None if side is None else -(-side // self.factor) for side in input_shape[1:3]]
+        code = (input_shape[0], *(places if self.spatial else ()), self.latent_dim)
+        return (code, code) if self.stochastic else code
+
     def get_config(self):
         return {**super().get_config(), "stochastic": self.stochastic}

@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tfvae.distributions import float32
+from tfvae.distributions import clip_with_gradient, float32
 from tfvae.layers.residual import ResidualBlock
 from tfvae.layers.warping import warp
 from tfvae.likelihoods.counted import CountedGaussian
@@ -20,7 +20,8 @@ MIN_FRAME_LOG_STD = -4.0
 
 class _Coder(keras.layers.Layer):
     def __init__(self, channels, widths, latent_dim, **kwargs):
-        super().__init__(**kwargs)
+        # Frames are not cast to half precision here: what is copied from one to the next must stay as it is.
+        super().__init__(autocast=False, **kwargs)
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.image_shape, self.latent_shape = (None, None, channels), (None, None, latent_dim)
 
@@ -148,4 +149,4 @@ class FrameGaussian(CountedGaussian):
 
     def parts(self, parameters):
         mean, log_std, counts = super().parts(parameters)
-        return mean, ops.maximum(log_std, MIN_FRAME_LOG_STD), counts
+        return mean, clip_with_gradient(log_std, MIN_FRAME_LOG_STD), counts

@@ -17,6 +17,10 @@ class Prior(keras.layers.Layer):
     from it has a closed form for each latent unit, it has a method `kl(mean, log_var)` too, and free bits can hold.
     """
 
+    def compute_output_shape(self, input_shape):
+        """Shape of `log_prob`."""
+        return (input_shape[0],)
+
     def log_prob(self, z):
         """`log p(z)` of each code, z `(batch, *latent)`: shape `(batch,)`, nats, float32."""
         raise NotImplementedError

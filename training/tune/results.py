@@ -9,10 +9,10 @@ from typing import Any
 from tfvae.data import Splits
 from tfvae.pictures import save_png, search_panels
 from training import run
-from training.config import Tables, merge, write_tables
+from training.config import Tables, merge, shortened, write_tables
 from training.journal import duration
 from training.tune.search import FIGURES, Search, score
-from training.tune.space import apply, shortened
+from training.tune.space import apply
 
 UNITS = {"elbo": "ELBO (nats, higher is better)", "psnr": "PSNR (dB)", "ssim": "SSIM"}
 

@@ -23,10 +23,10 @@ from tfvae.errors import UserError
 from tfvae.evaluation import evaluate
 from training import run
 from training.checkpoint import write_atomically
-from training.config import RunConfig
+from training.config import RunConfig, shortened
 from training.journal import duration
 from training.loop import Stopped
-from training.tune.space import Searched, apply, own_values, shortened
+from training.tune.space import Searched, apply, own_values
 
 FIGURES = ("elbo", "psnr", "ssim")
 CONTINUES, EPOCHS = "tuner/trial_id", "tuner/epochs"  # what Hyperband adds to the values of a trial

@@ -136,17 +136,6 @@ def own_values(config: RunConfig, searched: Iterable[Searched]) -> dict[str, Any
     return None if any(value is None for value in values.values()) else values
 
 
-def shortened(config: RunConfig, steps: int) -> RunConfig:
-    """`config` whose warm-ups, of beta and of the learning rate, end within the first quarter of `steps`."""
-    most = max(1, steps // 4)
-    objective = dict(config.objective)
-    beta = objective.get("beta")
-    if isinstance(beta, dict) and beta.get("schedule") == "linear":
-        objective["beta"] = {**beta, "steps": min(beta["steps"], most)}
-    training = dataclasses.replace(config.training, warmup_steps=min(config.training.warmup_steps, most))
-    return dataclasses.replace(config, objective=objective, training=training)
-
-
 def _defaults(config: RunConfig) -> list[Searched]:
     latent, rate = config.model.latent_dim, config.training.learning_rate
     found = [Searched("model.latent_dim", max(2, latent // 4), 2 * max(latent, 2), whole=True)]

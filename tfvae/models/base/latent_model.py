@@ -7,6 +7,7 @@ import keras
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.models.base.inputs import as_images
 from tfvae.models.base.replicated_step import ReplicatedStep
 from tfvae.networks.decoder import Decoder
 from tfvae.networks.encoder import Encoder
@@ -31,7 +32,6 @@ class LatentModel(ReplicatedStep):
     """
 
     prior: Any = None  # a `Prior` of the code; None where a code has no distribution, so that there is no bound
-    default_endpoint = "reconstruct"  # what a server runs when a request names none
     frames = 1  # frames of a film in one example, one below the other
     stochastic = False  # whether the encoder of `assemble` emits a posterior
 
@@ -78,6 +78,9 @@ class LatentModel(ReplicatedStep):
         decoder = Decoder(**shared, widths=widths[::-1], likelihood=likelihood, seed=seed + 1)
         seeded = {"seed": seed + 2} if "seed" in inspect.signature(cls).parameters else {}
         return cls(encoder, decoder, **options, **seeded)
+
+    def __call__(self, images, *args, **kwargs):
+        return super().__call__(as_images(images, self.image_shape, type(self).__name__), *args, **kwargs)
 
     def build_from_config(self, config):
         """Nothing: the constructor has built the parts."""
@@ -141,20 +144,34 @@ class LatentModel(ReplicatedStep):
         """The model that leaves Python: without the parts that only training needs."""
         return self
 
-    def export(self, filepath, format="tf_saved_model", **kwargs):
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, batch=None, size=None):
         """As `keras.Model.export`, with this model's named signatures, in float32 and for any batch size.
 
         Args:
             filepath: Directory (SavedModel) or file (TFLite) to write.
-            format: `"tf_saved_model"` or `"litert"`; any other goes to Keras as it is.
-            kwargs: For these two formats `batch` and `size`, as in `tfvae.serving.write_saved_model` and
-                `write_tflite`; a TFLite file of a model with spatial latents needs `size`.
+            format: `"tf_saved_model"` or `"litert"`.
+            verbose: Whether to print what was written.
+            input_signature: None: the signatures are the model's own; `batch` and `size` fix their shapes.
+            batch, size: As in `tfvae.serving.write_saved_model` and `write_tflite`; a TFLite file of a model with a
+                spatial latent needs `size`.
+
+        Raises:
+            ValueError: For another format, or an `input_signature`; and as the writers.
         """
         writers = {"tf_saved_model": write_saved_model, "litert": write_tflite}
-        if format in writers and kwargs.keys() <= {"batch", "size"}:
-            writers[format](self, filepath, **kwargs)
-        else:
-            super().export(filepath, format=format, **kwargs)
+        if format not in writers:
+            raise ValueError(
+                f"`format` must be one of {', '.join(writers)}. Received: format={format!r}. "
+                "ONNX files are made, and compared with the model, by `python -m export RUN --onnx` in a clone of tfvae"
+            )
+        if input_signature is not None:
+            raise ValueError(
+                "`input_signature` must be None: the signatures are the model's own, and `batch` and `size` fix their "
+                f"shapes. Received: input_signature={input_signature}"
+            )
+        found = writers[format](self, filepath, batch=batch, size=size)
+        if verbose:
+            print(f"{filepath}: {format} with the signatures {', '.join(found)}")
 
     def get_config(self):
         return {

@@ -2,7 +2,10 @@
 
 from typing import Any
 
+import keras
+
 from tfvae import replicas
+from tfvae.example_weights import filled_up
 from tfvae.models.base.training_step import TrainingStep
 
 
@@ -16,31 +19,53 @@ class ReplicatedStep(TrainingStep):
         if not replicas.distributed(self):
             return super().make_train_function(force)
         if force or self.train_function is None:
-            self.train_function = replicas.step_function(self, self.train_step, self.steps_per_execution)
+            self.train_function = replicas.step_function(self, _with_equal_batches(self.train_step))
         return self.train_function
 
     def make_test_function(self, force=False):
         if not replicas.distributed(self):
             return super().make_test_function(force)
         if force or self.test_function is None:
-            self.test_function = replicas.step_function(self, self.test_step, self.steps_per_execution)
+            self.test_function = replicas.step_function(self, _with_equal_batches(self.test_step))
         return self.test_function
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        # On several devices Keras averages their first batches, which may differ in length, to learn the shapes that a
+        # model is built for: ours are built.
+        if not replicas.distributed(self):
+            super()._maybe_symbolic_build(iterator=iterator, data_batch=data_batch)
 
     def scaled_loss(self, loss):
         # Gradients are summed over the replicas: their losses are shares of one mean.
         return super().scaled_loss(loss) / replicas.count()
 
-    def finish_train_step(self, gradients, *terms):
+    def finish_train_step(self, gradients, loss, *terms, weights=None):
         # From here on every replica knows the whole batch, and all do together what one device would.
-        replicas.once(super().finish_train_step, *replicas.share(gradients, *terms))
+        finish, further = super().finish_train_step, [] if weights is None else [weights]
 
-    def finish_test_step(self, *terms):
-        finish = super().finish_test_step
-        _, *terms = replicas.share([], *terms)
-        replicas.once(lambda _, *terms: finish(*terms), [], *terms)
+        def once(gradients, loss, *terms):
+            finish(gradients, loss, *terms[: len(terms) - len(further)], weights=terms[-1] if further else None)
+
+        replicas.once(once, *replicas.share(gradients, loss, *terms, *further))
+
+    def finish_test_step(self, loss, distortion, rate, weights=None):
+        finish, further = super().finish_test_step, [] if weights is None else [weights]
+        _, *terms = replicas.share([], loss, distortion, rate, *further)
+        replicas.once(lambda _, loss, distortion, rate, *further: finish(loss, distortion, rate, *further), [], *terms)
 
     def gradient_norm(self, gradients):
         return super().gradient_norm(replicas.local(gradients))
 
     def apply_gradients(self, gradients):
         replicas.apply(self.optimizer, gradients, self.trainable_variables)
+
+
+def _with_equal_batches(step):
+    """`step` on batches that all replicas have as many rows of: the last one of an array seldom divides."""
+
+    def even(data):
+        data, means = replicas.equal_rows(*keras.utils.unpack_x_y_sample_weight(data))
+        with filled_up(means):
+            return step(data)
+
+    return even

@@ -1,15 +1,28 @@
 """What a training step notes about its gradients; part of a checkpoint, never of a model file."""
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 
 class Mean(keras.metrics.Mean):
-    """`keras.metrics.Mean` of values that every replica knows whole: Keras's own asks all workers when it is read."""
+    """`keras.metrics.Mean` of values that every replica knows whole: Keras's own asks all workers when it is read.
+
+    A mean of nothing is not a number: where all steps of an epoch were skipped, Keras's 0 would be the best loss ever.
+    """
+
+    def result(self):
+        return _ratio(self.total, self.count)
 
     def add_variable(self, *args, **kwargs):
         return super().add_variable(*args, **{**kwargs, "aggregation": "only_first_replica"})
+
+
+def _ratio(total, count):
+    count = ops.convert_to_tensor(count)
+    return ops.where(count > 0, total / ops.where(count > 0, count, 1.0), math.nan)
 
 
 class _Tracker(keras.metrics.Metric):
@@ -37,7 +50,7 @@ class GradientNorm(_Tracker):
         self.count.assign(self.count + ops.cast(finite, "float32"))
 
     def result(self):
-        return ops.divide_no_nan(self.total.value, self.count.value)
+        return _ratio(self.total, self.count)
 
 
 class GradientPeak(_Tracker):

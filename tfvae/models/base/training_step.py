@@ -1,21 +1,20 @@
 """One step of training or evaluation: loss, gradients, what is skipped, and what is tracked."""
 
-import warnings
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfvae.distributions import float32
+from tfvae.example_weights import as_weighted_mean, batch_mean, weighted
+from tfvae.models.base.inputs import as_images, as_labels
+from tfvae.models.base.keras_interface import KerasInterface
 from tfvae.models.base.trackers import FirstSkip, GradientNorm, GradientPeak, Mean
 from tfvae.objectives import elbo
-from tfvae.pixels import out_of_range
-
-SOME = 256  # images whose range is looked at before a training
 
 
-class TrainingStep(keras.Model):
+class TrainingStep(KerasInterface):
     """A Keras model with a `train_step` of its own, as one device takes it (`ReplicatedStep`: as several do).
 
     | symbol | meaning | name in the code |
@@ -29,13 +28,13 @@ class TrainingStep(keras.Model):
     their own, `gradient_terms` (see `per_loss_gradients`). Images are float32 in [0, 1].
     """
 
-    conditional = False  # whether batches come with labels; the constructor then takes their names, `label_names`
+    tracked: tuple[str, ...] = ("loss", "elbo", "distortion", "rate")
     keep_last_epoch = False  # whether no figure of the validation images shows the best epoch
 
     def __init__(self, **kwargs):
         # Inputs are not cast to half precision here: the likelihood is that of the picture, not of a rounded one.
         super().__init__(autocast=False, **kwargs)
-        self.trackers: list[keras.metrics.Metric] = [Mean(name=name) for name in ("loss", "elbo", "distortion", "rate")]
+        self.trackers: list[keras.metrics.Metric] = [Mean(name=name) for name in self.tracked]
         self.gradient_trackers: list[keras.metrics.Metric] = [GradientNorm(), GradientPeak()]
         self.more_trackers: list[keras.metrics.Metric] = []  # of what `gradient_terms` returns beyond the rate
         self.first_skip = FirstSkip()
@@ -47,48 +46,56 @@ class TrainingStep(keras.Model):
 
     @property
     def metrics(self):
+        own = (*self.trackers, *self.gradient_trackers, self.first_skip, *self.more_trackers)
         # Keras also owns a tracker named `loss`; left alone, it would report 0.0.
-        return [*self.trackers, *self.gradient_trackers, self.first_skip, *self.more_trackers]
+        further = [one for one in super().metrics if one is not self._loss_tracker]
+        return [*own, *(one for one in further if not any(one is tracker for tracker in own))]
 
     def get_metrics_result(self):
         """What `train_step` returns, so that an epoch's figures are the same wherever they are read."""
-        shown = (*self.trackers, *self.gradient_trackers, *self.more_trackers)
-        return {tracker.name: tracker.result() for tracker in shown}
+        return {**self._results(self.metrics), "skipped_steps": self.skipped_steps + 0}
 
-    def compile(self, optimizer="adam", jit_compile="auto", **kwargs):
-        """As `keras.Model.compile`, without a loss; `"auto"` uses XLA on a GPU only: it halves the speed on a CPU."""
-        if jit_compile == "auto":
-            jit_compile = bool(tf.config.list_logical_devices("GPU"))
-        super().compile(optimizer=optimizer, jit_compile=jit_compile, **kwargs)
-
-    def compile_from_config(self, config):
-        # Keras leaves this to models with a `compile` of their own.
-        self.compile(**keras.saving.deserialize_keras_object(config))
-        self.optimizer.build(self.trainable_variables)
-
-    def fit(self, x=None, *args, **kwargs):
-        """As `keras.Model.fit`; warns where the images of an array are not in [0, 1]."""
-        if isinstance(x, np.ndarray) and len(x):
-            some = x[:SOME]
-            if found := out_of_range(float(np.nanmin(some)), float(np.nanmax(some))):
-                seen, remedy = found
-                warnings.warn(f"data outside the likelihood's range: {seen}. Remedy: {remedy}.", stacklevel=2)
-        return super().fit(x, *args, **kwargs)
+    def _results(self, metrics):
+        shown = [one for one in metrics if one is not self.first_skip]
+        results = [one.result() if isinstance(one.result(), dict) else {one.name: one.result()} for one in shown]
+        return {name: value for result in results for name, value in result.items()}
 
     def train_step(self, data):
-        images, labels = self.batch_of(data)
-        self.finish_train_step(*self.gradient_terms(images, **labels))
+        images, labels, weights = self.batch_of(data)
+        with weighted(weights):
+            gradients, loss, *terms = self.gradient_terms(images, **labels)
+            loss = as_weighted_mean(loss)
+        self.finish_train_step(gradients, loss, *terms, weights=weights)
+        self.update_compiled_metrics(images, weights)
         return self.get_metrics_result()
 
     def test_step(self, data):
-        images, labels = self.batch_of(data)
-        self.finish_test_step(*self.loss_terms(images, **labels))
-        return {tracker.name: tracker.result() for tracker in self.trackers}
+        images, labels, weights = self.batch_of(data)
+        with weighted(weights):
+            loss, *terms = self.loss_terms(images, **labels)
+            loss = as_weighted_mean(loss)
+        self.finish_test_step(loss, *terms, weights=weights)
+        self.update_compiled_metrics(images, weights)
+        unseen = {id(one) for one in (*self.gradient_trackers, *self.more_trackers)}
+        return self._results(one for one in self.metrics if id(one) not in unseen)
 
     def batch_of(self, data):
-        """Images, and the further arguments of `loss_terms`: `labels` of a conditional model."""
-        images, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
-        return images, {"labels": labels} if self.conditional else {}
+        """Images, the further arguments of `loss_terms` (`labels` of a conditional model), and weights or None.
+
+        An image of weight 0 is replaced by black: whatever it holds, it changes nothing.
+        """
+        images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
+        images = as_images(images, self.image_shape, type(self).__name__)
+        if weights is not None:
+            weights = float32(ops.reshape(weights, (-1,)))
+            images = ops.where(weights[:, None, None, None] != 0, images, 0.0)
+        return images, {"labels": as_labels(labels)} if self.conditional else {}, weights
+
+    def update_compiled_metrics(self, images, weights):
+        """Updates `compile(metrics=…)` with the images and their reconstructions."""
+        if self._compile_metrics is not None:
+            pictures = self.reconstruction_for_metrics(images)
+            self._compile_metrics.update_state(images, pictures, sample_weight=weights)
 
     def elbo_terms(self, images, training=False):
         """Distortion and rate of each example, both shape `(batch,)`, in nats, float32."""
@@ -97,7 +104,7 @@ class TrainingStep(keras.Model):
     def loss_terms(self, images, training=False):
         """The scalar loss, and distortion and rate of each example."""
         distortion, rate = self.elbo_terms(images, training=training)
-        return ops.mean(distortion + rate), distortion, rate
+        return batch_mean(distortion + rate), distortion, rate
 
     def gradient_terms(self, images, **labels):
         """Gradients of all `trainable_variables`, the loss, distortion and rate of each example, and further terms."""
@@ -124,23 +131,25 @@ class TrainingStep(keras.Model):
             found |= zip(map(id, weights), tape.gradient(scaled, weights), strict=True)
         return [found[id(weight)] for weight in self.trainable_variables]
 
-    def finish_train_step(self, gradients, loss, distortion, rate, *more):
+    def finish_train_step(self, gradients, loss, distortion, rate, *more, weights=None):
         """What follows the gradients of a batch: the optimiser's step, if they are finite, and the trackers."""
         self.apply_if_finite(gradients, distortion, rate)
-        self.track(loss, distortion, rate, skipping=True)
+        self.track(loss, distortion, rate, weights, skipping=True)
         for tracker, value in zip(self.more_trackers, more, strict=True):
             counted = ops.isfinite(value)
-            tracker.update_state(ops.where(counted, value, 0.0), sample_weight=counted)
+            tracker.update_state(ops.where(counted, value, 0.0), sample_weight=_counted(counted, weights))
 
-    def finish_test_step(self, loss, distortion, rate):
-        self.track(loss, distortion, rate)
+    def finish_test_step(self, loss, distortion, rate, weights=None):
+        self.track(loss, distortion, rate, weights)
 
-    def track(self, loss, distortion, rate, skipping=False):
+    def track(self, loss, distortion, rate, weights=None, skipping=False):
         """Adds a batch to the means; `skipping` leaves out what is not finite, as the step it belongs to was."""
-        values = (ops.broadcast_to(loss, ops.shape(distortion)), elbo(distortion, rate), distortion, rate)
-        for tracker, value in zip(self.trackers, values, strict=True):
+        values = {"loss": ops.broadcast_to(loss, ops.shape(distortion)), "elbo": elbo(distortion, rate)}
+        values |= {"distortion": distortion, "rate": rate}
+        for tracker in self.trackers:
+            value = values[tracker.name]
             counted = ops.isfinite(value) if skipping else ops.ones_like(value, dtype="bool")
-            tracker.update_state(ops.where(counted, value, 0.0), sample_weight=counted)
+            tracker.update_state(ops.where(counted, value, 0.0), sample_weight=_counted(counted, weights))
 
     def apply_if_finite(self, gradients, distortion, rate):
         """One optimiser step, unless a gradient is not finite: then weights and moments stay, and it is counted.
@@ -171,3 +180,8 @@ class TrainingStep(keras.Model):
     def apply_gradients(self, gradients):
         """The optimiser's step."""
         self.optimizer.apply(gradients, self.trainable_variables)
+
+
+def _counted(counted, weights):
+    """The weight of each example in a mean: 0 where it does not count."""
+    return counted if weights is None else float32(counted) * weights

@@ -5,7 +5,9 @@ import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.example_weights import batch_mean
 from tfvae.layers.sampling import GaussianSampler
+from tfvae.models.base.inputs import as_images
 from tfvae.models.base.latent_model import LatentModel
 from tfvae.objectives import free_bits_rate
 from tfvae.priors import StandardNormal
@@ -39,16 +41,13 @@ class VariationalModel(LatentModel):
             raise ValueError("`encoder` must emit a posterior. Received: an Encoder with stochastic=False")
         if free_bits < 0:
             raise ValueError(f"`free_bits` must be non-negative. Received: free_bits={free_bits}")
-        self.beta_schedule = beta if isinstance(beta, BetaSchedule) else None
-        initial = self.beta_schedule.final if self.beta_schedule else beta
-        if initial < 0:
-            raise ValueError(f"`beta` must be non-negative. Received: beta={beta}")
         # A variable, because a Python float would be frozen into the traced train step.
-        self.beta = self.add_weight(name="beta", shape=(), initializer="zeros", dtype="float32", trainable=False)
-        self.beta.assign(initial)
-        self.free_bits = free_bits
+        self._beta = self.add_weight(name="beta", shape=(), initializer="zeros", dtype="float32", trainable=False)
+        self.beta = beta
+        self.free_bits = float(free_bits)
         self.seed = seed
         self.sampler = GaussianSampler(seed=seed)
+        self.sampler.build((None, *self.latent_shape), (None, *self.latent_shape))
         self.prior = StandardNormal() if prior is None else prior
         if not self.prior.built:
             self.prior.build((None, *self.latent_shape))
@@ -58,8 +57,28 @@ class VariationalModel(LatentModel):
                 f"Received: free_bits={free_bits}"
             )
 
+    @property
+    def beta(self):
+        """Weight of the rate, a variable; of a schedule its final value, at which models are evaluated."""
+        return self._beta
+
+    @beta.setter
+    def beta(self, beta):
+        schedule = beta if isinstance(beta, BetaSchedule) else None
+        final = float(schedule.final if schedule else beta)
+        if final < 0:
+            raise ValueError(f"`beta` must be non-negative. Received: beta={beta}")
+        self._beta.assign(final)
+        self.beta_schedule = schedule
+        self.train_function = None  # the traced one asks the former schedule
+
+    @property
+    def warm_up(self):
+        """Steps of training before beta first has its final value; 0 without a schedule."""
+        return self.beta_schedule.warm_up if self.beta_schedule else 0
+
     def encode(self, images):
-        mean, log_var = self.encoder(images)
+        mean, log_var = self.encoder(as_images(images, self.image_shape, type(self).__name__))
         return {"mean": mean, "log_var": log_var}
 
     def codes(self, images):
@@ -87,21 +106,22 @@ class VariationalModel(LatentModel):
         """
         return 0.0
 
-    def bound_loss(self, outputs, distortion, rate):
+    def bound_loss(self, outputs, distortion, rate, training=True):
         """`distortion + beta * rate` with the free bits, a scalar."""
+        beta = self.current_beta() if training else self.beta
         if not hasattr(self.prior, "kl"):
-            return ops.mean(distortion) + self.current_beta() * ops.mean(rate)
+            return batch_mean(distortion) + beta * batch_mean(rate)
         kl = self.prior.kl(outputs["mean"], outputs["log_var"])
-        return ops.mean(distortion) + self.current_beta() * free_bits_rate(kl, self.free_bits)
+        return batch_mean(distortion) + beta * free_bits_rate(kl, self.free_bits)
 
     def loss_terms(self, images, training=False, **labels):
         outputs = self(images, training=training, **labels)
         distortion, rate = self.elbo_terms(images, training=training, outputs=outputs)
-        loss = self.bound_loss(outputs, distortion, rate) + ops.mean(self.auxiliary_loss(outputs, images))
+        loss = self.bound_loss(outputs, distortion, rate, training) + batch_mean(self.auxiliary_loss(outputs, images))
         return loss, distortion, rate
 
     def current_beta(self):
-        """The schedule's value at the optimiser's step, or `beta`."""
+        """The schedule's value at the optimiser's step, or `beta`: the weight in a training step."""
         if self.beta_schedule is None or getattr(self, "optimizer", None) is None:  # none before `compile`
             return self.beta
         return self.beta_schedule(self.optimizer.iterations)
@@ -137,7 +157,7 @@ class VariationalModel(LatentModel):
         schedule = self.beta_schedule
         return {
             **super().get_config(),
-            "beta": keras.saving.serialize_keras_object(schedule) if schedule else float(self.beta.numpy()),
+            "beta": keras.saving.serialize_keras_object(schedule) if schedule else float(self._beta.numpy()),
             "free_bits": self.free_bits,
             "seed": self.seed,
         }
