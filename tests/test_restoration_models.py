@@ -276,7 +276,7 @@ def test_settings_that_cannot_be_are_refused():
         restorer(corruptions=[{"kind": "gaussian", "sigma": 0.1}])
     with pytest.raises(ValueError, match="must be 'spatial'"):
         parts = {"hidden": 0, "dropout": 0.0, "likelihood": "bernoulli", "seed": 0}
-        tfvae.Restorer.assemble((8, 8, 1), 2, network="resnet", widths=(8, 8, 8), **parts)
+        tfvae.Restorer.from_shape((8, 8, 1), 2, network="resnet", widths=(8, 8, 8), **parts)
 
 
 def test_the_rate_is_the_sum_of_what_the_units_say():

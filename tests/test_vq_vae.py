@@ -20,7 +20,7 @@ SHAPE = (9, 6, 1)  # no multiple of the factor 4: 3 × 2 places
 
 def assemble(shape=SHAPE, likelihood="bernoulli", **options):
     small = {"codes": 5, "prior_width": 16, "prior_depth": 2, "prior_heads": 2}
-    return tfvae.MODELS["vq_vae"].assemble(
+    return tfvae.MODELS["vq_vae"].from_shape(
         shape,
         3,
         network="conv",

@@ -14,15 +14,22 @@ All are deterministic and float32 on both sides: noise enters as an input, so th
 
 import dataclasses
 import tempfile
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from tfvae.pixels import pixels
 from tfvae.quiet import native_messages_held
 
+# float16: weights are stored in half precision, arithmetic is float32 (or half, where the phone's GPU chooses so).
+# dynamic_range: weights are 8-bit integers; activations are float32, and quantised for each call where a kernel gains.
+# int8: weights (one scale per channel) and activations are 8-bit integers; the file takes and gives float32.
+VARIANTS = ("float32", "float16", "dynamic_range", "int8")
 # What TensorFlow Serving runs when a request names no signature.
 DEFAULT_SIGNATURE = "reconstruct"
 
@@ -131,8 +138,15 @@ def write_saved_model(
     return found
 
 
-def write_tflite(model, path: str | Path, batch: int | None = None, size: tuple[int, int] | None = None) -> list[str]:
-    """Write `model` as one float32 `.tflite` file with all its signatures; returns their names.
+def write_tflite(
+    model,
+    path: str | Path,
+    batch: int | None = None,
+    size: tuple[int, int] | None = None,
+    quantize: str = "float32",
+    representative: Any = None,
+) -> list[str]:
+    """Write `model` as one `.tflite` file with all its signatures, float32 on the outside; returns their names.
 
     Every op is a TFLite builtin: no select ops and no random ops, so any LiteRT runtime can load it. Weights that
     signatures share are stored once.
@@ -142,20 +156,82 @@ def write_tflite(model, path: str | Path, batch: int | None = None, size: tuple[
         path: File to write.
         batch: Images in a call; `None` leaves it open, which LiteRT's compiled runtimes and browsers refuse.
         size: `(height, width)` in pixels, which a model with spatial latents needs.
+        quantize: One of `VARIANTS`: how the inside is computed.
+        representative: Some hundred images, `(n, height, width, channels)`, from which int8 takes the ranges of
+            activations.
 
     Raises:
-        ValueError: When `size` is missing, or is not the size of the model's images.
+        ValueError: When `size` is missing, or is not the size of the model's images; when `quantize` is unknown, or
+            int8 has no images to take ranges from.
     """
     if size is None and model.image_shape[0] is None:
         raise ValueError("`size` must be (height, width) for a model with spatial latents. Received: size=None")
-    with tempfile.TemporaryDirectory() as folder, native_messages_held():
-        found = list(write_saved_model(model, folder, batch=batch, size=size))
-        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=found)
+    if (quantize == "int8") != (representative is not None):
+        raise ValueError(
+            "`representative` must be images for quantize='int8', and None else. "
+            f"Received: quantize={quantize!r}, representative of {type(representative).__name__}"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        with native_messages_held():
+            found = write_saved_model(model, folder, batch=batch, size=size)
+        calibration = [] if representative is None else list(_calibration(model, found, representative, size))
+        content = tflite_content(Path(folder), list(found), quantize, calibration)
+    Path(path).write_bytes(content)
+    return list(found)
+
+
+def tflite_content(
+    saved_model: Path,
+    signature_names: Sequence[str],
+    variant: str = "float32",
+    calibration: Sequence[tuple[str, dict[str, np.ndarray]]] = (),
+) -> bytes:
+    """The content of a `.tflite` file with some signatures of a SavedModel, of builtin ops only.
+
+    Args:
+        saved_model: SavedModel whose height and width are fixed.
+        signature_names: Of the signatures to convert.
+        variant: One of `VARIANTS`.
+        calibration: For int8: a signature and its inputs by name, each with the batch dimension.
+
+    Raises:
+        ValueError: For an unknown variant.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"`quantize` must be one of {', '.join(VARIANTS)}. Received: {variant!r}")
+    with native_messages_held(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # "tf.lite.Interpreter is deprecated": the converter's own calibrator
+        converter = tf.lite.TFLiteConverter.from_saved_model(str(saved_model), signature_keys=list(signature_names))
         # Keras's own exporter allows select ops, and what it then writes may not load where it is used.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
-        content = converter.convert()
-    Path(path).write_bytes(content)
-    return found
+        if variant != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if variant == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        if variant == "int8":
+            # Builtins in int8 only: an op without an integer kernel is an error, never a silent float island.
+            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+            converter.representative_dataset = lambda: iter(calibration)
+        return converter.convert()
+
+
+def _calibration(model, found, images, size):
+    """A signature and its inputs for each image: images, their codes, and noise as large as codes are."""
+    images = pixels(images)
+    rng = np.random.default_rng(0)
+    for name, signature in found.items():
+        for place in range(len(images)):
+            image = images[place : place + 1]
+            if size is not None and image.shape[1:3] != tuple(size):
+                raise ValueError(f"`representative` must be images of {size}. Received: shape {images.shape}")
+            code = np.asarray(model.codes(image)) if set(signature.inputs) & {"z", "noise"} else None
+            values = {"image": image, "z": code, "noise": None if code is None else rng.standard_normal(code.shape)}
+            if unknown := signature.inputs.keys() - values.keys():
+                raise ValueError(
+                    f"int8 of {type(model).__name__} needs examples of {', '.join(sorted(unknown))}, too: "
+                    "`python -m export RUN` in a clone of tfvae writes it"
+                )
+            yield name, {key: np.asarray(values[key], np.float32) for key in signature.inputs}
 
 
 def _image_shape(model, size):

@@ -52,7 +52,7 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.M
     shape = (None, None, channels) if model.latent == "spatial" else (height, width, channels)
     try:
         options = {key: _option(value) for key, value in config.objective.items()}
-        return cls.assemble(
+        return cls.from_shape(
             image_shape=shape,
             latent_dim=model.latent_dim,
             network=model.network,
@@ -124,9 +124,12 @@ def objective_defaults(kind: str) -> dict[str, Any]:
     return _defaults(tfvae.MODELS[kind])
 
 
+PARTS = ("seed", "prior", "likelihood")  # of constructors: a recipe has them elsewhere
+
+
 def _defaults(cls: type) -> dict[str, Any]:
     parameters = inspect.signature(cls).parameters.values()
-    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name != "seed"}
+    return {p.name: p.default for p in parameters if p.default is not p.empty and p.name not in PARTS}
 
 
 def _check_options(where: str, options: dict[str, Any], known: dict[str, Any], owner: str, schedules=False) -> None:

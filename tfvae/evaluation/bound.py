@@ -79,9 +79,9 @@ def bounds(context: EvaluationContext, images: Images) -> Bounds:
 
 def evaluate(
     model: Any,
-    images: Images,
+    images: Images | np.ndarray,
     *,
-    data_config: DataConfig,
+    data_config: DataConfig | None = None,
     batch_size: int = 64,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
@@ -93,8 +93,9 @@ def evaluate(
 
     Args:
         model: A `VAE`, an `Autoencoder`, or any other latent model of this library.
-        images: What to measure on; sizes may differ from image to image where the model takes any size.
-        data_config: The `[data]` section the model was trained with.
+        images: What to measure on: `(n, height, width, channels)`, uint8 or float in [0, 1], which is rounded to 8
+            bits; or `Images`, whose sizes may differ where the model takes any size.
+        data_config: The `[data]` section the model was trained with; None: images as they are.
         batch_size: Most images in a step, fewer where they are large; part of the protocol, because the posterior
             samples are drawn batch by batch.
         seed: Of the posterior samples and of the binarisation.
@@ -109,6 +110,7 @@ def evaluate(
     Raises:
         ValueError: When there are no images.
     """
+    data_config = data_config or DataConfig(source="array")
     context = EvaluationContext(model, images, data_config, batch_size=batch_size, seed=seed)
     if progress:
         context.progress = lambda what, done, total: progress(done, total)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfvae.data import DataConfig, Images, evaluation_batches
 from tfvae.data.array_batches import largest_batch
+from tfvae.pixels import to_uint8
 
 T = TypeVar("T")
 
@@ -27,7 +28,8 @@ class EvaluationContext:
 
     Attributes:
         model: Any latent model of this library.
-        images: What to measure on; sizes may differ from image to image where the model takes any size.
+        images: What to measure on, `Images` or an array `(n, height, width, channels)`, uint8 or float in [0, 1]; sizes
+            may differ from image to image where the model takes any size.
         data_config: The `[data]` section the model was trained with; its `binarize` is used.
         batch_size: Most images in a step; fewer where they are large.
         seed: Of the posterior samples, the binarisation, draws from the prior and the bootstrap.
@@ -39,8 +41,8 @@ class EvaluationContext:
     """
 
     model: Any
-    images: Images
-    data_config: DataConfig
+    images: Any
+    data_config: DataConfig = field(default_factory=lambda: DataConfig(source="array"))
     batch_size: int = 64
     seed: int = 0
     k: int = 1000
@@ -50,6 +52,8 @@ class EvaluationContext:
     known: dict[str, Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.images, Images) and len(self.images):
+            self.images = Images.from_array(to_uint8(np.asarray(self.images)))
         if len(self.images) == 0:
             raise ValueError("`images` must hold at least one image. Received: 0 images.")
 

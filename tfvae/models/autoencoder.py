@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from tfvae.errors import did_you_mean
+from tfvae.inputs import as_images
 from tfvae.likelihoods import Bernoulli
 from tfvae.models.base import DecodesCodes
 from tfvae.objectives import sum_per_example
@@ -20,9 +21,9 @@ class Autoencoder(DecodesCodes):
     """Minimises the distance between a picture and what its code brings back.
 
     Args:
-        encoder: An `Encoder` with `stochastic=False`.
-        decoder: A `Decoder` of the same shapes with the `Bernoulli` likelihood: its outputs are log-odds, so the
-            picture is `sigmoid(outputs)`.
+        encoder: An `Encoder` with `stochastic=False`, or any Keras model from images to codes.
+        decoder: A `Decoder` of the same shapes with the `Bernoulli` likelihood, or any Keras model from codes to
+            log-odds: the picture is `sigmoid(outputs)`.
         distortion: `"mse"` (squared error summed over the picture) or `"cross_entropy"` (nats).
 
     Call arguments:
@@ -39,6 +40,7 @@ class Autoencoder(DecodesCodes):
 
     def __init__(self, encoder, decoder, distortion="mse", **kwargs):
         super().__init__(encoder, decoder, **kwargs)
+        encoder, decoder = self.encoder, self.decoder
         if encoder.stochastic:
             raise ValueError("`encoder` must emit one code. Received: an Encoder with stochastic=True")
         if not isinstance(decoder.likelihood, Bernoulli):
@@ -60,7 +62,7 @@ class Autoencoder(DecodesCodes):
         return {"code": self.codes(images)}
 
     def codes(self, images):
-        return self.encoder(images)
+        return self.encoder(as_images(images, self.image_shape, type(self).__name__))
 
     def elbo_terms(self, images, training=False):
         """Distortion of each example, and zeros: a code without a distribution has no rate."""

@@ -76,7 +76,7 @@ class Restorer(RestorationModel):
         decoder.build((None, *self.latent_shape), features)
 
     @classmethod
-    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+    def from_shape(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
         only_spatial_resnet("a restorer", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 

@@ -105,7 +105,7 @@ class StyleVAE(VariationalModel):
         self.more_trackers = [Mean(name=name) for name in (*terms, "critic")]
 
     @classmethod
-    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+    def from_shape(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
         only_spatial_resnet("styles", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, likelihood, seed=seed, **options)
 
@@ -149,9 +149,9 @@ class StyleVAE(VariationalModel):
     def decode_with_context(self, outputs, z):
         return self.decode_in_style(z, outputs["weights"])["image"]
 
-    def generate(self, noise, temperature=1.0, weights=None):
-        """`{"image"}` of standard normal `noise` in a style: a code drawn from the prior, decoded."""
-        return self.decode_in_style(self.prior.sample(noise, temperature), weights)
+    def generate(self, noise, temperature=1.0, weights=None, *, seed=None, size=None):
+        """`{"image"}` of standard normal `noise` in a style, as `VAE.generate`: a code of the prior, decoded."""
+        return self.decode_in_style(self.prior.sample(self.noise(noise, seed, size), temperature), weights)
 
     def reconstruct(self, images):
         return self.render(images, self.predicted_style(images))

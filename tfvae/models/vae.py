@@ -19,12 +19,15 @@ class VAE(VariationalModel, DecodesCodes):
     | lambda | floor under each latent channel's rate | `free_bits` |
 
     Args:
-        encoder: An `Encoder` with `stochastic=True`.
-        decoder: A `Decoder` of the same image and latent shape.
+        encoder: An `Encoder` with `stochastic=True`; or any built Keras model from images to mean and log-variance, as
+            `tfvae.networks.OwnEncoder` says.
+        decoder: A `Decoder` of the same image and latent shape; or any built Keras model from codes to the parameters
+            of `likelihood`, as `tfvae.networks.OwnDecoder` says.
         beta: A non-negative number (beta-VAE), or a `BetaSchedule` of the optimiser's step (warm-up, cycles).
         free_bits: Nats per latent channel below which the rate costs nothing.
         seed: Starts the posterior's noise.
         prior: A `tfvae.priors.Prior`; None: the standard normal.
+        likelihood: Of a decoder that has none: a `tfvae.likelihoods.Likelihood`, or its name; None: Bernoulli.
 
     Call arguments:
         images: Shape `(batch, height, width, channels)`, in [0, 1].
@@ -41,15 +44,24 @@ class VAE(VariationalModel, DecodesCodes):
         Kingma et al. (2016), https://arxiv.org/abs/1606.04934, for free bits
     """
 
+    def __init__(self, encoder, decoder, beta=1.0, free_bits=0.0, seed=None, prior=None, likelihood=None, **kwargs):
+        super().__init__(encoder, decoder, beta, free_bits, seed, prior, likelihood=likelihood, **kwargs)
+
     def call(self, images, training=False):
         mean, log_var = self.encoder(images, training=training)
         z = self.sampler(mean, log_var)
         parameters = self.parameters_of(z, images, training=training)
         return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters}
 
-    def generate(self, noise, temperature=1.0):
-        """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`: a code drawn from the prior, decoded."""
-        return self.decode(self.prior.sample(noise, temperature))
+    def generate(self, noise, temperature=1.0, *, seed=None, size=None):
+        """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`: a code drawn from the prior, decoded.
+
+        Args:
+            noise: Noise; or how many images to draw.
+            temperature: Of the prior: below 1 nearer to what is typical.
+            seed, size: As in `noise`, where this is a count.
+        """
+        return self.decode(self.prior.sample(self.noise(noise, seed, size), temperature))
 
     def endpoints(self, image, latent):
         generate = ({"noise": latent}, lambda noise: self.generate(noise))

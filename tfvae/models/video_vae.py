@@ -90,7 +90,7 @@ class VideoVAE(VariationalModel):
         self.transition.build(*[(None, None, None, self.widths[1])] * 2)
 
     @classmethod
-    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+    def from_shape(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
         only_spatial_resnet("clips", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 

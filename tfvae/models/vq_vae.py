@@ -86,6 +86,7 @@ class VQVAE(LatentModel):
         **kwargs,
     ):
         super().__init__(encoder, decoder, **kwargs)
+        encoder = self.encoder
         if encoder.stochastic or not encoder.spatial:
             raise ValueError(
                 "`encoder` must emit one map of vectors: image_shape=(None, None, channels), stochastic=False. "
@@ -111,14 +112,14 @@ class VQVAE(LatentModel):
         self.prior.build((None, None, None))
 
     @classmethod
-    def assemble(cls, image_shape, latent_dim, **settings):
-        """As `LatentModel.assemble`; the latent of pictures of one size is a map, too, and the prior one of all of it.
+    def from_shape(cls, image_shape, latent_dim=16, **settings):
+        """As `LatentModel.from_shape`; the latent of pictures of one size is a map, too, and the prior of all of it.
 
         `latent = "vector"` in a recipe says that the pictures have one size, `"spatial"` that it is open.
         """
         height, width, channels = image_shape
         size = None if height is None else (height, width)
-        return super().assemble((None, None, channels), latent_dim, size=size, **settings)
+        return super().from_shape((None, None, channels), latent_dim, size=size, **settings)
 
     @property
     def image_shape(self):
@@ -151,12 +152,15 @@ class VQVAE(LatentModel):
     def codes(self, images):
         return self.encode(images)["code"]
 
-    def generate(self, noise, temperature=1.0):
+    def generate(self, noise, temperature=1.0, *, seed=None, size=None):
         """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`: a map drawn from the prior, decoded.
+
+        Where `noise` is a count, so many are drawn; `seed` and `size` as in `noise`.
 
         The first channel of the noise decides: its distribution function is uniform, and one uniform number draws one
         index. The others are there because noise has the shape of a code. `temperature` divides the prior's logits.
         """
+        noise = self.noise(noise, seed, size)
         uniform = 0.5 * (1.0 + ops.erf(float32(noise)[..., 0] / math.sqrt(2.0)))
         indices = self.prior.sample(ops.minimum(uniform, BELOW_ONE), temperature)
         return self.decode_quantised(self.quantiser.look_up(indices))

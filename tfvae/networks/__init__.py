@@ -14,6 +14,7 @@ import keras
 from tfvae.errors import did_you_mean
 from tfvae.networks import stages
 from tfvae.networks.mlp import MLPDown, MLPUp
+from tfvae.networks.own import OwnDecoder, OwnEncoder
 from tfvae.networks.pyramid import PyramidDown, PyramidUp
 
 
@@ -45,6 +46,9 @@ class ResidualPyramidDown(PyramidDown):
 @keras.saving.register_keras_serializable(package="tfvae")
 class ResidualPyramidUp(PyramidUp):
     stage = stages.ResidualUp
+
+
+__all__ = ["NETWORKS", "Network", "OwnDecoder", "OwnEncoder", "get"]
 
 
 @dataclass(frozen=True)

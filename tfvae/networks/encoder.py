@@ -4,6 +4,7 @@ import keras
 
 from tfvae import networks
 from tfvae.distributions import float32
+from tfvae.inputs import as_images
 from tfvae.layers.padding import pad_to_multiple
 from tfvae.networks.coder import Coder
 
@@ -70,6 +71,7 @@ class Encoder(Coder):
         self.built = True
 
     def call(self, images, training=False):
+        images = as_images(images, self.image_shape, type(self).__name__)
         if self.spatial:
             images = pad_to_multiple(images, self.factor)
         # Centred pixels: a network fed values that are all positive starts with a bias to unlearn.

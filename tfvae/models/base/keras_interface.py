@@ -6,7 +6,8 @@ import keras
 import tensorflow as tf
 
 from tfvae import replicas
-from tfvae.models.base.inputs import Inspection, as_images, is_array
+from tfvae.inputs import as_images
+from tfvae.models.base.inspection import Inspection, is_array
 
 
 class KerasInterface(keras.Model):

@@ -4,13 +4,18 @@ import inspect
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from tfvae.applications.latent.embed import embed
+from tfvae.applications.latent.generate import noise_shape
+from tfvae.applications.latent.interpolate import interpolate
 from tfvae.distributions import float32
-from tfvae.models.base.inputs import as_images
+from tfvae.inputs import as_images
 from tfvae.models.base.replicated_step import ReplicatedStep
 from tfvae.networks.decoder import Decoder
 from tfvae.networks.encoder import Encoder
+from tfvae.networks.own import coders
 from tfvae.serving import write_saved_model, write_tflite
 
 
@@ -20,6 +25,11 @@ def only_spatial_resnet(whose, image_shape, network, dropout):
         raise ValueError(f"`latent` must be 'spatial' for {whose}. Received: pictures of {image_shape[:2]} only")
     if network != "resnet" or dropout:
         raise ValueError(f"`network` of {whose} must be 'resnet', without dropout. Received: {network}, {dropout}")
+
+
+def after(seed, steps):
+    """The seed `steps` after `seed`; None after None."""
+    return None if seed is None else seed + steps
 
 
 class LatentModel(ReplicatedStep):
@@ -35,8 +45,9 @@ class LatentModel(ReplicatedStep):
     frames = 1  # frames of a film in one example, one below the other
     stochastic = False  # whether the encoder of `assemble` emits a posterior
 
-    def __init__(self, encoder, decoder, **kwargs):
+    def __init__(self, encoder, decoder, likelihood=None, **kwargs):
         super().__init__(**kwargs)
+        encoder, decoder = coders(encoder, decoder, likelihood, self.stochastic)
         if encoder.latent_shape != decoder.latent_shape or encoder.image_shape != decoder.image_shape:
             raise ValueError(
                 "`encoder` and `decoder` must agree on image and latent shape. "
@@ -45,8 +56,8 @@ class LatentModel(ReplicatedStep):
             )
         if encoder.factor != decoder.factor:
             raise ValueError(
-                "`encoder` and `decoder` must have as many levels. "
-                f"Received: widths={encoder.widths} and widths={decoder.widths}"
+                "`encoder` and `decoder` must reduce and enlarge the picture as much. "
+                f"Received: factors {encoder.factor} and {decoder.factor}"
             )
         self.encoder = encoder
         self.decoder = decoder
@@ -55,8 +66,22 @@ class LatentModel(ReplicatedStep):
         self.built = True
 
     @classmethod
-    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
-        """The model of a recipe: its parts from `[model]`, its other arguments from `[objective]`.
+    def from_shape(
+        cls,
+        image_shape,
+        latent_dim=16,
+        *,
+        network="conv",
+        widths=(32, 64),
+        hidden=256,
+        dropout=0.0,
+        likelihood="bernoulli",
+        seed=None,
+        **options,
+    ):
+        """A model of an `Encoder` and a `Decoder` that mirror each other, for images of one shape.
+
+            vae = tfvae.VAE.from_shape((28, 28, 1), latent_dim=16)
 
         Args:
             image_shape, latent_dim, network, widths, hidden, dropout, likelihood: As `Encoder` and `Decoder` take
@@ -75,8 +100,8 @@ class LatentModel(ReplicatedStep):
             "dropout": dropout,
         }
         encoder = Encoder(**shared, widths=widths, stochastic=cls.stochastic, seed=seed)
-        decoder = Decoder(**shared, widths=widths[::-1], likelihood=likelihood, seed=seed + 1)
-        seeded = {"seed": seed + 2} if "seed" in inspect.signature(cls).parameters else {}
+        decoder = Decoder(**shared, widths=widths[::-1], likelihood=likelihood, seed=after(seed, 1))
+        seeded = {"seed": after(seed, 2)} if "seed" in inspect.signature(cls).parameters else {}
         return cls(encoder, decoder, **options, **seeded)
 
     def __call__(self, images, *args, **kwargs):
@@ -121,6 +146,28 @@ class LatentModel(ReplicatedStep):
         """`E[x|z]` of another `z` for the pictures that `self(images)` gave `outputs` of; float32."""
         raise NotImplementedError
 
+    def embed(self, images, batch_size=64):
+        """Codes `(n, latent_dim)` of arrays of any length, NumPy; see `tfvae.applications.embed`."""
+        return embed(self, images, batch_size)
+
+    def noise(self, noise, seed=None, size=None):
+        """Standard normal noise `(count, *latent_shape)`, where `noise` is a count; else `noise` itself.
+
+        Args:
+            noise: How many draws; or noise.
+            seed: Of the draws; None: others at every call.
+            size: `(height, width)` of the pictures in pixels, where the latent is spatial.
+
+        Raises:
+            ValueError: If a size is missing.
+        """
+        if not isinstance(noise, (int, np.integer)):
+            return noise
+        if size is None and self.latent_shape[0] is None:
+            raise ValueError("`size` must be (height, width) for a model with a spatial latent. Received: size=None")
+        shape = self.latent_shape if size is None else noise_shape(self, *size)
+        return np.random.default_rng(seed).standard_normal((noise, *shape), dtype=np.float32)
+
     def crop(self, maps, images):
         """`maps` at the height and width of `images`: a spatial decoder returns a multiple of `factor`."""
         if self.image_shape[0] is not None:
@@ -144,7 +191,7 @@ class LatentModel(ReplicatedStep):
         """The model that leaves Python: without the parts that only training needs."""
         return self
 
-    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, batch=None, size=None):
+    def export(self, filepath, format="tf_saved_model", verbose=None, input_signature=None, **kwargs):
         """As `keras.Model.export`, with this model's named signatures, in float32 and for any batch size.
 
         Args:
@@ -152,11 +199,13 @@ class LatentModel(ReplicatedStep):
             format: `"tf_saved_model"` or `"litert"`.
             verbose: Whether to print what was written.
             input_signature: None: the signatures are the model's own; `batch` and `size` fix their shapes.
-            batch, size: As in `tfvae.serving.write_saved_model` and `write_tflite`; a TFLite file of a model with a
-                spatial latent needs `size`.
+            kwargs: `batch` and `size`, and for TFLite `quantize` and `representative`, as in
+                `tfvae.serving.write_saved_model` and `write_tflite`; a TFLite file of a model with a spatial latent
+                needs `size`.
 
         Raises:
             ValueError: For another format, or an `input_signature`; and as the writers.
+            TypeError: For an argument that the format has not.
         """
         writers = {"tf_saved_model": write_saved_model, "litert": write_tflite}
         if format not in writers:
@@ -169,7 +218,7 @@ class LatentModel(ReplicatedStep):
                 "`input_signature` must be None: the signatures are the model's own, and `batch` and `size` fix their "
                 f"shapes. Received: input_signature={input_signature}"
             )
-        found = writers[format](self, filepath, batch=batch, size=size)
+        found = writers[format](self, filepath, **kwargs)
         if verbose:
             print(f"{filepath}: {format} with the signatures {', '.join(found)}")
 
@@ -196,6 +245,10 @@ class DecodesCodes(LatentModel):
     def reconstruct(self, images):
         """`{"image": decode(codes(images))}` at the size of `images`; deterministic."""
         return {"image": self.crop(self.decode(self.codes(images))["image"], images)}
+
+    def interpolate(self, first, second, steps=10, method="linear"):
+        """Images decoded between the codes of two; see `tfvae.applications.interpolate`."""
+        return interpolate(self, first, second, steps, method)
 
     def decode_with_context(self, outputs, z):
         return self.decode(z)["image"]

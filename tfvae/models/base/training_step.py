@@ -8,7 +8,7 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.example_weights import as_weighted_mean, batch_mean, weighted
-from tfvae.models.base.inputs import as_images, as_labels
+from tfvae.inputs import as_images, as_labels
 from tfvae.models.base.keras_interface import KerasInterface
 from tfvae.models.base.trackers import FirstSkip, GradientNorm, GradientPeak, Mean
 from tfvae.objectives import elbo

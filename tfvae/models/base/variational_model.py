@@ -6,8 +6,8 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.example_weights import batch_mean
+from tfvae.inputs import as_images
 from tfvae.layers.sampling import GaussianSampler
-from tfvae.models.base.inputs import as_images
 from tfvae.models.base.latent_model import LatentModel
 from tfvae.objectives import free_bits_rate
 from tfvae.priors import StandardNormal
@@ -37,7 +37,7 @@ class VariationalModel(LatentModel):
 
     def __init__(self, encoder, decoder, beta=1.0, free_bits=0.0, seed=None, prior=None, **kwargs):
         super().__init__(encoder, decoder, **kwargs)
-        if not encoder.stochastic:
+        if not self.encoder.stochastic:
             raise ValueError("`encoder` must emit a posterior. Received: an Encoder with stochastic=False")
         if free_bits < 0:
             raise ValueError(f"`free_bits` must be non-negative. Received: free_bits={free_bits}")

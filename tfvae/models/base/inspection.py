@@ -1,4 +1,4 @@
-"""What a model takes: pictures, labels, weights. Shapes and types in the graph, and the first batch by its values."""
+"""A look at the first batch that a model is given: shapes, range, labels, while nothing has been learnt from it."""
 
 import itertools
 import types
@@ -8,54 +8,12 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-from keras import ops
 
-from tfvae.distributions import float32
+from tfvae.inputs import as_images, as_labels
 from tfvae.pixels import out_of_range
 from tfvae.quiet import native_messages_held
 
 SOME = 256  # images of an array whose range is looked at
-
-
-def as_images(x: Any, image_shape: tuple[int | None, ...], owner: str) -> Any:
-    """float32 `(batch, height, width, channels)`: uint8 is divided by 255, and `(batch, height, width)` is grey.
-
-    Args:
-        x: Array or tensor.
-        image_shape: `(height, width, channels)` of the model's images; None where any size will do.
-        owner: Whose images they are, for the message.
-
-    Raises:
-        ValueError: For another shape.
-    """
-    shape = tuple(np.shape(x) if isinstance(x, (list, tuple)) else x.shape)
-    if len(shape) == 3 and image_shape[-1] == 1 and _agree(shape[1:], image_shape[:2]):
-        return as_images(ops.expand_dims(x, -1), image_shape, owner)
-    if len(shape) != 4 or not _agree(shape[1:], image_shape):
-        size = ", ".join("any" if side is None else str(side) for side in image_shape)
-        grey = " (the last axis may be missing)" if image_shape[-1] == 1 else ""
-        raise ValueError(f"{owner} takes images of shape (batch, {size}){grey}. Received: shape {shape}")
-    if keras.backend.standardize_dtype(getattr(x, "dtype", "float32")) == "uint8":
-        return float32(x) / 255.0
-    return float32(x)
-
-
-def as_labels(y: Any) -> Any:
-    """int32 `(batch,)` of class indices `(batch,)` or `(batch, 1)`.
-
-    Raises:
-        ValueError: For another shape.
-    """
-    shape = tuple(y.shape)
-    if len(shape) == 2 and shape[1] == 1:
-        y = ops.squeeze(y, axis=-1)
-    elif len(shape) != 1:
-        raise ValueError(f"labels must be class indices of shape (batch,) or (batch, 1). Received: shape {shape}")
-    return ops.cast(y, "int32")
-
-
-def _agree(shape, wanted):
-    return all(own in (None, side) or side is None for own, side in zip(shape, wanted, strict=True))
 
 
 class Inspection:
@@ -103,13 +61,14 @@ class Inspection:
                 raise
             return np.int32(0)
 
-        def looked_at(place, element):
+        def looked_at(first, element):
             flat = tf.nest.flatten(element)
-            first = tf.cond(tf.equal(place, 0), lambda: tf.numpy_function(look, flat, tf.int32), lambda: 0)
-            with tf.control_dependencies([first]):
-                return tf.nest.map_structure(tf.identity, element)
+            done = tf.cond(first, lambda: tf.numpy_function(look, flat, tf.int32), lambda: 0)
+            with tf.control_dependencies([done]):
+                return False, tf.nest.map_structure(tf.identity, element)
 
-        return dataset.enumerate().map(looked_at)
+        # Not `enumerate`, after which a dataset of unknown length has a length.
+        return dataset.scan(True, looked_at)
 
     def source(self, x: Any, y: Any = None) -> Any:
         """Looks at any source that `fit` takes; returns what to give to `fit` in its place."""

@@ -1,0 +1,53 @@
+"""Images and labels as models take them: their types and shapes, in the graph."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+
+from tfvae.distributions import float32
+
+
+def as_images(x: Any, image_shape: tuple[int | None, ...], owner: str) -> Any:
+    """float32 `(batch, height, width, channels)`: uint8 is divided by 255, and `(batch, height, width)` is grey.
+
+    Args:
+        x: Array or tensor.
+        image_shape: `(height, width, channels)` of the model's images; None where any size will do.
+        owner: Whose images they are, for the message.
+
+    Raises:
+        ValueError: For another shape.
+    """
+    if getattr(getattr(x, "shape", None), "rank", 0) is None:  # as of a generator, which says nothing beforehand
+        x = tf.ensure_shape(x, (None, *image_shape))
+    shape = tuple(np.shape(x) if isinstance(x, (list, tuple)) else x.shape)
+    if len(shape) == 3 and image_shape[-1] == 1 and _agree(shape[1:], image_shape[:2]):
+        return as_images(ops.expand_dims(x, -1), image_shape, owner)
+    if len(shape) != 4 or not _agree(shape[1:], image_shape):
+        size = ", ".join("any" if side is None else str(side) for side in image_shape)
+        grey = " (the last axis may be missing)" if image_shape[-1] == 1 else ""
+        raise ValueError(f"{owner} takes images of shape (batch, {size}){grey}. Received: shape {shape}")
+    if keras.backend.standardize_dtype(getattr(x, "dtype", "float32")) == "uint8":
+        return float32(x) / 255.0
+    return float32(x)
+
+
+def as_labels(y: Any) -> Any:
+    """int32 `(batch,)` of class indices `(batch,)` or `(batch, 1)`.
+
+    Raises:
+        ValueError: For another shape.
+    """
+    shape = tuple(y.shape)
+    if len(shape) == 2 and shape[1] == 1:
+        y = ops.squeeze(y, axis=-1)
+    elif len(shape) != 1:
+        raise ValueError(f"labels must be class indices of shape (batch,) or (batch, 1). Received: shape {shape}")
+    return ops.cast(y, "int32")
+
+
+def _agree(shape, wanted):
+    return all(own in (None, side) or side is None for own, side in zip(shape, wanted, strict=True))
