@@ -134,8 +134,13 @@ def test_a_healthy_autoencoder_has_no_finding_and_no_rate():
 
 @pytest.mark.parametrize(("scale", "shift"), [(255, 0), (2, -1), (1 / 255, 0)], ids=["0…255", "-1…1", "twice divided"])
 def test_data_outside_the_likelihood_s_range(scale, shift):
+    (finding,) = findings(measure(vae("bernoulli"), FEW * scale + shift))
+    assert finding.name == "data outside the likelihood's range"
+
+
+def test_fit_warns_of_pixels_divided_twice():
     with pytest.warns(UserWarning, match="data outside the likelihood's range"):  # before the first step, and unasked
-        found = trained(vae("bernoulli"), FEW * scale + shift, epochs=1)
+        found = trained(vae("bernoulli"), FEW / 255, epochs=1)
     assert found == {"data outside the likelihood's range"}
 
 

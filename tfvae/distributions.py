@@ -25,7 +25,7 @@ def float32(x):
     return ops.cast(x, "float32")
 
 
-def clip_with_gradient(x, low, high=math.inf):
+def clip_with_gradient(x, low, high=math.inf, most=math.inf):
     """`clip(x, low, high)`, whose gradient also flows where it would bring `x` back between the bounds.
 
     Of a plain clip the gradient is zero outside: a scale that once fell below its floor would stay there for ever.
@@ -33,14 +33,15 @@ def clip_with_gradient(x, low, high=math.inf):
     Args:
         x: A tensor, float32.
         low, high: Numbers.
+        most: What the size of a gradient that flows back is cut to, where half precision could not hold it.
     """
 
     @tf.custom_gradient
     def clipped(x):
         def gradient(upstream):
             # Descent moves x against the gradient: up where it is negative.
-            outward = ((x < low) & (upstream > 0)) | ((x > high) & (upstream < 0))
-            return tf.where(outward, tf.zeros_like(upstream), upstream)
+            back = tf.where(x < low, tf.clip_by_value(upstream, -most, 0.0), tf.clip_by_value(upstream, 0.0, most))
+            return tf.where((x < low) | (x > high), back, upstream)
 
         return tf.clip_by_value(x, low, high), gradient
 

@@ -103,7 +103,7 @@ def _logistic(parameters):
     location, log_scale = parts(float32(parameters), 2)
     # exp(-7) is a fifth of a grey level: sharper says nothing more and overflows. Far beyond exp(7), where the range is
     # flat to a millionth, the mass of a grey level is a difference of equals, and its gradient is not a number.
-    return 0.5 + location, clip_with_gradient(log_scale - 3.0, -7.0, 7.0)
+    return 0.5 + location, clip_with_gradient(log_scale - 3.0, -7.0, 7.0, most=1e3)
 
 
 def _sample_logistic(location, log_scale, seed):

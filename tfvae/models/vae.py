@@ -68,4 +68,5 @@ class VAE(VariationalModel, DecodesCodes):
         return {**super().endpoints(image, latent), "generate": generate}
 
     def get_config(self):
-        return {**super().get_config(), "prior": keras.saving.serialize_keras_object(self.prior)}
+        prior = keras.saving.serialize_keras_object(self.prior)
+        return {**super().get_config(), "prior": prior, "likelihood": None}  # which the decoder holds
