@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME …`: tfvae compared with its peers, all in one run."""
+"""`python -m benchmarks BENCHMARK …`: tfvae compared with its peers, all in one run."""
 
 import importlib
 import os
@@ -6,7 +6,8 @@ import sys
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfvae.errors import UserError, did_you_mean, run_program
+from benchmarks.arguments import parse
+from tfvae.errors import ProgramParser, run_program
 
 BENCHMARKS = {
     "training_step": "images/s of a training step, compared with keras.io and PyTorch",
@@ -22,26 +23,27 @@ BENCHMARKS = {
 }
 # On a GPU convolutions may be computed in TensorFloat-32, which is 1e-3 away from every runtime they are checked with.
 ON_CPU = ("export_latency", "export_survey")
-USAGE = "\n".join(
-    [
-        "usage: python -m benchmarks NAME …, each with --help",
-        "",
-        *(f"  {name:16}{about}" for name, about in BENCHMARKS.items()),
-    ]
-)
+
+
+def parser() -> ProgramParser:
+    """Of the benchmarks' names alone."""
+    p = ProgramParser(
+        "python -m benchmarks", "tfvae compared with its peers, all in one run.", BENCHMARKS, metavar="BENCHMARK"
+    )
+    p.note("examples", ["python -m benchmarks training_step", "python -m benchmarks restoration --help"])
+    return p
 
 
 def main(arguments: list[str]) -> int:
     """Runs a benchmark. Returns its exit code; raises `UserError` for a request that cannot be met."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
+    if not arguments or arguments[0] not in BENCHMARKS:
+        parser().parse_args(arguments)  # prints the help or the version, or says what is wrong
         return 0
-    name, *rest = arguments
-    if name not in BENCHMARKS:
-        raise UserError(f"no benchmark '{name}'.{did_you_mean(name, BENCHMARKS)} Known: {', '.join(BENCHMARKS)}.")
+    name, *words = arguments
+    options = parse(name, BENCHMARKS[name], words)
     if name in ON_CPU:
         os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    return importlib.import_module(f"benchmarks.{name}").main(rest) or 0
+    return importlib.import_module(f"benchmarks.{name}").main(options) or 0
 
 
 def run(arguments: list[str]) -> int:

@@ -4,6 +4,7 @@ Each side runs in a process of its own, so that no runtime's idle threads spin o
 for several rounds. All compute the same network with the same weights: each answer is first compared with Keras's.
 """
 
+import argparse
 import functools
 import importlib.util
 import json
@@ -22,7 +23,7 @@ from export.formats.tflite import convert, file_name
 from export.samples import static_size
 from tfvae import data
 from tfvae.data import evaluation_batches
-from tfvae.errors import OneLineParser, UserError
+from tfvae.errors import UserError
 from tfvae.likelihoods import Bernoulli, Gaussian, OptimalGaussian
 from tfvae.quiet import native_messages_held
 from tfvae.runs import open_run
@@ -41,17 +42,8 @@ SIDES = {
 Say = Callable[[str], None]
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Times the decoder of a run and prints the table."""
-    parser = OneLineParser(prog="benchmarks export_latency", description="Time the decoder of RUN in several runtimes.")
-    parser.add_argument("run", metavar="RUN", help="run directory that `python -m training` wrote")
-    parser.add_argument("--threads", type=int, default=2, metavar="N", help="threads of every runtime (default: 2)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side (default: 5)")
-    parser.add_argument("--calls", type=int, default=200, metavar="N", help="calls in a turn (default: 200)")
-    options = parser.parse_args(arguments)
-    for name in ("threads", "rounds", "calls"):
-        if getattr(options, name) < 1:
-            raise UserError(f"benchmark: --{name} must be 1 or more. Received: {getattr(options, name)}.")
     say = functools.partial(print, flush=True)
     print(table(measure(options.run, options.threads, options.rounds, options.calls, say)))
 

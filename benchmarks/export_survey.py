@@ -4,6 +4,7 @@ What a person's own network will meet on its way out of Keras, as one table: wor
 autoencoder of each combination, with a batch of one and with an open batch.
 """
 
+import argparse
 import functools
 import importlib.util
 import tempfile
@@ -19,7 +20,6 @@ from export.artefacts import Artefact
 from export.bundle import export_run
 from export.parity import BOUNDS
 from tfvae.data import DataConfig, load, steps_per_epoch, training_batches
-from tfvae.errors import OneLineParser
 from tfvae.networks import NETWORKS
 from tfvae.toml_sections import write_toml
 
@@ -41,23 +41,15 @@ class Row(NamedTuple):
     artefacts: list[Artefact]
 
 
-def main(arguments: list[str]) -> int:
+def main(options: argparse.Namespace) -> int:
     """Surveys and prints the table. Exit code: 1 when anything is out of its bound, else 0."""
-    parser = OneLineParser(
-        prog="benchmarks export_survey",
-        description="Train every model with every network for a moment on the embedded digits, export each, and print "
-        "a table of the worst figures.",
-    )
-    parser.add_argument("--out", metavar="FILE", help="write the table (Markdown) here, too")
-    parser.add_argument("--only", metavar="WORD", default="", help="combinations whose name holds WORD, such as resnet")
-    options = parser.parse_args(arguments)
     rows = []
     for row in survey(options.only, functools.partial(print, flush=True)):
         rows.append(row)
     text = table(rows)
     print(text)
     if options.out:
-        Path(options.out).write_text(text + "\n", encoding="utf-8")
+        options.out.write_text(text + "\n", encoding="utf-8")
     return int(any(not artefact.written for row in rows for artefact in row.artefacts))
 
 

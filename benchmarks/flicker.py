@@ -17,35 +17,22 @@ import argparse
 import os
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import check_out, machine, progress, publish
-from tfvae.errors import OneLineParser, UserError
+from benchmarks.measuring import machine, progress, publish
+from tfvae.errors import UserError
 
 PLAIN, STEADY, MEAN, INPUT = "frame by frame", "steady", "running mean", "the film itself"
 SHOWN = 4  # frames in the picture
 EVERY = 25  # frames between two words about the progress
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
-    parser = OneLineParser(prog="benchmarks flicker", description="Flicker of a film, frame by frame and steady.")
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
-    parser.add_argument("--data", metavar="FILM", type=Path, required=True, help="the film")
-    parser.add_argument("--frames", type=int, default=100, metavar="N", help="the first so many (default: 100)")
-    parser.add_argument("--width", type=int, default=320, metavar="PX", help="frames are scaled to (default: 320)")
-    parser.add_argument("--style", metavar="STYLE", help="of a run that learnt styles, as `tfvae stylize` takes it")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; frames beside it as OUT.png")
-    options = parser.parse_args(arguments)
-    for name, least in (("frames", 3), ("width", 16)):
-        if getattr(options, name) < least:
-            raise UserError(f"--{name} must be {least} or more. Received: {getattr(options, name)}.")
-    check_out(options.out)
     facts, picture = run(options)
-    publish(facts, table(facts), ["flicker", *arguments], options.out, picture)
+    publish(facts, table(facts), options.words, options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:

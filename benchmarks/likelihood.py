@@ -15,44 +15,26 @@ Where others use the machine, PyTorch's threads wait for each other, and the rat
 gives every side one thread, and the processor time, which counts no waiting for others, stands beside the rate.
 """
 
+import argparse
 import os
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import OURS, check_out, in_range, machine, progress, publish, spread
-from tfvae.errors import OneLineParser, UserError
+from benchmarks.measuring import OURS, in_range, machine, progress, publish, spread
+from tfvae.errors import UserError
 
 LATENT, HIDDEN, SIDE = 16, 512, 28
 SEED = 0
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Runs the comparison, prints the table, and writes `-o`."""
-    parser = OneLineParser(
-        prog="benchmarks likelihood", description="Importance-sampled likelihood, compared with pythae."
-    )
-    parser.add_argument(
-        "--data", default="digits", metavar="SOURCE", help="grey images, brought to 28×28 and binarised"
-    )
-    parser.add_argument("--images", type=int, default=200, metavar="N", help="held-out images in a turn")
-    parser.add_argument("--k", type=int, default=1000, metavar="K", help="draws an image")
-    parser.add_argument("--epochs", type=int, default=10, metavar="N", help="of training before")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers, with machine and versions")
-    options = parser.parse_args(arguments)
-    for name in ("images", "k", "epochs", "rounds"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} must be 1 or more. Received: {getattr(options, name)}.")
-    if options.k > 100 and options.k % 100:
-        raise UserError(f"--k must be a multiple of 100: pythae rounds it down to one. Received: {options.k}.")
-    check_out(options.out)
     if not (find_spec("pythae") and find_spec("torch")):
         raise UserError("pythae is needed: pip install torch, then pip install --no-deps pythae pydantic imageio.")
-    facts = run(options.data, options.images, options.k, options.epochs, options.rounds)
-    publish(facts, table(facts), ["likelihood", *arguments], options.out)
+    facts = run(options.data, options.count, options.k, options.epochs, options.rounds)
+    publish(facts, table(facts), options.words, options.out)
 
 
 def run(source: str, count: int, k: int, epochs: int, rounds: int) -> dict[str, Any]:

@@ -12,24 +12,22 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.errors import UserError
-
 OURS = "tfvae"
 
 
 def publish(
-    facts: dict[str, Any], lines: list[str], arguments: list[str], out: Path | None, picture: np.ndarray | None = None
+    facts: dict[str, Any], lines: list[str], words: list[str], out: Path | None, picture: np.ndarray | None = None
 ) -> None:
     """Prints the table; writes the facts with the command that found them to `out`, and the picture beside them.
 
     Args:
         facts: What was measured; gets a `command`.
         lines: The table.
-        arguments: Of `python -m benchmarks`, the name first.
+        words: What was typed after `python -m benchmarks`.
         out: A file, or None: printed only.
         picture: What there is to look at.
     """
-    facts["command"] = shlex.join(["python", "-m", "benchmarks", *arguments])
+    facts["command"] = shlex.join(["python", "-m", "benchmarks", *words])
     print("\n".join(lines))
     if out is None:
         return
@@ -39,12 +37,6 @@ def publish(
         from tfvae.pictures import save_png
 
         print(save_png(out.with_suffix(".png"), picture))
-
-
-def check_out(out: Path | None) -> None:
-    """Raises `UserError` for an `-o` that could not be written, before anything is measured."""
-    if out and (out.suffix.lower() != ".json" or not out.parent.is_dir()):
-        raise UserError(f"-o must be a .json file in a folder that exists. Received: {out}.")
 
 
 def machine(packages: tuple[str, ...] = ("keras", "numpy", "torch")) -> dict[str, Any]:

@@ -11,13 +11,12 @@ A picture is judged by the mean log-probabilities of crops of the size the run w
 
 import argparse
 from itertools import combinations, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import check_out, machine, progress, publish
-from tfvae.errors import OneLineParser, UserError
+from benchmarks.measuring import machine, progress, publish
+from tfvae.errors import UserError
 
 BLEND = (0.0, 0.25, 0.5, 0.75, 1.0)
 CROPS = 3_000  # of each style, to train the classifier
@@ -26,11 +25,10 @@ SLACK = 1e-3  # by which a probability may fall and still count as not falling: 
 SIDE = 512  # pixels of a photograph's longer side
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Measures, prints the table, and writes `-o` and the contact sheet beside it."""
-    options = _options(arguments)
     facts, sheet = run(options)
-    publish(facts, table(facts), ["styles", *arguments], options.out, sheet)
+    publish(facts, table(facts), options.words, options.out, sheet)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
@@ -55,16 +53,18 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         return probabilities(classifier, image, side)
 
     told = np.array([np.argmax(seen(image)) for image in judged])
-    if options.photos:
-        like = DataConfig(source=str(options.photos), channels=model.image_shape[-1], max_side=SIDE)
-        photos, _ = load_images(options.photos, like=like)
+    if options.data:
+        like = DataConfig(source=str(options.data), channels=model.image_shape[-1], max_side=SIDE)
+        photos, _ = load_images(options.data, like=like)
     else:
-        photos = judged.take(np.flatnonzero(judged.labels == names.index(options.of)) if options.of in names else [])
+        photos = judged.take(
+            np.flatnonzero(judged.labels == names.index(options.style)) if options.style in names else []
+        )
     if not len(photos):
         raise UserError(
-            f"--of: no held-out picture is of style '{options.of}'. Styles: {', '.join(names)}; or name --photos."
+            f"--style: no held-out picture is of style '{options.style}'. Styles: {', '.join(names)}; or name --data."
         )
-    photos = photos.take(np.arange(len(photos))[: options.images or None])
+    photos = photos.take(np.arange(len(photos))[: options.count or None])
 
     pure = np.eye(len(names), dtype=np.float32)
     rows: list[dict[str, Any]] = []
@@ -195,18 +195,3 @@ def table(facts: dict[str, Any]) -> list[str]:
         steps = "  ".join(f"{value:.2f}" for value in row["probability"])
         lines.append(f"{row['from']} → {row['to']}: {steps}  {'monotone' if row['monotone'] else 'not monotone'}")
     return lines
-
-
-def _options(arguments: list[str]) -> argparse.Namespace:
-    about = "Whether renderings are recognised as their style, and keep what the photograph shows."
-    parser = OneLineParser(prog="benchmarks styles", description=about)
-    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run of styles")
-    parser.add_argument("--photos", type=Path, metavar="FOLDER", help="photographs to render, reduced to 512 pixels")
-    parser.add_argument("--of", default="photo", metavar="STYLE", help="else the held-out pictures of this style")
-    parser.add_argument("--images", type=int, default=0, metavar="N", help="at most so many photographs")
-    parser.add_argument("--strength", type=float, default=1.0, metavar="S", help="as of `tfvae stylize` (default: 1)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the classifier and its crops")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; a contact sheet beside them")
-    options = parser.parse_args(arguments)
-    check_out(options.out)
-    return options

@@ -23,18 +23,17 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import OURS, check_out, machine, progress, publish
-from tfvae.errors import OneLineParser, UserError
+from benchmarks.measuring import OURS, machine, progress, publish
+from tfvae.errors import UserError
 
 COPY, BEST = "copy", "best draw"
 SHOWN = 4  # clips in the picture
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
-    options = _options(arguments)
     facts, picture = run(options)
-    publish(facts, table(facts), ["video", *arguments], options.out, picture)
+    publish(facts, table(facts), options.words, options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
@@ -59,7 +58,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         source = f"{part} frames of {Path(config.source).name}"
     if not len(clips):
         raise UserError(f"No film of {source} has {length} frames. Accepted: fewer --frames, or --data.")
-    kept = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), options.clips)).astype(int))
+    kept = np.unique(np.linspace(0, len(clips) - 1, min(len(clips), options.count)).astype(int))
     continuation = Continuation(model)
     values: dict[str, list[np.ndarray]] = {OURS: [], COPY: [], BEST: []}
     shown: list[np.ndarray] = []
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         given, truth = clip[:context], clip[context:]
         mean = np.concatenate(list(continuation(given[None], options.frames)))
         # All draws of a clip at once: the noise differs from row to row.
-        repeated = np.repeat(given[None], options.draws, axis=0)
+        repeated = np.repeat(given[None], options.samples, axis=0)
         drawn = np.stack(list(continuation(repeated, options.frames, 1.0, options.seed + int(index))), axis=1)
         each = np.stack([psnr(draw, truth) for draw in drawn])
         best = int(each.mean(axis=1).argmax())
@@ -90,7 +89,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
             "of": len(clips),
             "context": context,
             "frames": options.frames,
-            "draws": options.draws,
+            "draws": options.samples,
             "seed": options.seed,
         },
         "rows": rows({name: np.stack(value) for name, value in values.items()}),
@@ -145,25 +144,3 @@ def _picture(frames: list[np.ndarray], length: int) -> np.ndarray:
     from tfvae.pictures import grid
 
     return grid(frames, columns=length)
-
-
-def _options(arguments: list[str]) -> argparse.Namespace:
-    about = "PSNR of predicted frames, compared with copying the last one."
-    parser = OneLineParser(prog="benchmarks video", description=about)
-    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")
-    parser.add_argument("--data", metavar="FILM", help="clips of this source; by default the run's held-out frames")
-    parser.add_argument("--context", type=int, metavar="N", help="frames that are given (default: the model's)")
-    parser.add_argument("--frames", type=int, default=10, metavar="N", help="frames that are predicted (default: 10)")
-    parser.add_argument("--draws", type=int, default=10, metavar="K", help="of each clip (default: 10)")
-    parser.add_argument("--clips", type=int, default=100, metavar="N", help="at most, evenly spaced (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the draws")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; a picture is put beside them")
-    options = parser.parse_args(arguments)
-    for name in ("context", "frames", "draws", "clips"):
-        value = getattr(options, name)
-        if value is not None and value < 1:
-            raise UserError(f"--{name} must be 1 or more. Received: {value}.")
-    if options.seed < 0:
-        raise UserError(f"--seed must not be negative. Received: {options.seed}.")
-    check_out(options.out)
-    return options

@@ -10,6 +10,7 @@ rounds of the ratio within a round. Other programs must rest: two workers wait f
 they do not, the processor time that an image costs, which counts no waiting, says what would be reached at best.
 """
 
+import argparse
 import contextlib
 import functools
 import json
@@ -19,37 +20,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import check_out, in_range, machine, progress, publish, spread, unrest
-from tfvae.errors import OneLineParser, UserError
+from benchmarks.measuring import in_range, machine, progress, publish, spread, unrest
+from tfvae.errors import UserError
 
 PICTURES = {"mnist": (28, 28, 1), "digits": (8, 8, 1), "photos": (160, 160, 3)}  # of a recipe
 ONE, WEAK, STRONG = "one", "weak", "strong"
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Runs the comparison, prints the table, and writes `-o`."""
-    parser = OneLineParser(prog="benchmarks workers", description="Two workers compared with one, on twice the cores.")
-    parser.add_argument("--recipe", default="mnist", choices=tuple(PICTURES), help="whose network and batch are taken")
-    parser.add_argument("--batch", type=int, metavar="N", help="of a worker, even (default: the recipe's)")
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
-    parser.add_argument("--seconds", type=float, default=5.0, metavar="S", help="a turn takes about so long")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers, with machine and versions")
-    options = parser.parse_args(arguments)
-    if options.rounds < 1:
-        raise UserError(f"--rounds must be 1 or more. Received: {options.rounds}.")
-    if options.batch is not None and (options.batch < 2 or options.batch % 2):
-        raise UserError(f"--batch must be even, for two workers to share it. Received: {options.batch}.")
-    if not options.seconds > 0:
-        raise UserError(f"--seconds must be positive. Received: {options.seconds}.")
-    check_out(options.out)
+    if (options.batch_size or 2) % 2:
+        raise UserError(f"--batch-size must be even, for two workers to share it. Received: {options.batch_size}.")
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     if len(cores) < 2:
         raise UserError(f"two workers need two cores, and a system that pins processes to them. Found: {len(cores)}.")
-    facts = run(options.recipe, options.batch or 0, options.rounds, options.seconds, (cores[0], cores[1]))
-    publish(facts, table(facts), ["workers", *arguments], options.out)
+    facts = run(options.recipe, options.batch_size or 0, options.rounds, options.seconds, (cores[0], cores[1]))
+    publish(facts, table(facts), options.words, options.out)
 
 
 def run(recipe: str, batch: int, rounds: int, seconds: float, cores: tuple[int, int]) -> dict[str, Any]:

@@ -1,99 +1,116 @@
 """`python -m export RUN [--out DIR] … [--explorer] [--onnx] [--native]`: a run directory in, checked artefacts out."""
 
-import argparse
 import functools
-import importlib
 import os
-import re
 import sys
+from collections.abc import Sequence
 
-if __name__ == "__main__":  # both are read while TensorFlow is imported, so they are set before it is
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # On a GPU convolutions may be computed in TensorFloat-32, which is 1e-3 away from every runtime we check with.
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+from export.kits.native import REQUESTS
+from tfvae.arguments import shared as args
+from tfvae.errors import OneLineParser, ProgramParser, run_program
+from tfvae.runs import open_run
 
-from export.bundle import export_run
-from export.kits.native.prove import REQUESTS
-from tfvae.errors import OneLineParser, UserError, run_program
-
-PROGRAMS = ("verify",)  # python -m export NAME …
+VERIFY = "verify"  # python -m export verify BUNDLE
 
 
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = OneLineParser(
-        prog="export",
-        description="Write a run's model as a SavedModel and as TFLite files (float32, float16, int8), each checked "
-        "against Keras on held-out images; what misses its bound is withheld, and the exit code is then 1.",
+def parser() -> ProgramParser:
+    p = ProgramParser(
+        "python -m export",
+        "Write a run's model as a SavedModel and as TFLite files (float32, float16, int8), each checked against Keras "
+        "on held-out images; what misses its bound is withheld, and the exit code is then 1.",
     )
-    parser.add_argument("run", metavar="RUN", help="run directory that `python -m training` wrote")
-    parser.add_argument("--out", metavar="DIR", help="where the bundle goes (default: RUN/export)")
-    parser.add_argument(
-        "--size",
-        metavar="HEIGHTxWIDTH",
-        help="pixels that the .tflite files take, for models with spatial latents (default: the run's crop)",
-    )
-    parser.add_argument(
+    args.run(p)
+    args.out(p, "where the bundle goes", "RUN/export", metavar="DIR")
+    args.size(p, "pixels that the .tflite files take, for models with spatial latents (default: the run's crop)")
+    p.add_argument(
         "--explorer",
         action="store_true",
         help="add a page that runs the model in a browser (LiteRT.js is fetched from the npm registry, once)",
     )
-    parser.add_argument(
+    p.add_argument(
         "--onnx", action="store_true", help="add .onnx files, checked in ONNX Runtime (needs the extra `onnx`)"
     )
-    parser.add_argument(
+    p.add_argument(
         "--native",
         nargs="?",
-        type=_count,
+        type=args.integer(1),
         const=REQUESTS,
         default=0,
         metavar="REQUESTS",
         help="prove the SavedModel without Python: a C program answers every signature at batch 1 to 256, and "
-        f"REQUESTS (default {REQUESTS}) requests in a row with constant memory (minutes; needs a C compiler)",
+        f"REQUESTS (default: {REQUESTS}) requests in a row with constant memory (minutes; needs a C compiler)",
     )
-    options = parser.parse_args(arguments)
-    options.size = options.size and _size(options.size)
-    return options
+    p.note(
+        "also, each with --help",
+        [
+            "python -m export verify BUNDLE           refuse a bundle that was changed; run every model again",
+            "python -m benchmarks export_survey       every model with every network, held to its bounds",
+            "python -m benchmarks export_latency RUN  the decoder in LiteRT, ONNX Runtime and PyTorch",
+        ],
+    )
+    p.note(
+        "examples",
+        [
+            "python -m export runs/digits",
+            "python -m export runs/digits --explorer --onnx",
+            "python -m export runs/photos --size 256x256 --out bundle",
+        ],
+    )
+    return p
 
 
-def _size(text: str) -> tuple[int, int]:
-    found = re.fullmatch(r"(\d+)[x×](\d+)", text)
-    if not found or 0 in (size := (int(found[1]), int(found[2]))):
-        raise UserError(f"--size: expected HEIGHTxWIDTH in pixels, such as 256x256. Received: {text!r}.")
-    return size
+def verify_parser() -> OneLineParser:
+    p = OneLineParser(
+        "python -m export verify",
+        "Refuse a bundle in which any byte was changed, and repeat the comparison of every model file with Keras's "
+        "answers, from the bundle alone. The sums prove integrity, not who made the bundle.",
+    )
+    p.add_argument("bundle", metavar="BUNDLE", help="folder that `python -m export` wrote")
+    p.note("examples", ["python -m export verify runs/digits/export"])
+    return p
 
 
-def _count(text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise UserError(f"--native: expected a number of requests, or nothing. Received: {text!r}.")
-    return int(text)
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Exit code: 0; 1 when an artefact missed its bound; 2 for a request that cannot be met; 130 for Ctrl-C."""
-    arguments = sys.argv[1:] if arguments is None else arguments
-    if arguments and arguments[0] in PROGRAMS:
-        return importlib.import_module(f"export.{arguments[0]}").main(arguments[1:])
-    withheld: list[str] = []
-    code = run_program("export", lambda: _export(parse(arguments), withheld))
-    if withheld and not code:
-        print(f"export: withheld, out of bound: {', '.join(withheld)}", file=sys.stderr)
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit code: 0; 1 when a file missed its bound; 2 for a request that cannot be met; 130 for Ctrl-C."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    program, outcome = (_verify, "verify:") if words[:1] == [VERIFY] else (_export, "withheld,")
+    missed: list[str] = []
+    code = run_program("export", lambda: missed.extend(program(words)))
+    if missed and not code:
+        print(f"export: {outcome} out of bound: {', '.join(missed)}", file=sys.stderr)
         return 1
     return code
 
 
-def _export(options: argparse.Namespace, withheld: list[str]) -> None:
-    say = functools.partial(print, "export:", flush=True)
+def _export(words: list[str]) -> list[str]:
+    """Names of what was withheld."""
+    options = parser().parse_args(words)
+    open_run(options.run)  # raises for a mistyped one
+    from export.bundle import export_run  # TensorFlow loads here, after the command line was read.
+
     artefacts = export_run(
         options.run,
         options.out,
         size=options.size,
-        say=say,
+        say=functools.partial(print, "export:", flush=True),
         explorer=options.explorer,
         onnx=options.onnx,
         native=options.native,
     )
-    withheld += [artefact.name for artefact in artefacts if not artefact.written]
+    return [artefact.name for artefact in artefacts if not artefact.written]
+
+
+def _verify(words: list[str]) -> list[str]:
+    """Names of the files that missed their bound."""
+    options = verify_parser().parse_args(words[1:])
+    from export.verify import verify  # Here as well.
+
+    return verify(options.bundle, functools.partial(print, flush=True))
 
 
 if __name__ == "__main__":
+    # Both are read while TensorFlow is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # On a GPU convolutions may be computed in TensorFloat-32, which is 1e-3 away from every runtime we check with.
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     sys.exit(main())

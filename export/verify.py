@@ -8,9 +8,7 @@ A SavedModel is a program. The sums say that a bundle is unchanged, not that who
 you would run anyway.
 """
 
-import functools
 import importlib.util
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +21,7 @@ from export.formats.saved_model import Request, run_in_fresh_process
 from export.formats.tflite import OPEN_BATCH
 from export.formats.tflite_runtime import TFLiteFile
 from export.parity import Bound, Tensors, Verdict, judge, mean_psnr
-from tfvae.errors import OneLineParser, UserError, run_program
+from tfvae.errors import UserError
 from tfvae.serving import DEFAULT_SIGNATURE
 
 Say = Callable[[str], None]
@@ -36,26 +34,6 @@ class Row(NamedTuple):
     name: str
     outcome: str
     note: str
-
-
-def main(arguments: list[str]) -> int:
-    """Exit code: 0; 1 when a file misses its bound; 2 for what is tampered with, incomplete or no bundle."""
-    missed: list[str] = []
-    code = run_program("export", lambda: missed.extend(_main(arguments)))
-    if missed and not code:
-        print(f"export: verify: out of bound: {', '.join(missed)}", file=sys.stderr)
-        return 1
-    return code
-
-
-def _main(arguments: list[str]) -> list[str]:
-    parser = OneLineParser(
-        prog="export verify",
-        description="Refuse a bundle in which any byte was changed, and repeat the comparison of every model file "
-        "with Keras's answers, from the bundle alone. The sums prove integrity, not who made the bundle.",
-    )
-    parser.add_argument("bundle", metavar="BUNDLE", help="folder that `python -m export` wrote")
-    return verify(parser.parse_args(arguments).bundle, functools.partial(print, flush=True))
 
 
 def verify(bundle: str | Path, say: Say = print) -> list[str]:

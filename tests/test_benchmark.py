@@ -91,7 +91,7 @@ def test_the_program_prints_its_table_and_writes_its_numbers(tmp_path, monkeypat
     monkeypatch.setattr(contenders, "MATRIX", 64)
     out = tmp_path / "training_step.json"
 
-    training_step.main(["--rounds", "1", "--steps", "10", "--batch", "2", "--out", str(out)])
+    main(["training_step", "--rounds", "1", "--steps", "10", "--batch-size", "2", "--out", str(out)])
 
     printed, facts = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
     assert "keras.io, as published" in printed and "skipped: PyTorch: not installed" in printed
@@ -115,21 +115,22 @@ def test_the_recipes_that_are_measured_exist_and_are_convolutional(name):
     [
         (["--rounds", "0"], "--rounds"),
         (["--steps", "15"], "multiple of 10"),
-        (["--batch", "x"], "--batch"),
+        (["--batch-size", "x"], "--batch-size"),
         (["--out", "nowhere/at/all.json"], "nowhere/at"),
     ],
 )
 def test_a_wrong_argument_is_one_line(arguments, word):
     with pytest.raises(UserError, match=word) as caught:
-        training_step.main(arguments)
+        main(["training_step", *arguments])
     assert "\n" not in str(caught.value)
 
 
 def test_every_benchmark_is_listed_and_a_mistyped_name_is_answered(capsys):
-    assert main([]) == 0
+    with pytest.raises(SystemExit):
+        main(["--help"])
     shown = capsys.readouterr().out
     found = {path.stem for path in FOLDER.glob("*.py")} | {path.parent.name for path in FOLDER.glob("*/__init__.py")}
-    shared = {"__init__", "__main__", "measuring", "export_latency_process"}  # no benchmarks of their own
+    shared = {"__init__", "__main__", "arguments", "measuring", "export_latency_process"}  # no benchmarks of their own
     assert found - shared == set(BENCHMARKS) and all(name in shown for name in BENCHMARKS)
     assert run(["flickr"]) == 2
     assert "Did you mean 'flicker'?" in capsys.readouterr().err

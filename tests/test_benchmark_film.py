@@ -62,5 +62,5 @@ def test_what_cannot_be_measured_is_one_line():
         flicker._function(vector, None)
     with pytest.raises(UserError, match="learnt styles"):
         flicker._function(spatial, "monet")
-    with pytest.raises(UserError, match="--frames must be 3 or more"):
+    with pytest.raises(UserError, match="--frames: must be a whole number, 3 or more"):
         main(["flicker", "run", "--data", "a.mp4", "--frames", "2"])

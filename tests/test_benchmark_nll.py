@@ -32,7 +32,7 @@ def test_the_program_prints_its_table_and_writes_its_numbers(tmp_path, capsys):
     pytest.importorskip("torch")
     pytest.importorskip("pythae")
     out = tmp_path / "likelihood.json"
-    few = ["--images", "4", "--k", "100", "--epochs", "1", "--rounds", "2"]
+    few = ["--count", "4", "--nll", "100", "--epochs", "1", "--rounds", "2"]
     main(["likelihood", *few, "--data", "digits", "--out", str(out)])
     printed, facts = capsys.readouterr().out, json.loads(out.read_text(encoding="utf-8"))
     assert "pythae get_nll, as it is" in printed and "4 binarised images of digits, k = 100" in printed
@@ -47,9 +47,9 @@ def test_the_program_prints_its_table_and_writes_its_numbers(tmp_path, capsys):
     ("arguments", "word"),
     [
         (["--rounds", "0"], "--rounds"),
-        (["--k", "150"], "multiple of 100"),
+        (["--nll", "150"], "multiple of 100"),
         (["--out", "nowhere/at/all.json"], "nowhere/at"),
-        (["--imags", "3"], "Did you mean '--images'"),
+        (["--cuont", "3"], "Did you mean '--count'"),
     ],
 )
 def test_a_wrong_argument_is_one_line(arguments, word):

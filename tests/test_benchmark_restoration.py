@@ -281,7 +281,7 @@ def test_the_command_writes_table_numbers_and_picture(tmp_path, folder, capsys):
     model = tiny_restorer(mask="found", corruptions=[{"kind": "boxes"}])
     run = write_run(tmp_path / "run", model, source=str(folder))
     out = tmp_path / "numbers.json"
-    flags = ["--data", str(folder), "--images", "2", "--rounds", "1", "-o", str(out)]
+    flags = ["--data", str(folder), "-n", "2", "--rounds", "1", "-o", str(out)]
     main(["restoration", "dewatermark", str(run), *flags])
 
     facts = json.loads(out.read_text())
@@ -303,13 +303,13 @@ def test_the_command_writes_table_numbers_and_picture(tmp_path, folder, capsys):
     ("flags", "words"),
     [
         (["denose", "run"], "Did you mean 'denoise'"),
-        (["denoise", "run", "--images", "0"], "--images must be 1 or more"),
-        (["denoise", "run", "--rounds", "-1"], "--rounds must be 0 or more"),
+        (["denoise", "run", "-n", "0"], "-n/--count: must be a whole number, 1 or more"),
+        (["denoise", "run", "--rounds", "-1"], "--rounds: must be a whole number, 0 or more"),
         (["speed", "run", "--rounds", "0"], "--rounds must be 1 or more"),
-        (["denoise", "run", "--seed", "-1"], "--seed must not be negative"),
-        (["speed", "run", "--megapixels", "nan"], "--megapixels must be positive"),
-        (["denoise", "run", "--data", "no/such/folder"], "--data must be a folder"),
-        (["denoise", "run", "-o", "numbers.csv"], "-o must be a .json file"),
+        (["denoise", "run", "--seed", "-1"], "--seed: must be a whole number, 0 or more"),
+        (["speed", "run", "--megapixels", "nan"], "--megapixels: must be a number"),
+        (["denoise", "run", "--data", "no/such/folder"], "--data: must be a folder"),
+        (["denoise", "run", "-o", "numbers.csv"], "-o/--out: must be a .json file"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(flags, words):

@@ -13,9 +13,9 @@ from tfvae.errors import UserError
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
-        (["--batch", "3"], "--batch must be even"),
-        (["--rounds", "0"], "--rounds must be 1 or more"),
-        (["--seconds", "0"], "--seconds must be positive"),
+        (["--batch-size", "3"], "--batch-size must be even"),
+        (["--rounds", "0"], "--rounds: must be a whole number, 1 or more"),
+        (["--seconds", "0"], "--seconds: must be a number, 0.01 or more"),
         (["--out", "/nowhere/at/all.json"], "in a folder that exists"),
     ],
 )
@@ -28,7 +28,7 @@ def test_what_cannot_be_measured_is_refused(flags, words):
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two workers need two cores")
 def test_two_workers_are_measured_beside_one(tmp_path, capsys):
     out = tmp_path / "workers.json"
-    flags = ["--recipe", "digits", "--batch", "8", "--rounds", "2", "--seconds", "0.1", "--out", str(out)]
+    flags = ["--recipe", "digits", "--batch-size", "8", "--rounds", "2", "--seconds", "0.1", "--out", str(out)]
     main(["workers", *flags])
     facts = json.loads(out.read_text())
     rates = {side: facts["images_per_second"][side]["rounds"] for side in ("one", "weak", "strong")}

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -202,11 +203,11 @@ def test_spatial_files_have_the_size_that_was_asked_for(refused):
     assert tensors["outputs"]["image"]["shape"] == [1, 12, 8, 1]
 
 
-def test_the_exit_code_is_1_when_something_is_withheld(monkeypatch, capsys):
+def test_the_exit_code_is_1_when_something_is_withheld(run, monkeypatch, capsys):
     missed = parity.Verdict("max_abs", 2e-4, 1e-4, False)
     artefact = bundle.Artefact("decoder.tflite", {"decode": missed})
-    monkeypatch.setattr(program, "export_run", lambda *args, **kwargs: [artefact])
-    assert program.main(["anything"]) == 1
+    monkeypatch.setattr(bundle, "export_run", lambda *args, **kwargs: [artefact])
+    assert program.main([str(run)]) == 1
     assert capsys.readouterr().err == "export: withheld, out of bound: decoder.tflite\n"
 
 
@@ -338,11 +339,11 @@ def test_library_chatter_is_dropped_unless_something_fails(capfd, monkeypatch):
     [
         (["{runs}"], "no run directory (no config.toml in it). Runs in it: digits."),
         (["{runs}/digts"], "there is no such run directory. Did you mean '{runs}/digits'?"),
-        (["{run}", "--size", "big"], "--size: expected HEIGHTxWIDTH in pixels, such as 256x256. Received: 'big'."),
+        (["{run}", "--size", "big"], "--size: must be HEIGHTxWIDTH in pixels, such as 128x192. Received: big."),
         (["{run}", "--size", "9x9"], "--size: this model takes 8x8 only. Received: 9x9."),
         (["{run}", "--out", "{run}"], "exists and is no export bundle"),
         (["{run}", "--outt", "x"], "unknown option '--outt'. Did you mean '--out'?"),
-        ([], "the following arguments are required: RUN"),
+        (["--onnx"], "the following arguments are required: RUN"),
     ],
 )
 def test_errors_are_one_line_and_exit_code_2(arguments, message, run, capsys):
@@ -353,8 +354,8 @@ def test_errors_are_one_line_and_exit_code_2(arguments, message, run, capsys):
     assert message.format(**places) in captured.err
 
 
-def test_the_program_passes_its_options_on(monkeypatch):
+def test_the_program_passes_its_options_on(run, monkeypatch):
     calls = []
-    monkeypatch.setattr(program, "export_run", lambda *args, **kwargs: calls.append((args, kwargs["size"])) or [])
-    assert program.main(["runs/a", "--out", "b", "--size", "48x64"]) == 0
-    assert calls == [(("runs/a", "b"), (48, 64))]
+    monkeypatch.setattr(bundle, "export_run", lambda *args, **kwargs: calls.append((args, kwargs["size"])) or [])
+    assert program.main([str(run), "--out", "b", "--size", "48x64"]) == 0
+    assert calls == [((run, Path("b")), (48, 64))]

@@ -16,7 +16,7 @@ from tfvae.schedules import CyclicalBeta, LinearBeta
 RNG = np.random.default_rng(8)
 SHAPE = (11, 7, 1)
 # Models of one loss whose codes can be decoded alone; the others have tests of their own.
-ONE_LOSS = tfvae.LatentModel.gradient_terms
+ONE_LOSS = tfvae.models.LatentModel.gradient_terms
 DECODING = [k for k, model in tfvae.MODELS.items() if hasattr(model, "decode") and model.gradient_terms is ONE_LOSS]
 PYRAMIDS = [name for name, network in NETWORKS.items() if network.pyramid]
 

@@ -283,14 +283,15 @@ def test_a_saved_model_that_misses_its_bound_in_c_is_withheld_with_what_serves_i
     assert prove.write(work, [artefact], folder, 30).startswith("no SavedModel was written")
 
 
-def test_the_program_takes_a_number_of_requests(monkeypatch, capsys):
+def test_the_program_takes_a_number_of_requests(tmp_path, monkeypatch, capsys):
+    (tmp_path / "config.toml").write_text("")
     asked = []
-    monkeypatch.setattr(program_main, "export_run", lambda *_, native, **__: asked.append(native) or [])
+    monkeypatch.setattr(bundle, "export_run", lambda *_, native, **__: asked.append(native) or [])
     for arguments in ([], ["--native"], ["--native", "2000"]):
-        assert program_main.main(["runs/a", *arguments]) == 0
+        assert program_main.main([str(tmp_path), *arguments]) == 0
     assert asked == [0, 100_000, 2000]
     for wrong in ("0", "many", "-3"):
-        assert program_main.main(["runs/a", f"--native={wrong}"]) == 2
+        assert program_main.main([str(tmp_path), f"--native={wrong}"]) == 2
         assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -101,7 +101,7 @@ def test_the_int8_files_are_called_alike(folder, model, picture, tmp_path):
 def test_noise_is_decoded_to_what_keras_draws(folder, model, tmp_path):
     noise = np.random.default_rng(7).standard_normal((1, 3)).astype(np.float32)
     expected = 255 * np.asarray(model.generate(noise)["image"])[0, ..., 0]
-    assert np.abs(call(folder, tmp_path, "--draw", "7") - expected).max() <= 0.5 + 255e-4
+    assert np.abs(call(folder, tmp_path, "--seed", "7") - expected).max() <= 0.5 + 255e-4
 
 
 def test_a_picture_of_another_size_is_scaled_and_centre_cropped(folder, model, tmp_path):

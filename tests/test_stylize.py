@@ -206,7 +206,7 @@ def test_generate_draws_in_a_style_where_there_are_styles(run, tmp_path, capsys)
 def test_groups_are_written_as_a_table_that_names_every_picture(run, tmp_path):
     data = folder_of_styles(tmp_path / "flat", flat=True)
     out = tmp_path / "styles.csv"
-    assert main(["styles", str(run), str(data), "-k", "2", "-o", str(out)]) == 0
+    assert main(["styles", str(run), str(data), "-n", "2", "-o", str(out)]) == 0
     rows = [line.split(",") for line in out.read_text().splitlines()[1:]]
     assert sorted(name for name, _ in rows) == sorted(file.name for file in data.iterdir())
     told = dict(rows)

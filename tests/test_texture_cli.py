@@ -8,6 +8,7 @@ from PIL import Image
 from tiny_runs import spatial_vae, vector_vae, write_run
 
 from benchmarks import textures
+from benchmarks.__main__ import main as benchmark
 from benchmarks.textures import exemplars
 from tfvae.cli import main
 from tfvae.metrics.sliced_wasserstein import laplacian_pyramid, pyramid_distance, sliced_wasserstein
@@ -170,10 +171,10 @@ def test_the_benchmark_prepares_exemplars_and_measures_every_side(tmp_path, caps
     data.mkdir()
     for name, size in (("a.png", (64, 96)), ("b.png", (96, 64))):
         Image.fromarray(np.round(255 * stripes(*size)).astype(np.uint8)).save(data / name)
-    textures.main(["--data", str(data), "--prepare", str(tmp_path / "exemplars")])
+    benchmark(["textures", "--data", str(data), "--prepare", str(tmp_path / "exemplars")])
     assert np.asarray(Image.open(tmp_path / "exemplars" / "a.png")).shape[:2] == (64, 60)
     run = write_run(tmp_path / "run", spatial_vae(3), source=str(tmp_path / "exemplars"), limit=0)
-    textures.main([str(run), "--data", str(data), "--patch", "16", "-o", str(tmp_path / "out.json")])
+    benchmark(["textures", str(run), "--data", str(data), "--patch", "16", "-o", str(tmp_path / "out.json")])
     facts = json.loads((tmp_path / "out.json").read_text())
     assert [row["texture"] for row in facts["rows"]] == ["a.png", "b.png"]
     for row in facts["rows"]:

@@ -9,6 +9,7 @@ from tiny_runs import vector_vae, write_run
 
 import tfvae
 from benchmarks import video as benchmark
+from benchmarks.arguments import parse
 from tfvae.applications.video.continuation import Continuation
 from tfvae.cli import main
 from tfvae.errors import UserError
@@ -249,7 +250,10 @@ def test_the_command_writes_the_film_and_what_follows(run, tmp_path):
     assert len(list(Film(tmp_path / "on.mp4").frames())) == CONTEXT + 3
     assert (tmp_path / "on.png").is_file()
     out = tmp_path / "further.mp4"
-    assert main(["continue", str(run), str(tmp_path / "on.mp4"), "--frames", "2", "--draw", "-o", str(out)]) == 0
+    assert (
+        main(["continue", str(run), str(tmp_path / "on.mp4"), "--frames", "2", "--temperature", "1", "-o", str(out)])
+        == 0
+    )
     assert len(list(Film(out).frames())) == CONTEXT + 3 + 2
 
 
@@ -262,15 +266,15 @@ def test_the_command_refuses_runs_of_pictures_and_its_own_film(run, tmp_path, ca
 
 
 def test_the_benchmark_compares_ours_with_the_last_frame(run, tmp_path):
-    options = [str(run), "--frames", "3", "--draws", "2", "--clips", "4", "-o", str(tmp_path / "out.json")]
-    facts, picture = benchmark.run(benchmark._options(options))
+    words = [str(run), "--frames", "3", "--samples", "2", "-n", "4", "-o", str(tmp_path / "out.json")]
+    facts, picture = benchmark.run(parse("video", "Frames", words))
     assert [row["frame"] for row in facts["rows"]] == [1, 2, 3]
     for row in facts["rows"]:
         np.testing.assert_allclose(row["tfvae_ahead_db"], row["tfvae"] - row["copy"], atol=1e-9)
     assert facts["settings"]["context"] == CONTEXT and facts["settings"]["clips"] == 4
     assert picture.shape[1] > picture.shape[0] / 4 and len(benchmark.table(facts)) == 3 + 2 + 3 + 2
-    with pytest.raises(UserError, match="--draws must be 1 or more"):
-        benchmark._options([str(run), "--draws", "0"])
+    with pytest.raises(UserError, match="--samples: must be a whole number, 1 or more"):
+        parse("video", "Frames", [str(run), "--samples", "0"])
 
 
 def test_the_psnr_of_a_frame_is_that_of_its_mean_squared_error():

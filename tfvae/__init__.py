@@ -1,47 +1,38 @@
-"""Variational autoencoders for images with Keras 3 and TensorFlow."""
+"""Variational autoencoders for images with Keras 3 and TensorFlow.
 
+`import tfvae` is light; what stands below is loaded when it is first used (`tfvae/first_use.py`).
+"""
+
+import importlib
 import os
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 
-from tfvae.quiet import native_messages_held
+from tfvae import first_use
 
-with native_messages_held():
-    import keras
-    import tensorflow as tf
-
-    tf.config.list_physical_devices()  # says on stderr what it did not find
-
-if keras.backend.backend() != "tensorflow":
-    raise ImportError(
-        f"tfvae needs the TensorFlow backend of Keras, and '{keras.backend.backend()}' is loaded: "
-        "set KERAS_BACKEND=tensorflow before Keras is imported."
+if TYPE_CHECKING:
+    from tfvae import (
+        applications,
+        corruptions,
+        data,
+        distributions,
+        evaluation,
+        health,
+        layers,
+        likelihoods,
+        metrics,
+        models,
+        networks,
+        objectives,
+        pictures,
+        priors,
+        schedules,
+        video,
     )
-
-from tfvae import layers, likelihoods, objectives, priors, schedules
-from tfvae.models.autoencoder import Autoencoder
-from tfvae.models.base import LatentModel
-from tfvae.models.enhancer import Enhancer
-from tfvae.models.restorer import Restorer
-from tfvae.models.style_vae import StyleVAE
-from tfvae.models.vae import VAE
-from tfvae.models.vae_gan import VAEGAN
-from tfvae.models.video_vae import VideoVAE
-from tfvae.models.vq_vae import VQVAE
-from tfvae.networks.decoder import Decoder
-from tfvae.networks.encoder import Encoder
-
-# Models by the name that recipes use.
-MODELS: dict[str, type[LatentModel]] = {
-    "vae": VAE,
-    "autoencoder": Autoencoder,
-    "restorer": Restorer,
-    "enhancer": Enhancer,
-    "vae_gan": VAEGAN,
-    "style_vae": StyleVAE,
-    "vq_vae": VQVAE,
-    "video_vae": VideoVAE,
-}
+    from tfvae.models import MODELS, VAE, VAEGAN, VQVAE, Autoencoder, Enhancer, Restorer, StyleVAE, VideoVAE
+    from tfvae.networks.decoder import Decoder
+    from tfvae.networks.encoder import Encoder
 
 __version__ = "0.1.0"
 __all__ = [
@@ -56,9 +47,40 @@ __all__ = [
     "Restorer",
     "StyleVAE",
     "VideoVAE",
+    "applications",
+    "corruptions",
+    "data",
+    "distributions",
+    "evaluation",
+    "health",
     "layers",
     "likelihoods",
+    "metrics",
+    "models",
+    "networks",
     "objectives",
+    "pictures",
     "priors",
     "schedules",
+    "video",
 ]
+
+# Of the classes; the others are at home in `tfvae.models`.
+_HOME = {"Decoder": "tfvae.networks.decoder", "Encoder": "tfvae.networks.encoder"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module 'tfvae' has no attribute '{name}'")
+    importlib.import_module("tfvae.models")  # first, whatever is asked for: threads wait for each other here
+    if name.islower():
+        return importlib.import_module(f"tfvae.{name}")
+    value = globals()[name] = getattr(importlib.import_module(_HOME.get(name, "tfvae.models")), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+first_use.arrange()

@@ -1,7 +1,7 @@
-"""The `tfvae` command: a table of commands; each declares its arguments in `tfvae.commands`.
+"""The `tfvae` command: a table of commands, also as `python -m tfvae`.
 
-`tfvae generate | reconstruct | interpolate | animate | embed | dreams | restore | enhance | texture | stylize |
-styles | continue | evaluate RUN …`, `tfvae compare A.json B.json …`, also as `python -m tfvae …`.
+What a command accepts stands in `tfvae.arguments`, what it does in `tfvae.commands`, in modules of one name. The former
+import nothing large; the latter are imported when there is something to do.
 """
 
 import importlib
@@ -9,11 +9,12 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from tfvae.errors import OneLineParser, run_program
+from tfvae.errors import OneLineParser, ProgramParser, run_program
+from tfvae.runs import open_run
 
 
 class Command(NamedTuple):
-    """A module of `tfvae.commands`, with the function that carries the command out, and `…_arguments` beside it."""
+    """A module of `tfvae.arguments` and of `tfvae.commands`; in both, a function of this name or the command's own."""
 
     module: str
     summary: str
@@ -45,22 +46,31 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _run(words: list[str]) -> None:
     if not words or words[0] not in COMMANDS:
-        _parser().parse_args(words)  # prints the help, or says what is wrong
+        program_parser().parse_args(words)  # prints the help or the version, or says what is wrong
         return
     name, *rest = words
+    arguments = command_parser(name).parse_args(rest)
+    if "run" in arguments:
+        open_run(arguments.run)  # raises for a mistyped one
     command = COMMANDS[name]
-    module = importlib.import_module(f"tfvae.commands.{command.module}")
-    function = command.function or name
-    parser = OneLineParser(f"tfvae {name}", description=command.summary)
-    getattr(module, f"{function}_arguments")(parser)
-    getattr(module, function)(parser.parse_args(rest))
+    getattr(importlib.import_module(f"tfvae.commands.{command.module}"), command.function or name)(arguments)
 
 
-def _parser() -> OneLineParser:
-    """Of the commands' names alone: a mistyped one waits for no module."""
-    about = "Use a trained model: RUN is a directory that `python -m training` wrote."
-    parser = OneLineParser("tfvae", description=about)
-    actions = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, command in COMMANDS.items():
-        actions.add_parser(name, help=command.summary)
+def program_parser() -> ProgramParser:
+    """Of the commands' names alone."""
+    parser = ProgramParser(
+        "tfvae",
+        "Use a trained model: RUN is a directory that `python -m training` wrote.",
+        {name: command.summary for name, command in COMMANDS.items()},
+        metavar="COMMAND",
+    )
+    parser.note("examples", ["tfvae generate runs/digits", "tfvae restore --help"])
+    return parser
+
+
+def command_parser(name: str) -> OneLineParser:
+    """Of one command."""
+    command = COMMANDS[name]
+    parser = OneLineParser(f"tfvae {name}", command.summary)
+    getattr(importlib.import_module(f"tfvae.arguments.{command.module}"), command.function or name)(parser)
     return parser

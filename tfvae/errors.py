@@ -1,11 +1,15 @@
-"""What a person did that cannot work, said in one line."""
+"""What a person did that cannot work, said in one line; and the parsers of all programs, which say it so."""
 
 import argparse
 import difflib
 import re
+import shutil
 import sys
-from collections.abc import Callable, Iterable
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
+
+from tfvae import __version__
 
 
 class UserError(Exception):
@@ -35,10 +39,25 @@ def run_program(name: str, main: Callable[[], None]) -> int:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """argparse whose errors are one line, with the near word where there is one; abbreviations are not guessed."""
+    """argparse whose errors are one line, with the near word where there is one; abbreviations are not guessed.
 
-    def __init__(self, *args, **kwargs):
-        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+    Args:
+        prog: The command as it is typed: `tfvae generate`, `python -m training tune`.
+        description: Of any length; it is wrapped.
+    """
+
+    def __init__(self, prog: str, description: str):
+        super().__init__(
+            prog=prog,
+            description=textwrap.fill(description, _width()),
+            formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32),
+            allow_abbrev=False,
+        )
+
+    def note(self, title: str, lines: Iterable[str]) -> None:
+        """A paragraph at the end of `--help`, its lines as they are."""
+        paragraph = "\n".join([f"{title}:", *(f"  {line}" for line in lines)])
+        self.epilog = f"{self.epilog}\n\n{paragraph}" if self.epilog else paragraph
 
     def parse_args(self, args=None, namespace=None):
         arguments, unknown = self.parse_known_args(args, namespace)
@@ -59,5 +78,38 @@ class OneLineParser(argparse.ArgumentParser):
         if choice:
             what, word, known = choice.group(1), choice.group(2), choice.group(3).replace("'", "").split(", ")
             raise UserError(f"unknown {what.lower()} '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}.")
-        _, _, command = self.prog.partition(" ")
+        _, _, command = self.prog.removeprefix("python -m ").partition(" ")
         raise UserError(f"{command}: {message}." if command else f"{message}. See --help.")
+
+
+class ProgramParser(OneLineParser):
+    """That of a whole program: it has `--version`, and a bare call gets the help and exit code 2: nothing was done.
+
+    Args:
+        prog: As it is typed.
+        description: As above.
+        commands: What each does, by the word that follows `prog`; none when there are only options.
+        metavar: What such a word is called.
+    """
+
+    def __init__(self, prog: str, description: str, commands: Mapping[str, str] | None = None, metavar: str = ""):
+        super().__init__(prog, description)
+        self.add_argument("--version", action="version", version=f"tfvae {__version__}")
+        if commands:
+            actions = self.add_subparsers(metavar=metavar, required=True, parser_class=argparse.ArgumentParser)
+            for name, about in commands.items():
+                actions.add_parser(name, help=about)
+
+    def parse_args(self, args=None, namespace=None):
+        if not (sys.argv[1:] if args is None else args):
+            self.exit(2, self.format_help())
+        return super().parse_args(args, namespace)
+
+
+def wrapped(words: Iterable[str]) -> list[str]:
+    """Lines of words with commas between them, as wide as the terminal."""
+    return textwrap.wrap(", ".join(words), _width() - 2)
+
+
+def _width() -> int:
+    return shutil.get_terminal_size().columns - 2

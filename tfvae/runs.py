@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfvae.data.config import DataConfig
+from tfvae.data_config import DataConfig
 from tfvae.errors import UserError, did_you_mean
 from tfvae.toml_sections import read_section, read_toml
 

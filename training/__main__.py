@@ -3,21 +3,22 @@
 import importlib
 import os
 import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from tfvae.errors import OneLineParser, UserError, run_program
+from tfvae.arguments import shared as args
+from tfvae.errors import ProgramParser, UserError, run_program, wrapped
+from training.config import recipe_names
+from training.request import read_request, resumed
 
-PROGRAMS = ("tune", "encrypt")  # python -m training NAME …
+PROGRAMS = {  # python -m training NAME …
+    "tune": "search the settings around a recipe; the best become a recipe",
+    "encrypt": "seal a folder of pictures; training reads them in memory",
+}
 
 
-def parser() -> OneLineParser:
-    p = OneLineParser(
-        prog="training",
-        description="Trains a model on images and writes a run directory.",
-        epilog=f"Also: python -m training {' | '.join(PROGRAMS)}, each with --help.",
-    )
+def parser() -> ProgramParser:
+    p = ProgramParser("python -m training", "Trains a model on images and writes a run directory.")
     p.add_argument(
         "--data",
         metavar="SOURCE",
@@ -26,18 +27,32 @@ def parser() -> OneLineParser:
     p.add_argument(
         "--recipe", metavar="NAME|FILE", help="settings known to work; without one they are chosen from the data"
     )
-    p.add_argument("--out", metavar="DIR", help="the run directory (default: runs/NAME)")
-    p.add_argument("--epochs", type=int, metavar="N")
+    args.out(p, "the run directory", "runs/NAME", metavar="DIR")
+    p.add_argument("--epochs", type=args.integer(1), metavar="N", help="passes over the data")
     p.add_argument("--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting of a recipe")
     p.add_argument("--init", metavar="RUN", help="start from the weights of this run (fine-tuning)")
     p.add_argument("--resume", action="store_true", help="continue the run in --out where it stopped")
-    p.add_argument("--precision", choices=("float32", "mixed_float16", "mixed_bfloat16"))
+    p.add_argument(
+        "--precision",
+        choices=("float32", "mixed_float16", "mixed_bfloat16"),
+        help="of the computation; weights stay float32",
+    )
     p.add_argument("--jit", action="store_true", default=None, help="compile the training step with XLA")
-    p.add_argument("--steps-per-execution", type=int, metavar="N")
+    p.add_argument("--steps-per-execution", type=args.integer(1), metavar="N", help="training steps made at once")
     p.add_argument(
         "--strategy",
         choices=("none", "mirrored", "multiworker"),
         help="mirrored: all GPUs of this machine; multiworker: the machines of TF_CONFIG",
+    )
+    p.note("recipes", wrapped(recipe_names()))
+    p.note("also, each with --help", (f"python -m training {name:9}{about}" for name, about in PROGRAMS.items()))
+    p.note(
+        "examples",
+        [
+            "python -m training --recipe digits --out runs/digits",
+            "python -m training --data FOLDER --out runs/mine --set model.latent_dim=64 --set objective.beta=4",
+            "python -m training --out runs/mine --resume --epochs 40",
+        ],
     )
     return p
 
@@ -46,12 +61,8 @@ def main(arguments: list[str]) -> None:
     if arguments and arguments[0] in PROGRAMS:
         return importlib.import_module(f"training.{arguments[0]}").main(arguments[1:])
     options = parser().parse_args(arguments)
-    if options.epochs is not None and options.epochs < 1:
-        raise UserError(f"--epochs must be 1 or more. Received: {options.epochs}.")
     if options.resume and not options.out:
         raise UserError("--resume needs --out DIR, the run to continue.")
-    from training import run  # TensorFlow loads here, after the command line was read.
-
     flags = {
         "epochs": options.epochs,
         "precision": options.precision,
@@ -69,9 +80,15 @@ def main(arguments: list[str]) -> None:
                 f"--resume continues {options.out} with its own config.toml; only --epochs may change. "
                 f"Received: {', '.join(changed)}."
             )
-        run.resume(Path(options.out), options.epochs)
-        return
-    run.start(options.data, options.recipe, options.set, training, Path(options.out) if options.out else None)
+        config = resumed(options.out, options.epochs)
+        from training.run import resume  # TensorFlow loads here, after what was written has been checked.
+
+        resume(options.out, config)
+    else:
+        request = read_request(options.data, options.recipe, options.set, training)
+        from training.run import start  # Here as well.
+
+        start(request, options.out)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfvae.data import DataConfig
+from tfvae.data_config import DataConfig
 from tfvae.errors import UserError, did_you_mean
 from tfvae.toml_sections import read_section, read_toml, write_toml
 
+CONFIG = "config.toml"  # in a run directory
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -89,6 +90,11 @@ class RunConfig:
         return text + "\n" + write_tables({"objective": self.objective})
 
 
+def with_epochs(config: RunConfig, epochs: int) -> RunConfig:
+    """`config` that trains so many epochs."""
+    return dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
+
+
 Tables = dict[str, dict[str, Any]]
 SECTIONS = ("data", "model", "objective", "training")
 
@@ -113,12 +119,17 @@ def read_config(tables: Tables, where: str) -> RunConfig:
     )
 
 
+def recipe_names() -> list[str]:
+    """Of the recipes that come with the program."""
+    return sorted(recipe.stem for recipe in RECIPES.glob("*.toml"))
+
+
 def read_recipe(name: str) -> Tables:
     """The tables of a recipe, by the name of a file in `training/recipes` or by path."""
     path = Path(name)
     if path.suffix == ".toml":
         return read_toml(path)
-    known = sorted(recipe.stem for recipe in RECIPES.glob("*.toml"))
+    known = recipe_names()
     if name not in known:
         raise UserError(
             f"--recipe: no recipe '{name}'.{did_you_mean(name, known)} "

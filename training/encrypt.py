@@ -21,16 +21,25 @@ SHARD_BYTES = 64 * 2**20  # of files; a shard is ended by the one that passes it
 LARGEST = 2**30  # bytes of a file that is encrypted; AES-GCM itself ends at 2**31
 
 
+def parser() -> OneLineParser:
+    p = OneLineParser("python -m training encrypt", "Seals a folder of pictures record by record.")
+    p.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="pictures; sub-folders are labels")
+    p.add_argument("-o", "--out", type=Path, metavar="SHARDS", help="a folder that is new or empty")
+    p.add_argument("--key-file", type=Path, metavar="FILE", help="holds the key; else TFVAE_DATA_KEY does")
+    p.add_argument("--new-key", type=Path, metavar="FILE", help="write a fresh key first, which you alone may read")
+    p.note(
+        "examples",
+        [
+            "python -m training encrypt PICTURES -o SHARDS --new-key KEY",
+            "python -m training encrypt MORE -o MORE_SHARDS --key-file KEY",
+        ],
+    )
+    return p
+
+
 def main(arguments: list[str]) -> None:
     """Seals a folder, or writes a new key, or both."""
-    parser = OneLineParser(prog="training encrypt", description="Seals a folder of pictures record by record.")
-    parser.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="pictures; sub-folders are labels")
-    parser.add_argument("-o", "--out", type=Path, metavar="SHARDS", help="a folder that is new or empty")
-    parser.add_argument("--key-file", type=Path, metavar="FILE", help="holds the key; else TFVAE_DATA_KEY does")
-    parser.add_argument(
-        "--new-key", type=Path, metavar="FILE", help="write a fresh key first, which you alone may read"
-    )
-    options = parser.parse_args(arguments)
+    options = parser().parse_args(arguments)
     if (options.folder is None) != (options.out is None) or not (options.folder or options.new_key):
         raise UserError("encrypt: needs FOLDER and -o SHARDS, or --new-key FILE, or all three. See --help.")
     if options.new_key and options.key_file:

@@ -13,15 +13,14 @@ import tensorflow as tf
 import tfvae
 from tfvae.data import Splits, load, steps_per_epoch
 from tfvae.errors import UserError
-from tfvae.toml_sections import read_toml
 from training import build, choose, devices, report
 from training.checkpoint import disk_full_is_told, write_atomically
-from training.config import RunConfig, Tables, merge, parse_setting, read_config, read_recipe, shortened
+from training.config import CONFIG, RunConfig, merge, read_config, shortened
 from training.journal import duration, reading
 from training.loop import Progress, Stopped, train
+from training.request import Request
 
-CONFIG, MODEL = "config.toml", "model.keras"
-
+MODEL = "model.keras"
 
 # TensorFlow's own advice about its own deprecations is not for the person who trains.
 tf.get_logger().setLevel("ERROR")
@@ -37,41 +36,29 @@ class Settled:
     reasons: list[str]  # of what was chosen by looking at the data
 
 
-def start(
-    data: str | None, recipe: str | None, settings: list[str], training: dict[str, Any], out: Path | None
-) -> None:
-    """A new run: settings from the recipe (or chosen from the data), then `--data`, `--set` and the flags."""
+def start(request: Request, out: Path | None) -> None:
+    """A new run: settings from the recipe (or chosen from the data), then what was asked for."""
     settled = settle(
-        data, recipe, settings, training, lambda config: _join(config, out, recipe or _name_of(config.data.source))
+        request, lambda config: _join(config, out, Path(request.recipe or _name_of(config.data.source)).stem)
     )
     _execute(settled.config, settled.splits, settled.path, settled.reasons, resume=False)
 
 
-def settle(
-    data: str | None,
-    recipe: str | None,
-    settings: list[str],
-    training: dict[str, Any],
-    place: Callable[[RunConfig], Path],
-) -> Settled:
+def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
     """The complete config and its images; `place` names the directory, or refuses it before anything is read."""
-    asked: Tables = merge(*({section: {key: value}} for section, key, value in map(parse_setting, settings)))
-    asked = merge({"data": {"source": data}} if data else {}, asked, {"training": training} if training else {})
-    where = f"recipe {recipe}" if recipe else "command line"
-    tables = merge(read_recipe(recipe) if recipe else {}, asked)
-    config = read_config(tables, where)  # Everything a person wrote is checked before anything is read.
+    config, asked, where = request.config, request.asked, request.where
     build.check_model(config.model, config.objective)
     build.check_frames(config.model, config.data.frames)
     path = place(config)
     reasons: list[str] = []
-    if not recipe:
+    if not request.recipe:
         chosen, reasons = choose.choose_shape(config.data, config.training.seed)
         kind = tfvae.MODELS[config.model.kind]
         known = build.objective_defaults(config.model.kind)
         chosen["objective"] = {key: value for key, value in chosen["objective"].items() if key in known}
         config = read_config(merge(chosen, asked), where)
     splits = _load(config, path)
-    if not recipe:
+    if not request.recipe:
         # Without a distribution over the pixels to choose, the default stays.
         chooses = not issubclass(kind, tfvae.Autoencoder)
         likelihood, why = choose.choose_likelihood(splits.train) if chooses else ({}, [])
@@ -87,13 +74,8 @@ def settle(
     return Settled(config, splits, path, reasons)
 
 
-def resume(path: Path, epochs: int | None) -> None:
-    """The run at `path`, from its newest checkpoint; it may be given more epochs."""
-    if not (path / CONFIG).is_file():
-        raise UserError(f"{path}: no run directory (no {CONFIG} in it), so nothing to resume.")
-    config = read_config(read_toml(path / CONFIG), str(path / CONFIG))
-    if epochs is not None:
-        config = with_epochs(config, epochs)
+def resume(path: Path, config: RunConfig) -> None:
+    """The run at `path`, from its newest checkpoint."""
     devices.join(config.training)
     _execute(config, _load(config, path), path, [], resume=True)
 
@@ -129,11 +111,6 @@ def steps_in_all(config: RunConfig, splits: Splits) -> int:
     """Of the whole training."""
     epoch = steps_per_epoch(splits.train, config.training.batch_size, config.data.crops)
     return config.training.epochs * epoch
-
-
-def with_epochs(config: RunConfig, epochs: int) -> RunConfig:
-    """`config` that trains so many epochs."""
-    return dataclasses.replace(config, training=dataclasses.replace(config.training, epochs=epochs))
 
 
 def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], resume: bool) -> None:

@@ -23,8 +23,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import OURS, check_out, machine, progress, publish, spread
-from tfvae.errors import OneLineParser, UserError
+from benchmarks.measuring import OURS, machine, progress, publish, spread
+from tfvae.errors import UserError
 
 SPEED = "speed"
 
@@ -48,10 +48,11 @@ class Task:
     together: Callable[[Any, Any], Any] | None = None
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Runs the comparison, prints the table, and writes `-o` and the picture beside it."""
-    options = _options(arguments)
     if options.task == SPEED:
+        if not options.rounds:
+            raise UserError("--rounds must be 1 or more for speed. Received: 0.")
         from benchmarks.restoration import speed
 
         facts = speed.run(options)
@@ -61,7 +62,7 @@ def main(arguments: list[str]) -> None:
 
         facts, picture = run(options)
         lines = tables.table(facts)
-    publish(facts, lines, ["restoration", *arguments], options.out, picture)
+    publish(facts, lines, options.words, options.out, picture)
 
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
@@ -75,13 +76,13 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     others = baselines(options.task)
     opened, model = compare.restorer(options.run, takes_mask=options.task == "inpaint")
     pictures = compare.held_out(opened, model, options.data)
-    kept = compare.evenly(len(pictures), options.images)
+    kept = compare.evenly(len(pictures), options.count)
     sides = [others[0], compare.ours(model), *others[1:]]
     rows, shown = [], []
     cases = task.cases(model, options.seed)
-    chosen = [name for name in cases if not options.cases or options.cases in name]
+    chosen = [name for name in cases if options.only in name]
     if not chosen:
-        raise UserError(f"--cases: no case has '{options.cases}' in its name. Cases: {', '.join(cases)}.")
+        raise UserError(f"--only: no case has '{options.only}' in its name. Cases: {', '.join(cases)}.")
     for name in chosen:
         case = cases[name]
         examples = compare.Examples(pictures, kept, case)
@@ -158,32 +159,3 @@ TASKS = {
     ),
     "enhance": Task(_own, "No method is given what was done to a picture.", figures=("ΔE2000",)),
 }
-
-
-def _options(arguments: list[str]) -> argparse.Namespace:
-    about = "A restoration model compared with BM3D, OpenCV, scikit-image and Pillow, on the same pictures."
-    parser = OneLineParser(prog="benchmarks restoration", description=about)
-    parser.add_argument("task", choices=[*TASKS, SPEED], metavar="TASK", help=", ".join([*TASKS, SPEED]))
-    parser.add_argument("run", type=Path, metavar="RUN", help="directory of a training run")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", help="pictures; by default the run's test split")
-    parser.add_argument("--images", type=int, metavar="N", help="so many of them, evenly spaced; by default all")
-    parser.add_argument("--cases", metavar="WORD", help="only cases with this in their name, such as 25")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of noise, holes and marks")
-    parser.add_argument("--rounds", type=int, default=3, metavar="N", help="timed turns of every side; 0: no timing")
-    parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps what slow sides returned for the next run")
-    parser.add_argument("--megapixels", type=float, default=24.0, metavar="M", help="of the picture for speed, 3:2")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; a picture is put beside them")
-    options = parser.parse_args(arguments)
-    if options.images is not None and options.images < 1:
-        raise UserError(f"--images must be 1 or more. Received: {options.images}.")
-    lowest = 1 if options.task == SPEED else 0
-    if options.rounds < lowest:
-        raise UserError(f"--rounds must be {lowest} or more. Received: {options.rounds}.")
-    if options.seed < 0:
-        raise UserError(f"--seed must not be negative. Received: {options.seed}.")
-    if not options.megapixels > 0:
-        raise UserError(f"--megapixels must be positive. Received: {options.megapixels:g}.")
-    if options.data and not options.data.is_dir():
-        raise UserError(f"--data must be a folder of pictures. Received: {options.data}.")
-    check_out(options.out)
-    return options

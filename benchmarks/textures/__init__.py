@@ -22,23 +22,24 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import OURS, check_out, machine, progress, publish, unrest
-from tfvae.errors import OneLineParser, UserError
+from benchmarks.measuring import OURS, machine, progress, publish, unrest
+from tfvae.errors import UserError
 
 SIDE = 256  # pixels of what is drawn
 FLOOR, QUILTED, NOISE = "the exemplar itself", "image quilting", "phase noise"
 ANY_SIZE = 2**31  # no photograph is reduced on the way in
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Writes the exemplars, or runs the comparison, prints the table, and writes `-o` and the sheet beside it."""
-    options = _options(arguments)
+    if bool(options.run) == bool(options.prepare):
+        raise UserError("textures: name either a RUN or --prepare DIR.")
     if options.prepare:
         count = prepare(options.data, options.prepare)
         print(f"wrote {options.prepare} and {count} exemplars in it")
         return
     facts, sheet = run(options)
-    publish(facts, table(facts), ["textures", *arguments], options.out, sheet)
+    publish(facts, table(facts), options.words, options.out, sheet)
 
 
 def prepare(data: Path, folder: Path) -> int:
@@ -65,7 +66,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     opened = open_run(options.run)
     model = opened.load_unfused()
     images = _photographs(replace(opened.prepared_like(model), source=str(options.data)))
-    kept = range(0, len(images), -(-len(images) // min(options.images or len(images), len(images))))
+    kept = range(0, len(images), -(-len(images) // min(options.count or len(images), len(images))))
     rows, shown = [], []
     for place, index in enumerate(kept, start=1):
         progress(f"{place}/{len(kept)} {images.names[index]}")
@@ -145,27 +146,3 @@ def _photographs(like: Any) -> Any:
     if not len(images):
         raise UserError(f"--data: no picture in {like.source} can be used.")
     return images
-
-
-def _options(arguments: list[str]) -> argparse.Namespace:
-    parser = OneLineParser(prog="benchmarks textures", description="Textures compared with image quilting.")
-    parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="directory of a training run on the exemplars")
-    parser.add_argument("--data", type=Path, metavar="FOLDER", required=True, help="photographs of textures, whole")
-    parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")
-    parser.add_argument("--images", type=int, metavar="N", help="so many of them, evenly spaced; by default all")
-    parser.add_argument("--patch", type=int, default=96, metavar="PX", help="side of the windows of both quilts")
-    parser.add_argument("--seed", type=int, default=0, metavar="S", help="of all that is drawn")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers; the sheet is put beside them")
-    options = parser.parse_args(arguments)
-    if bool(options.run) == bool(options.prepare):
-        raise UserError("textures: name either a RUN or --prepare DIR.")
-    if options.images is not None and options.images < 1:
-        raise UserError(f"--images must be 1 or more. Received: {options.images}.")
-    if options.patch < 16:
-        raise UserError(f"--patch must be 16 or more. Received: {options.patch}.")
-    if options.seed < 0:
-        raise UserError(f"--seed must not be negative. Received: {options.seed}.")
-    if not options.data.is_dir():
-        raise UserError(f"--data must be a folder of pictures. Received: {options.data}.")
-    check_out(options.out)
-    return options

@@ -16,33 +16,18 @@ other at every operation, far more than TensorFlow. So the load at the start is 
 Fractions of the matmul rate count 2 FLOP a multiply-add and the backward pass as twice the forward one (`flops.py`).
 """
 
+import argparse
 import os
-from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import OURS, alternate, check_out, cores, in_range, machine, progress, publish, spread, unrest
-from tfvae.errors import OneLineParser, UserError
-
-EXECUTION = 10  # steps our side makes at once, so turns are multiples of it
+from benchmarks.arguments import EXECUTION
+from benchmarks.measuring import OURS, alternate, cores, in_range, machine, progress, publish, spread, unrest
 
 
-def main(arguments: list[str]) -> None:
+def main(options: argparse.Namespace) -> None:
     """Runs the comparison, prints the tables, and writes `-o`."""
-    about = "Images/s of a training step, compared with keras.io and PyTorch."
-    parser = OneLineParser(prog="benchmarks training_step", description=about)
-    parser.add_argument("--rounds", type=int, default=5, metavar="N", help="turns of every side; the median counts")
-    parser.add_argument("--steps", type=int, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION}")
-    parser.add_argument("--batch", type=int, default=128, metavar="N", help="images in a step")
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT.json", help="the numbers, with machine and versions")
-    options = parser.parse_args(arguments)
-    for name in ("rounds", "steps", "batch"):
-        if getattr(options, name) < 1:
-            raise UserError(f"--{name} must be 1 or more. Received: {getattr(options, name)}.")
-    if options.steps % EXECUTION:
-        raise UserError(f"--steps must be a multiple of {EXECUTION}. Received: {options.steps}.")
-    check_out(options.out)
-    facts = run(options.rounds, options.steps, options.batch)
-    publish(facts, table(facts), ["training_step", *arguments], options.out)
+    facts = run(options.rounds, options.steps, options.batch_size)
+    publish(facts, table(facts), options.words, options.out)
 
 
 def run(rounds: int, steps: int, batch: int) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import keras
 
 import tfvae
-from benchmarks.training_step import EXECUTION, keras_io
+from benchmarks.arguments import EXECUTION
+from benchmarks.training_step import keras_io
 from tfvae import networks
 from tfvae.layers.composite import Chain
 from training.build import compile_model

@@ -97,7 +97,7 @@ def test_pictures_of_any_size_go_one_by_one_where_the_model_takes_any(way, spati
         code, printed, _ = call(folder, way, server, "reconstruct", *files, "--out", tmp_path / "out.png")
         assert code == 0 and server.seen == [("reconstruct", 1)] * 2
         assert [pixels(path).shape for path in printed.split()] == [(*size, 3) for size in sizes]
-        arguments = ["generate", "--count", "1", "--size", "10", "6", "--out", tmp_path / "new.png"]
+        arguments = ["generate", "--count", "1", "--size", "10x6", "--out", tmp_path / "new.png"]
         assert call(folder, way, server, *arguments)[0] == 0
         assert pixels(tmp_path / "new.png").shape == (12, 8, 3)  # whole multiples of the factor, 4
 
@@ -179,6 +179,7 @@ def test_what_cannot_be_is_one_line(way, digits, server, tmp_path):
         (["decode", tmp_path / "1.png"], "expected a JSON file"),
         (["decode", tmp_path / "codes.json"], "has shape (1, 2), not (None, 3)"),
         (["generate", "--count", "0"], "must be 1 or more"),
+        (["generate", "--size", "10"], "must be HEIGHTxWIDTH"),
         (["paint"], "invalid choice"),
         (["generate", "--model", tmp_path / "other.json"], "Servable not found"),
         (["generate", *nowhere], "refused" if way == "rest" else "UNAVAILABLE"),

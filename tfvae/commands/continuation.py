@@ -4,14 +4,12 @@ import argparse
 import sys
 from collections import deque
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfvae import pictures
 from tfvae.applications.video.continuation import Continuation
-from tfvae.commands import arguments as args
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data.images import with_channels
@@ -21,15 +19,6 @@ from tfvae.video import WRITTEN, Film, FilmWriter
 
 RATE = 10  # frames a second, where no film says
 SHOWN = 24  # predicted frames in the picture, at most
-
-
-def continue_film_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument("source", metavar="FILM", type=Path, nargs="?", help="default: the run's first held-out clip")
-    parser.add_argument("--frames", type=args.integer(1), default=20, metavar="N", help="how many more (default: 20)")
-    parser.add_argument("--draw", action="store_true", help="one of the things that may happen, not their mean")
-    args.seed(parser, "of what is drawn")
-    args.out(parser, "OUT.mp4, .webm or .gif; a picture of the frames beside it as OUT.png", "RUN/continued.mp4")
 
 
 def continue_film(arguments: argparse.Namespace) -> None:
@@ -57,7 +46,7 @@ def continue_film(arguments: argparse.Namespace) -> None:
             recent.append(frame)
         seen = writer.count
         coming = Continuation(model)(
-            np.stack(recent)[None], arguments.frames, temperature=float(arguments.draw), seed=arguments.seed
+            np.stack(recent)[None], arguments.frames, temperature=arguments.temperature, seed=arguments.seed
         )
         for index, (frame,) in enumerate(coming):
             writer.write(frame)

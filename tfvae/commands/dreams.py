@@ -10,27 +10,12 @@ from typing import Any
 import numpy as np
 
 from tfvae.applications.latent.dreams import MOST, MOST_PIXELS, SIDE, Dreamer, MeaninglessError, dream, viewed
-from tfvae.commands import arguments as args
 from tfvae.commands.evaluate import progress_line
 from tfvae.commands.pages.dreams import write_page
 from tfvae.commands.shared import held_out_images, images_of, place, say
 from tfvae.data import Images, load
 from tfvae.errors import UserError
 from tfvae.runs import Run, open_run
-
-
-def dreams_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument("-n", type=args.integer(1), default=24, dest="count", help="draws a temperature (default: 24)")
-    parser.add_argument(
-        "--minus",
-        type=args.names,
-        action="append",
-        metavar="A,B,C",
-        help="A - B + C of three pictures, files or indices into the held-out images; may be repeated",
-    )
-    args.seed(parser, "of all draws")
-    args.out(parser, "a folder for index.html and its pictures", "RUN/dreams")
 
 
 def dreams(arguments: argparse.Namespace) -> None:

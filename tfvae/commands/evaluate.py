@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from tfvae.commands import arguments as args
 from tfvae.commands.shared import held_out_images, images_of, place, say
 from tfvae.data import Images, load
 from tfvae.errors import UserError, did_you_mean
@@ -29,39 +28,6 @@ from tfvae.evaluation import (
 from tfvae.runs import Run, open_run
 
 WHOLE = "whole source"  # the split of images that were not split
-
-
-def evaluate_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument(
-        "--data", metavar="SOURCE", dest="source", help=f"{args.SOURCE}; default: the run's held-out images"
-    )
-    parser.add_argument(
-        "--split",
-        choices=("test", "validation", "train"),
-        help="part of the data (default: test of a run, all of SOURCE)",
-    )
-    parser.add_argument("-n", type=args.integer(1), dest="count", metavar="N", help="at most so many images, drawn")
-    parser.add_argument(
-        "--nll",
-        type=args.integer(1),
-        nargs="?",
-        const=1000,
-        dest="k",
-        metavar="K",
-        help="-log p(x), K draws (default: 1000)",
-    )
-    parser.add_argument("--figures", type=args.names, metavar="A,B", help="elbo, units, gap, nll, …: these only")
-    parser.add_argument("--all", action="store_true", help="every figure that means something here")
-    parser.add_argument(
-        "--features",
-        metavar="NAME",
-        help="what frechet and prdc are taken in: encoder, classifier (on the labels), inception[:FILE], raw "
-        "(default: encoder)",
-    )
-    parser.add_argument("--batch-size", type=args.integer(1), metavar="N", help="images in a step (default: the run's)")
-    args.seed(parser, "of the posterior samples and the binarisation", None)
-    args.out(parser, "OUT.json: the same figures with their protocol, for `tfvae compare`", "printed only")
 
 
 def evaluate(arguments: argparse.Namespace) -> None:
@@ -99,11 +65,6 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.out:
         write_evaluation(arguments.out, found, run=str(run.path), model=type(model).__name__)
         say(arguments.out)
-
-
-def compare_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", metavar="OUT.json", nargs="+", type=Path, help="of `tfvae evaluate RUN -o OUT.json`")
-    parser.add_argument("--figures", type=args.names, metavar="A,B", help="these only; default: all in the files")
 
 
 def compare(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,6 @@ from PIL import Image
 
 from tfvae import applications, pictures
 from tfvae.applications.styles.style_weights import parse_style
-from tfvae.commands import arguments as args
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data import Images
 from tfvae.errors import UserError
@@ -20,18 +19,6 @@ from tfvae.pixels import fitted
 from tfvae.runs import open_run
 
 COMPARED = 16  # images in a comparison picture
-
-
-def generate_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument("-n", type=args.integer(1), default=64, dest="count", help="how many (default: 64)")
-    args.seed(parser, "of the noise")
-    parser.add_argument(
-        "--temperature", type=args.number(0), default=1.0, metavar="T", help="below 1: nearer to typical"
-    )
-    parser.add_argument("--size", type=args.size, metavar="HxW", help="pixels, where the model leaves the size open")
-    parser.add_argument("--style", metavar="STYLE", help="of a run that learnt styles: monet, monet:0.6,hokusai:0.4")
-    args.out(parser, "OUT.png for one grid, or a folder for single pictures and the grid", "RUN/generated.png")
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -73,15 +60,6 @@ def _given(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
         raise UserError(f"generate: --style: {error}") from error
 
 
-def reconstruct_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"{args.SOURCE}; default: the held-out images")
-    parser.add_argument(
-        "-n", type=args.integer(1), dest="count", help="at most so many (default: 16; all for a folder)"
-    )
-    args.out(parser, "OUT.png, or a folder for every reconstruction as well", "RUN/reconstruction.png")
-
-
 def reconstruct(arguments: argparse.Namespace) -> None:
     """`tfvae reconstruct`: originals, reconstructions and their difference."""
     run = open_run(arguments.run)
@@ -99,15 +77,6 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     for name, image in zip(_file_names(images.names), rebuilt, strict=True):
         pictures.save_png(out / name, image)
     say(pictures.save_png(out / "comparison.png", comparison), f"and {len(images)} reconstructions beside it")
-
-
-def interpolate_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    for end, name in (("start", "A"), ("end", "B")):
-        parser.add_argument(end, metavar=name, help="a picture, or a number: index into the held-out images")
-    parser.add_argument("--steps", type=args.integer(2), default=10, help="images, both ends included (default: 10)")
-    parser.add_argument("--method", choices=("linear", "slerp"), default="linear", help="straight, or on a sphere")
-    args.out(parser, "OUT.png for a strip, OUT.gif, or a folder for single pictures", "RUN/interpolation.png")
 
 
 def interpolate(arguments: argparse.Namespace) -> None:
@@ -131,7 +100,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
         else:
             ends.append(images_of(run, model, text)[0])
     start, end = ends
-    images = applications.interpolate(model, start, fitted(end, start.shape), arguments.steps, arguments.method)
+    images = applications.interpolate(model, start, fitted(end, start.shape), arguments.count, arguments.method)
     if not folder and out.suffix.lower() == ".gif":
         _save_gif(out, images)
         say(out)
@@ -143,12 +112,6 @@ def interpolate(arguments: argparse.Namespace) -> None:
     for index, image in enumerate(images):
         pictures.save_png(out / f"{index:05d}.png", image)
     say(pictures.save_png(out / "strip.png", strip), f"and {len(images)} single pictures beside it")
-
-
-def embed_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"{args.SOURCE}; default: the held-out images")
-    args.out(parser, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
 
 
 def embed(arguments: argparse.Namespace) -> None:

@@ -13,7 +13,6 @@ from PIL import Image, PngImagePlugin
 from tfvae.applications.restoration.restore import restore as restore_tiled
 from tfvae.applications.restoration.restore import tile_margin
 from tfvae.applications.tiles import smallest_side
-from tfvae.commands import arguments as args
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks, Given, SharedOverlays
 from tfvae.commands.prior_restorer import PriorRestorer
@@ -24,32 +23,6 @@ from tfvae.runs import Run, open_run
 
 # From a picture, what is given of it, and a progress, to what `Restored` holds.
 Engine = Callable[[np.ndarray, Given, Progress], Any]
-
-
-def restore_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    args.pictures(parser, "RUN/restored")
-    where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--mask", type=Path, metavar="M", help="picture that is white where IN is damaged, or a folder with IN's names"
-    )
-    where.add_argument("--auto", action="store_true", help="find what 5 or more pictures of one size share, or damage")
-    parser.add_argument(
-        "--samples", type=args.integer(0), default=0, metavar="N", help="also N plausible originals of each picture"
-    )
-    parser.add_argument("--uncertainty", action="store_true", help="also a map of standard deviations")
-    args.seed(parser, "of the samples")
-    parser.add_argument(
-        "--method",
-        choices=("model", "map", "langevin", "gibbs"),
-        help="how: as the model was trained to (default), or by the prior of any VAE",
-    )
-    parser.add_argument(
-        "--noise",
-        type=args.number(0, 1),
-        metavar="STD",
-        help="of the noise in IN where white is 1; for map and langevin",
-    )
 
 
 def restore(arguments: argparse.Namespace) -> None:
@@ -75,14 +48,6 @@ def restore(arguments: argparse.Namespace) -> None:
             _write_uncertainty(job.beside("uncertainty"), restored.std)
 
     _run(plan, work, arguments, "restore")
-
-
-def enhance_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    args.pictures(parser, "RUN/enhanced")
-    parser.add_argument(
-        "--strength", type=args.number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: twice as far (default: 1)"
-    )
 
 
 def enhance(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,6 @@ from tfvae.applications.styles.style_weights import cluster_styles, latent_stati
 from tfvae.applications.styles.stylize import content_kept, stylizer
 from tfvae.applications.styles.stylize import stylize as stylize_tiled
 from tfvae.applications.tiles import smallest_side
-from tfvae.commands import arguments as args
 from tfvae.commands.jobs import Job, Progress, carry_out, close, plan_of
 from tfvae.commands.shared import images_of, place, say
 from tfvae.commands.video import rerender_film
@@ -21,25 +20,6 @@ from tfvae.pictures.files import open_picture, save
 from tfvae.runs import Run, open_run
 
 SHOWN = 8  # pictures of each group in the picture of `styles`
-
-
-def stylize_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    args.pictures(parser, "RUN/stylized")
-    parser.add_argument(
-        "--style", required=True, metavar="STYLE", help="a style, or several and their shares: monet:0.6,hokusai:0.4"
-    )
-    parser.add_argument(
-        "--strength", type=args.number(0, 2), default=1.0, metavar="S", help="0: as it is, 2: exaggerated (default: 1)"
-    )
-    parser.add_argument(
-        "--extrapolate", action="store_true", help="take the numbers of --style as they are: below 0, above 1, any sum"
-    )
-    parser.add_argument("--fps", type=args.fps, metavar="F", help="of a film: frames a second (default: as it is)")
-    parser.add_argument("--size", type=args.size, metavar="HxW", help="of a film: pixels (default: as it is)")
-    parser.add_argument(
-        "--steady", type=args.number(0, 1), metavar="S", help="of a film: 0 renders each frame by itself"
-    )
 
 
 def stylize(arguments: argparse.Namespace) -> None:
@@ -84,14 +64,6 @@ def _stylize_film(run: Run, arguments: argparse.Namespace) -> None:
     held = {} if arguments.steady is None else {"strength": arguments.steady}
     render = stylizer(model, weights, arguments.strength)
     rerender_film(arguments.source, out, render, arguments.fps, arguments.size, **held)
-
-
-def styles_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"{args.SOURCE}; default: the held-out images")
-    parser.add_argument("-k", type=args.integer(2), default=3, dest="count", help="how many (default: 3)")
-    args.seed(parser, "of the search")
-    args.out(parser, "OUT.csv, for --set data.labels=OUT.csv; a picture of the styles beside it", "RUN/styles.csv")
 
 
 def styles(arguments: argparse.Namespace) -> None:

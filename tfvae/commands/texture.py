@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from tfvae.applications.textures.synthesis import check_model, check_request, synthesize
-from tfvae.commands import arguments as args
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import name_refused, place, say
 from tfvae.data import Images, load_images
@@ -16,32 +15,6 @@ from tfvae.pictures.png_rows import write_png_rows
 from tfvae.runs import CONFIG, Run, open_run
 
 MOST_EXEMPLARS = 16  # photographs taken for one texture unless it is said which
-
-
-def texture_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument(
-        "--size", type=args.size, default=(1024, 1024), metavar="HxW", help="pixels (default: 1024x1024)"
-    )
-    parser.add_argument("--seamless", action="store_true", help="periodic in both directions: a tile without an edge")
-    parser.add_argument(
-        "--of", metavar="PICTURE", help="the texture: a picture of the run by name, a file, a folder (default: all)"
-    )
-    parser.add_argument(
-        "--mix",
-        type=args.mix,
-        metavar="TEXTURE:SHARE",
-        help="a second texture in a share of the area: another run, or as --of; RUN2:0.3",
-    )
-    parser.add_argument(
-        "--patch",
-        type=args.integer(1),
-        default=96,
-        metavar="PX",
-        help="side of the windows taken at once (default: 96)",
-    )
-    args.seed(parser, "of the choice of windows")
-    args.out(parser, "OUT.png", "RUN/texture.png")
 
 
 def texture(arguments: argparse.Namespace) -> None:

@@ -11,7 +11,6 @@ import numpy as np
 from tfvae.applications.latent.animate import animate as frames_between
 from tfvae.applications.latent.animate import animate_draws
 from tfvae.applications.video.steady import STRENGTH, steady
-from tfvae.commands import arguments as args
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import images_of, place, say
 from tfvae.errors import UserError
@@ -20,33 +19,6 @@ from tfvae.runs import open_run
 from tfvae.video import WRITTEN, Film, FilmWriter
 
 TINY, ENLARGED = 72, 288  # pixels: up to this side, pictures are enlarged to about that
-
-
-def animate_arguments(parser: argparse.ArgumentParser) -> None:
-    args.run(parser)
-    parser.add_argument(
-        "pictures", metavar="PICTURE", nargs="*", help="two or more, passed in this order; default: draws of the prior"
-    )
-    parser.add_argument(
-        "--frames", type=args.integer(1), default=30, metavar="N", help="from one picture to the next (default: 30)"
-    )
-    parser.add_argument("--fps", type=args.fps, default=25, metavar="F", help="frames a second (default: 25)")
-    parser.add_argument(
-        "--method",
-        choices=("slerp", "linear", "spline"),
-        default="slerp",
-        help="on a sphere from one to the next (default), straight, or one smooth curve through all",
-    )
-    parser.add_argument("--loop", action="store_true", help="back to the first at the end")
-    parser.add_argument("-n", type=args.integer(2), default=5, dest="count", help="draws of the prior (default: 5)")
-    args.seed(parser, "of the draws")
-    parser.add_argument(
-        "--temperature", type=args.number(0), default=1.0, metavar="T", help="below 1: nearer to typical"
-    )
-    parser.add_argument(
-        "--size", type=args.size, metavar="HxW", help="pixels of draws, where the model leaves them open"
-    )
-    args.out(parser, "OUT.mp4, .webm or .gif", "RUN/walk.mp4")
 
 
 def animate(arguments: argparse.Namespace) -> None:

@@ -1,9 +1,9 @@
 """Where images come from and how they become batches."""
 
 from tfvae.data.batches import evaluation_batches, steps_per_epoch, training_batches, training_indices
-from tfvae.data.config import AUGMENTATIONS, DataConfig
 from tfvae.data.images import Images, Refusal
 from tfvae.data.loading import Splits, Survey, load, load_images, look
+from tfvae.data_config import AUGMENTATIONS, DataConfig
 
 __all__ = [
     "AUGMENTATIONS",

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.data.augment import COLUMNS, CROP_X, CROP_Y, augment
-from tfvae.data.config import DataConfig
 from tfvae.data.images import Images
+from tfvae.data_config import DataConfig
 from tfvae.errors import UserError
 
 # One stream of random numbers for each purpose, folded into the seed.

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfvae.data.config import DataConfig
 from tfvae.data.images import Images, ImagesWriter, Refusal, with_channels, without_false_colour
 from tfvae.data.reading import Preparation, prepare
+from tfvae.data_config import DataConfig
 
 Progress = Callable[[int, int], None]
 PARTS = ("train", "validation", "test")

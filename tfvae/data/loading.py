@@ -7,11 +7,11 @@ import numpy as np
 
 from tfvae.data import encrypted, folder, moving, sources
 from tfvae.data.clips import clips_of
-from tfvae.data.config import DataConfig
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
 from tfvae.data.labels import label_by_table
 from tfvae.data.shapes import WORDS
+from tfvae.data_config import DataConfig
 from tfvae.errors import UserError
 
 SAMPLE = 64  # images that `look` reads where there are no headers to look at

@@ -1,1 +1,35 @@
-"""The models, one file each."""
+"""The models, by the name that recipes use; importing this registers every class of tfvae with Keras."""
+
+from tfvae.models.autoencoder import Autoencoder
+from tfvae.models.base import LatentModel
+from tfvae.models.enhancer import Enhancer
+from tfvae.models.restorer import Restorer
+from tfvae.models.style_vae import StyleVAE
+from tfvae.models.vae import VAE
+from tfvae.models.vae_gan import VAEGAN
+from tfvae.models.video_vae import VideoVAE
+from tfvae.models.vq_vae import VQVAE
+
+MODELS: dict[str, type[LatentModel]] = {
+    "vae": VAE,
+    "autoencoder": Autoencoder,
+    "restorer": Restorer,
+    "enhancer": Enhancer,
+    "vae_gan": VAEGAN,
+    "style_vae": StyleVAE,
+    "vq_vae": VQVAE,
+    "video_vae": VideoVAE,
+}
+
+__all__ = [
+    "MODELS",
+    "VAE",
+    "VAEGAN",
+    "VQVAE",
+    "Autoencoder",
+    "Enhancer",
+    "LatentModel",
+    "Restorer",
+    "StyleVAE",
+    "VideoVAE",
+]

@@ -11,7 +11,10 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser, UserError
+from training.config import parse_setting
+from training.request import read_request
 
 if TYPE_CHECKING:
     from training.tune.search import Search
@@ -20,52 +23,57 @@ FACTS = "search.json"
 TRIALS = 12
 
 
-def main(arguments: list[str]) -> None:
-    """Searches, or goes on searching, and writes what was found."""
-    parser = OneLineParser(
-        prog="training tune", description="Searches latent size, beta, width and learning rate around a recipe."
-    )
-    parser.add_argument("--data", metavar="SOURCE", help="as in training")
-    parser.add_argument("--recipe", metavar="NAME|FILE", help="what to search around; else chosen from the data")
-    parser.add_argument(
+def parser() -> OneLineParser:
+    p = OneLineParser("python -m training tune", "Searches latent size, beta, width and learning rate around a recipe.")
+    p.add_argument("--data", metavar="SOURCE", help="as in training")
+    p.add_argument("--recipe", metavar="NAME|FILE", help="what to search around; else chosen from the data")
+    p.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting; it is not searched then"
     )
-    parser.add_argument("--search", choices=("random", "hyperband"), default="random")
-    parser.add_argument("--objective", choices=("elbo", "psnr"), default="elbo", help="of the validation images")
-    parser.add_argument(
-        "--trials", type=int, metavar="N", help=f"random: how many ({TRIALS}); hyperband: at most, else its brackets"
+    p.add_argument("--search", choices=("random", "hyperband"), default="random", help="how (default: random)")
+    p.add_argument(
+        "--objective", choices=("elbo", "psnr"), default="elbo", help="of the validation images (default: elbo)"
     )
-    parser.add_argument(
-        "--epochs", type=int, metavar="N", help="most of one trial (default: a quarter of the recipe's)"
+    p.add_argument(
+        "--trials",
+        type=args.integer(1),
+        metavar="N",
+        help=f"random: how many (default: {TRIALS}); hyperband: at most, else its brackets",
     )
-    parser.add_argument(
+    p.add_argument(
+        "--epochs", type=args.integer(1), metavar="N", help="most of one trial (default: a quarter of the recipe's)"
+    )
+    p.add_argument(
         "--range", action="append", default=[], metavar="KEY=LOW:HIGH", help="search this, too; or KEY=A,B,C"
     )
-    parser.add_argument("--minutes", type=float, default=0, metavar="N", help="no trial begins later than this")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where it goes, and goes on (default: runs/tune-NAME)")
-    options = parser.parse_args(arguments)
-    for name in ("trials", "epochs"):
-        if getattr(options, name) is not None and getattr(options, name) < 1:
-            raise UserError(f"--{name} must be 1 or more. Received: {getattr(options, name)}.")
-    if options.minutes < 0:
-        raise UserError(f"--minutes must not be negative. Received: {options.minutes:g}.")
+    p.add_argument("--minutes", type=args.number(0), default=0, metavar="N", help="no trial begins later than this")
+    args.out(p, "where it goes, and goes on", "runs/tune-NAME", metavar="DIR")
+    p.note(
+        "examples",
+        [
+            "python -m training tune --recipe digits --trials 20",
+            "python -m training tune --data FOLDER --search hyperband --range model.latent_dim=8:64 --minutes 60",
+        ],
+    )
+    return p
+
+
+def main(arguments: list[str]) -> None:
+    """Searches, or goes on searching, and writes what was found."""
+    options = parser().parse_args(arguments)
+    request = read_request(options.data, options.recipe, options.set, {})
     try:
         import keras_tuner  # noqa: F401
     except ImportError as error:
         raise UserError("tune needs keras-tuner: pip install 'tfvae[tune]'.") from error
     from training import run  # TensorFlow loads here, after the command line was read.
-    from training.config import parse_setting
     from training.tune import results
     from training.tune.search import Search, described, search
     from training.tune.space import space
 
     command = shlex.join(["python", "-m", "training", "tune", *arguments])
     settled = run.settle(
-        options.data,
-        options.recipe,
-        options.set,
-        {},
-        lambda config: _directory(options.out, Path(options.recipe or config.data.source.rstrip("/")).stem),
+        request, lambda config: _directory(options.out, Path(options.recipe or config.data.source.rstrip("/")).stem)
     )
     config, splits, path = settled.config, settled.splits, settled.path
     if not len(splits.validation):

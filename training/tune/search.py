@@ -23,7 +23,7 @@ from tfvae.errors import UserError
 from tfvae.evaluation import evaluate
 from training import run
 from training.checkpoint import write_atomically
-from training.config import RunConfig, shortened
+from training.config import RunConfig, shortened, with_epochs
 from training.journal import duration
 from training.loop import Stopped
 from training.tune.space import Searched, apply, own_values
@@ -111,8 +111,8 @@ def _trial(plan: Search, oracle: Any, trial: Any, splits: Splits, path: Path, pl
     began = time.monotonic()
     try:
         with _told(folder, place):
-            total_steps = run.steps_in_all(run.with_epochs(plan.config, plan.epochs), splits)
-            config = shortened(run.with_epochs(apply(plan.config, values), epochs), total_steps)
+            total_steps = run.steps_in_all(with_epochs(plan.config, plan.epochs), splits)
+            config = shortened(with_epochs(apply(plan.config, values), epochs), total_steps)
             # The schedule is that of the longest trial, so that a shorter one is its beginning.
             progress, weights = run.fit(config, splits, folder, resume=True, total_steps=total_steps)
             model = keras.saving.load_model(folder / run.MODEL, compile=False)

@@ -13,13 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from export.artefacts import Artefact, Export
+from export.kits.native import REQUESTS
 from export.kits.native.build import build
 from export.kits.serving import kit, warmup
 from export.kits.serving.files import predict_messages as messages
 from export.parity import Tensors
 from tfvae.serving import DEFAULT_SIGNATURE
 
-REQUESTS = 100_000
 MOST_BATCH = 256
 TIMED = (1, 8, 32, 128, 256)
 # Where every size would take long: the powers of two, where blocked kernels change, and their neighbours.

@@ -2,7 +2,7 @@
 
     pip install numpy pillow ai-edge-litert
     python call.py PICTURE --out rebuilt.png [--variant int8] [--runtime compiled]
-    python call.py --draw 7 --out drawn.png
+    python call.py --seed 7 --out drawn.png
 
 Everything about a file is read from `tensors.json` beside this script: which signature it has, what its tensors are
 called and how large they are. `--runtime interpreter` is the classic runtime, `--runtime compiled` is the
@@ -99,20 +99,20 @@ def shown(image: np.ndarray) -> Image.Image:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", nargs="?", help="any picture that Pillow reads")
-    parser.add_argument("--draw", type=int, metavar="SEED", help="decode standard normal noise instead")
+    parser.add_argument("--seed", type=int, metavar="S", help="decode standard normal noise of this seed instead")
     parser.add_argument("--variant", default="float32", help="float32, float16, int8 …")
     parser.add_argument("--runtime", default="interpreter", choices=RUNTIMES)
-    parser.add_argument("--out", default="rebuilt.png")
+    parser.add_argument("-o", "--out", default="rebuilt.png", metavar="OUT")
     options = parser.parse_args()
-    if options.draw is not None:
+    if options.seed is not None:
         # Without a prior, noise is no code that the decoder knows; the pictures are then noise, too.
-        code = np.random.default_rng(options.draw).standard_normal(TENSORS["code_shape"]).astype(np.float32)
+        code = np.random.default_rng(options.seed).standard_normal(TENSORS["code_shape"]).astype(np.float32)
     elif options.picture:
         with Image.open(options.picture) as picture:
             image = prepared(picture)
         code = call("encoder", options.variant, options.runtime, image=image)[TENSORS["code"]]
     else:
-        parser.error("a PICTURE or --draw SEED is needed")
+        parser.error("a PICTURE or --seed S is needed")
     shown(call("decoder", options.variant, options.runtime, z=code)["image"]).save(options.out)
     print(f"wrote {options.out}")
 

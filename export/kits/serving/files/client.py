@@ -88,14 +88,24 @@ def parser(program, description):
     options = OneLineParser(prog=program, description=description)
     options.add_argument("signature", choices=SIGNATURES)
     options.add_argument("files", nargs="*", metavar="FILE", help="pictures; for decode a JSON file of codes")
-    options.add_argument("--out", metavar="FILE", help="PNG or JSON to write (default: SIGNATURE.png, codes.json)")
-    options.add_argument("--count", type=int, default=4, help="generate: how many (default: 4)")
-    options.add_argument("--seed", type=int, default=0, help="generate: of the noise (default: 0)")
-    options.add_argument("--size", type=int, nargs=2, metavar=("H", "W"), help="generate, where the size is open")
+    options.add_argument("-o", "--out", metavar="OUT", help="PNG or JSON (default: SIGNATURE.png, codes.json)")
+    options.add_argument("-n", "--count", type=int, default=4, metavar="N", help="generate: how many (default: 4)")
+    options.add_argument("--seed", type=int, default=0, metavar="S", help="generate: of the noise (default: 0)")
+    options.add_argument(
+        "--size", type=height_and_width, metavar="HxW", help="generate, where the size is open (default: 256x256)"
+    )
     options.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: 30")
     beside = Path(__file__).with_name("model.json")
     options.add_argument("--model", default=beside, metavar="FILE", help="default: model.json beside this file")
     return options
+
+
+def height_and_width(text):
+    """Two sides in pixels."""
+    sides = text.split("x")
+    if len(sides) != 2 or not all(side.isdecimal() and int(side) for side in sides):
+        raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH in pixels, such as 128x192. Received: {text}")
+    return int(sides[0]), int(sides[1])
 
 
 def requests(model, options):

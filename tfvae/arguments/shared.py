@@ -10,7 +10,11 @@ SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits
 
 def run(parser: argparse.ArgumentParser) -> None:
     """The run directory."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory")
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory that `python -m training` wrote")
+
+
+def source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the run's held-out images")
 
 
 def pictures(parser: argparse.ArgumentParser, default: str) -> None:
@@ -20,13 +24,40 @@ def pictures(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument("--page", action="store_true", help="a page before/after for one picture, too")
 
 
+def count(
+    parser: argparse.ArgumentParser, meaning: str, default: int | None = None, lowest: int = 1, shown: object = None
+) -> None:
+    """How many of what the command is about."""
+    text = f"{meaning} (default: {default if shown is None else shown})"
+    parser.add_argument("-n", "--count", type=integer(lowest), default=default, metavar="N", help=text)
+
+
 def seed(parser: argparse.ArgumentParser, meaning: str, default: int | None = 0) -> None:
     shown = "the run's" if default is None else default
-    parser.add_argument("--seed", type=integer(0), default=default, help=f"{meaning} (default: {shown})")
+    parser.add_argument("--seed", type=integer(0), default=default, metavar="S", help=f"{meaning} (default: {shown})")
 
 
-def out(parser: argparse.ArgumentParser, meaning: str, default: str) -> None:
-    parser.add_argument("-o", "--out", type=Path, metavar="OUT", help=f"{meaning} (default: {default})")
+def temperature(parser: argparse.ArgumentParser, meaning: str, default: float = 1.0) -> None:
+    parser.add_argument(
+        "--temperature", type=number(0), default=default, metavar="T", help=f"{meaning} (default: {default:g})"
+    )
+
+
+def strength(parser: argparse.ArgumentParser, meaning: str) -> None:
+    parser.add_argument("--strength", type=number(0, 2), default=1.0, metavar="S", help=f"{meaning} (default: 1)")
+
+
+def size(parser: argparse.ArgumentParser, meaning: str, default: tuple[int, int] | None = None) -> None:
+    parser.add_argument("--size", type=height_and_width, default=default, metavar="HxW", help=meaning)
+
+
+def batch_size(parser: argparse.ArgumentParser, meaning: str, default: int | None = None) -> None:
+    parser.add_argument("--batch-size", type=integer(1), default=default, metavar="N", help=meaning)
+
+
+def out(parser: argparse.ArgumentParser, meaning: str, default: str, metavar: str = "OUT") -> None:
+    text = f"{meaning} (default: {default})"
+    parser.add_argument("-o", "--out", type=Path, metavar=metavar, help=text)
 
 
 def integer(lowest: int) -> Callable[[str], int]:
@@ -84,7 +115,7 @@ def mix(text: str) -> tuple[str, float]:
     return source, value
 
 
-def size(text: str) -> tuple[int, int]:
+def height_and_width(text: str) -> tuple[int, int]:
     match = re.fullmatch(r"(\d{1,5})[x×X](\d{1,5})", text)
     if not match or "0" in (match[1].lstrip("0") or "0", match[2].lstrip("0") or "0"):
         raise argparse.ArgumentTypeError(f"must be HEIGHTxWIDTH in pixels, such as 128x192. Received: {text}")

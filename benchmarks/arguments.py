@@ -1,0 +1,221 @@
+"""What each benchmark accepts: a function of the benchmark's name. Nothing large is imported here."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfvae.arguments import shared as args
+from tfvae.errors import OneLineParser
+
+EXECUTION = 10  # steps that our side of `training_step` makes at once: its turns are multiples of it
+RESTORATION = ("denoise", "inpaint", "dewatermark", "enhance", "speed")  # tasks
+RECIPES = ("mnist", "digits", "photos")  # of `workers`
+
+
+def benchmark_parser(name: str, summary: str) -> OneLineParser:
+    """Of one benchmark."""
+    parser = OneLineParser(f"python -m benchmarks {name}", f"{summary[0].upper()}{summary[1:]}.")
+    globals()[name](parser)
+    return parser
+
+
+def parse(name: str, summary: str, words: Sequence[str]) -> argparse.Namespace:
+    """The options of a benchmark; `words` among them is what was typed after `python -m benchmarks`."""
+    return benchmark_parser(name, summary).parse_args(words, argparse.Namespace(words=[name, *words]))
+
+
+def training_step(parser: OneLineParser) -> None:
+    _rounds(parser)
+    parser.add_argument(
+        "--steps", type=_tens, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION} (default: 100)"
+    )
+    args.batch_size(parser, "images in a step (default: 128)", 128)
+    _out(parser, "the numbers, with machine and versions")
+    parser.note("examples", ["python -m benchmarks training_step --steps 40 -o training_step.json"])
+
+
+def likelihood(parser: OneLineParser) -> None:
+    parser.add_argument(
+        "--data",
+        default="digits",
+        metavar="SOURCE",
+        help="grey images, brought to 28×28 and binarised (default: digits)",
+    )
+    args.count(parser, "held-out images in a turn", 200)
+    parser.add_argument(
+        "--nll", type=_draws, default=1000, dest="k", metavar="K", help="-log p(x), K draws (default: 1000)"
+    )
+    parser.add_argument(
+        "--epochs", type=args.integer(1), default=10, metavar="N", help="of training before (default: 10)"
+    )
+    _rounds(parser)
+    _out(parser, "the numbers, with machine and versions")
+    parser.note("examples", ["python -m benchmarks likelihood --data tfds:mnist -n 100 --epochs 2"])
+
+
+def workers(parser: OneLineParser) -> None:
+    parser.add_argument(
+        "--recipe", default="mnist", choices=RECIPES, help="whose network and batch are taken (default: mnist)"
+    )
+    args.batch_size(parser, "of a worker, even (default: the recipe's)")
+    _rounds(parser)
+    parser.add_argument(
+        "--seconds", type=args.number(0.01), default=5.0, metavar="S", help="a turn takes about so long (default: 5)"
+    )
+    _out(parser, "the numbers, with machine and versions")
+    parser.note("examples", ["python -m benchmarks workers --recipe photos --batch-size 64"])
+
+
+def restoration(parser: OneLineParser) -> None:
+    parser.add_argument("task", choices=RESTORATION, metavar="TASK", help=", ".join(RESTORATION))
+    args.run(parser)
+    parser.add_argument("--data", type=_folder, metavar="FOLDER", help="pictures (default: the run's test split)")
+    args.count(parser, "so many of them, evenly spaced", shown="all")
+    _only(parser, "cases whose name holds WORD, such as 25")
+    args.seed(parser, "of noise, holes and marks")
+    _rounds(parser, 3, lowest=0, more="; 0: no timing")
+    parser.add_argument("--cache", type=Path, metavar="DIR", help="keeps what slow sides returned for the next run")
+    parser.add_argument(
+        "--megapixels",
+        type=args.number(0.01),
+        default=24.0,
+        metavar="M",
+        help="of the picture for speed, 3:2 (default: 24)",
+    )
+    _out(parser, "the numbers; a picture is put beside them")
+    parser.note(
+        "examples",
+        [
+            "python -m benchmarks restoration denoise runs/denoise --data PHOTOS -o denoise.json",
+            "python -m benchmarks restoration speed runs/denoise --rounds 5",
+        ],
+    )
+
+
+def textures(parser: OneLineParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="directory of a training run on the exemplars")
+    parser.add_argument("--data", type=_folder, metavar="FOLDER", required=True, help="photographs of textures, whole")
+    parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")
+    args.count(parser, "so many of them, evenly spaced", shown="all")
+    parser.add_argument(
+        "--patch",
+        type=args.integer(16),
+        default=96,
+        metavar="PX",
+        help="side of the windows of both quilts (default: 96)",
+    )
+    args.seed(parser, "of all that is drawn")
+    _out(parser, "the numbers; the sheet is put beside them")
+    parser.note(
+        "examples",
+        [
+            "python -m benchmarks textures --data PHOTOS --prepare EXEMPLARS",
+            "python -m training --data EXEMPLARS --recipe texture --out runs/texture",
+            "python -m benchmarks textures runs/texture --data PHOTOS -o textures.json",
+        ],
+    )
+
+
+def styles(parser: OneLineParser) -> None:
+    args.run(parser)
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="photographs to render, reduced to 512 pixels")
+    parser.add_argument(
+        "--style", default="photo", metavar="STYLE", help="else the held-out pictures of this style (default: photo)"
+    )
+    args.count(parser, "at most so many photographs", shown="all")
+    args.strength(parser, "as of `tfvae stylize`")
+    args.seed(parser, "of the classifier and its crops")
+    _out(parser, "the numbers; a contact sheet beside them")
+    parser.note("examples", ["python -m benchmarks styles runs/styles --data PHOTOS -o styles.json"])
+
+
+def video(parser: OneLineParser) -> None:
+    args.run(parser)
+    parser.add_argument("--data", metavar="FILM", help="clips of this source (default: the run's held-out frames)")
+    parser.add_argument(
+        "--context", type=args.integer(1), metavar="N", help="frames that are given (default: the model's)"
+    )
+    parser.add_argument(
+        "--frames", type=args.integer(1), default=10, metavar="N", help="frames that are predicted (default: 10)"
+    )
+    parser.add_argument("--samples", type=args.integer(1), default=10, metavar="N", help="of each clip (default: 10)")
+    args.count(parser, "clips at most, evenly spaced", 100)
+    args.seed(parser, "of the samples")
+    _out(parser, "the numbers; a picture is put beside them")
+    parser.note("examples", ["python -m benchmarks video runs/video -o video.json"])
+
+
+def flicker(parser: OneLineParser) -> None:
+    args.run(parser)
+    parser.add_argument("--data", metavar="FILM", type=Path, required=True, help="the film")
+    parser.add_argument(
+        "--frames", type=args.integer(3), default=100, metavar="N", help="the first so many (default: 100)"
+    )
+    parser.add_argument(
+        "--width", type=args.integer(16), default=320, metavar="PX", help="frames are scaled to (default: 320)"
+    )
+    parser.add_argument("--style", metavar="STYLE", help="of a run that learnt styles, as `tfvae stylize` takes it")
+    _out(parser, "the numbers; frames beside it as OUT.png")
+    parser.note("examples", ["python -m benchmarks flicker runs/styles --data film.mp4 --style monet -o flicker.json"])
+
+
+def export_latency(parser: OneLineParser) -> None:
+    args.run(parser)
+    parser.add_argument(
+        "--threads", type=args.integer(1), default=2, metavar="N", help="threads of every runtime (default: 2)"
+    )
+    _rounds(parser)
+    parser.add_argument(
+        "--calls", type=args.integer(1), default=200, metavar="N", help="calls in a turn (default: 200)"
+    )
+    parser.note("examples", ["python -m benchmarks export_latency runs/digits --threads 1"])
+
+
+def export_survey(parser: OneLineParser) -> None:
+    _only(parser, "combinations whose name holds WORD, such as resnet")
+    args.out(parser, "a file for the table, too", "printed only", metavar="OUT.md")
+    parser.note(
+        "examples", ["python -m benchmarks export_survey -o survey.md", "python -m benchmarks export_survey --only mlp"]
+    )
+
+
+def _rounds(parser: OneLineParser, default: int = 5, lowest: int = 1, more: str = "") -> None:
+    text = f"turns of every side; the median counts{more} (default: {default})"
+    parser.add_argument("--rounds", type=args.integer(lowest), default=default, metavar="N", help=text)
+
+
+def _only(parser: OneLineParser, meaning: str) -> None:
+    parser.add_argument("--only", metavar="WORD", default="", help=meaning)
+
+
+def _out(parser: OneLineParser, meaning: str) -> None:
+    text = f"{meaning} (default: printed only)"
+    parser.add_argument("-o", "--out", type=_numbers, metavar="OUT.json", help=text)
+
+
+def _numbers(text: str) -> Path:
+    path = Path(text)
+    if path.suffix.lower() != ".json" or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a .json file in a folder that exists. Received: {text}")
+    return path
+
+
+def _folder(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"must be a folder of pictures. Received: {text}")
+    return path
+
+
+def _tens(text: str) -> int:
+    value = args.integer(1)(text)
+    if value % EXECUTION:
+        raise argparse.ArgumentTypeError(f"must be a multiple of {EXECUTION}. Received: {text}")
+    return value
+
+
+def _draws(text: str) -> int:
+    value = args.integer(1)(text)
+    if value > 100 and value % 100:
+        raise argparse.ArgumentTypeError(f"must be a multiple of 100: pythae rounds it down to one. Received: {text}")
+    return value

@@ -1,0 +1,53 @@
+"""What `tfvae generate`, `reconstruct`, `interpolate` and `embed` accept."""
+
+from tfvae.arguments import shared as args
+from tfvae.errors import OneLineParser
+
+
+def generate(parser: OneLineParser) -> None:
+    args.run(parser)
+    args.count(parser, "how many", 64)
+    args.seed(parser, "of the noise")
+    args.temperature(parser, "below 1: nearer to typical")
+    args.size(parser, "pixels, where the model leaves the size open")
+    parser.add_argument("--style", metavar="STYLE", help="of a run that learnt styles: monet, monet:0.6,hokusai:0.4")
+    args.out(parser, "OUT.png for one grid, or a folder for single pictures and the grid", "RUN/generated.png")
+    parser.note(
+        "examples",
+        [
+            "tfvae generate runs/digits",
+            "tfvae generate runs/digits -n 16 --temperature 0.7 -o drawn.png",
+            "tfvae generate runs/styles --size 128x192 --style monet:0.6,hokusai:0.4 -o drawn",
+        ],
+    )
+
+
+def reconstruct(parser: OneLineParser) -> None:
+    args.run(parser)
+    args.source(parser)
+    args.count(parser, "at most so many", shown="16; all for a folder")
+    args.out(parser, "OUT.png, or a folder for every reconstruction as well", "RUN/reconstruction.png")
+    parser.note("examples", ["tfvae reconstruct runs/digits", "tfvae reconstruct runs/photos PICTURES -o rebuilt"])
+
+
+def interpolate(parser: OneLineParser) -> None:
+    args.run(parser)
+    for end, name in (("start", "A"), ("end", "B")):
+        parser.add_argument(end, metavar=name, help="a picture, or a number: index into the held-out images")
+    args.count(parser, "images, both ends included", 10, lowest=2)
+    parser.add_argument("--method", choices=("linear", "slerp"), default="linear", help="straight, or on a sphere")
+    args.out(parser, "OUT.png for a strip, OUT.gif, or a folder for single pictures", "RUN/interpolation.png")
+    parser.note(
+        "examples",
+        [
+            "tfvae interpolate runs/digits 0 1",
+            "tfvae interpolate runs/photos a.jpg b.jpg -n 24 --method slerp -o a.gif",
+        ],
+    )
+
+
+def embed(parser: OneLineParser) -> None:
+    args.run(parser)
+    args.source(parser)
+    args.out(parser, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
+    parser.note("examples", ["tfvae embed runs/digits", "tfvae embed runs/photos PICTURES -o codes.csv"])
