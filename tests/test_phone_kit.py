@@ -202,8 +202,8 @@ def test_kotlin_and_swift_parse(path):
     parser = tree_sitter.Parser(tree_sitter.Language(grammar.language()))
     content = path.read_bytes()
     assert not parser.parse(content).root_node.has_error
-    # The parser is no rubber stamp: without its last brace the same file is refused.
-    assert parser.parse(content[: content.rindex(b"}")]).root_node.has_error
+    # The parser is no rubber stamp: without its last brace or bracket the same file is refused.
+    assert parser.parse(content.rstrip().removesuffix(b"}").removesuffix(b")")).root_node.has_error
 
 
 def test_the_samples_ask_for_keys_and_tensors_that_there_are(index):
@@ -218,10 +218,44 @@ def test_the_samples_ask_for_keys_and_tensors_that_there_are(index):
 
 
 def test_a_maintainer_is_told_what_ran_and_what_did_not(folder, index):
-    text = (folder / kit.FOLDER / "README.md").read_text()
+    text = " ".join((folder / kit.FOLDER / "README.md").read_text().split())
     assert "neither app has been built" in text and "$" not in text
     assert "(1, 8, 8, 1)" in text and "its output `mean` is the code" in text
     table = (folder / kit.FOLDER / kit.TABLE).read_text()
     assert not [name for name in index["files"] if f"`{name}`" not in table]
-    build = (folder / kit.FOLDER / "android" / "app" / "build.gradle.kts").read_text()
-    assert f"com.google.ai.edge.litert:litert:{kit.LITERT}" in build
+
+
+ANDROID = kit.FILES / "android"
+BUILD = (ANDROID / "app" / "build.gradle.kts").read_text()
+
+
+def test_the_app_has_a_flavour_for_each_way_to_litert_and_bundles_it_by_default():
+    flavours = re.findall(r'create\("(\w+)"\) \{(.*?)\}', BUILD, re.DOTALL)
+    assert [name for name, _ in flavours] == ["bundled", "play"]
+    assert [name for name, settings in flavours if "isDefault = true" in settings] == ["bundled"]
+    dependencies = set(re.findall(r'"(\w+)Implementation"\("(\S+)"\)', BUILD))
+    assert dependencies == {
+        ("bundled", f"com.google.ai.edge.litert:litert:{kit.LITERT}"),
+        ("bundled", f"com.google.ai.edge.litert:litert-gpu:{kit.LITERT}"),
+        ("play", f"com.google.android.gms:play-services-litert:{kit.PLAY_LITERT}"),
+    }
+    # Either flavour starts LiteRT in its own way, under one name.
+    for name, start in (("bundled", "Environment.create()"), ("play", "LiteRt.initialize(context)")):
+        source = ANDROID / "app" / "src" / name / "kotlin" / "org" / "tfvae" / "sample" / "Runtime.kt"
+        assert "fun startLiteRt(context: Context): Environment =" in source.read_text() and start in source.read_text()
+
+
+def test_the_project_opens_without_a_bundle_and_finds_the_one_it_lies_in(folder):
+    assert "by project" not in BUILD and 'gradleProperty("bundle").orElse("../..")' in BUILD
+    # It is asked for when the app's assets are merged, and not by preBuild, which opening the project may run.
+    assert "preBuild" not in BUILD and "addGeneratedSourceDirectory(copyModels" in BUILD
+    default = folder / kit.FOLDER / "android" / "../.."
+    copied = re.findall(r'"([^"]+\.(?:tflite|json))"', BUILD)
+    assert {"encoder.tflite", "decoder.tflite", f"{kit.FOLDER}/{kit.INDEX}"} <= set(copied)
+    assert all((default / name).is_file() for name in copied if "/" in name or name.endswith(".tflite"))
+
+
+def test_the_app_asks_for_one_accelerator_at_a_time():
+    model = (ANDROID / "app" / "src" / "main" / "kotlin" / "org" / "tfvae" / "sample" / "Model.kt").read_text()
+    assert re.findall(r"Accelerator\.(\w+)\)", model) == ["GPU", "CPU"]
+    assert "CompiledModel.Options(accelerator)" in model
