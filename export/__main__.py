@@ -12,6 +12,7 @@ if __name__ == "__main__":  # both are read while TensorFlow is imported, so the
     # On a GPU convolutions may be computed in TensorFloat-32, which is 1e-3 away from every runtime we check with.
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
 
+from export.artefacts import NO_LICENCE
 from export.bundle import export_run
 from export.kits.native.prove import REQUESTS
 from tfvae.errors import OneLineParser, UserError, run_program
@@ -31,6 +32,12 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         "--size",
         metavar="HEIGHTxWIDTH",
         help="pixels that the .tflite files take, for models with spatial latents (default: the run's crop)",
+    )
+    parser.add_argument(
+        "--license",
+        default=NO_LICENCE,
+        metavar="NAME",
+        help="licence that the files are given away under, for the card: apache-2.0, cc-by-4.0 … (default: not stated)",
     )
     parser.add_argument(
         "--explorer",
@@ -91,6 +98,7 @@ def _export(options: argparse.Namespace, withheld: list[str]) -> None:
         explorer=options.explorer,
         onnx=options.onnx,
         native=options.native,
+        licence=options.license,
     )
     withheld += [artefact.name for artefact in artefacts if not artefact.written]
 
