@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from export import NO_LICENCE
 from export.kits.native import REQUESTS
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser, ProgramParser, run_program
@@ -22,6 +23,12 @@ def parser() -> ProgramParser:
     args.run(p)
     args.out(p, "where the bundle goes", "RUN/export", metavar="DIR")
     args.size(p, "pixels that the .tflite files take, for models with spatial latents (default: the run's crop)")
+    p.add_argument(
+        "--license",
+        default=NO_LICENCE,
+        metavar="NAME",
+        help="licence that the files are given away under, for the card: apache-2.0, cc-by-4.0 … (default: not stated)",
+    )
     p.add_argument(
         "--explorer",
         action="store_true",
@@ -96,6 +103,7 @@ def _export(words: list[str]) -> list[str]:
         explorer=options.explorer,
         onnx=options.onnx,
         native=options.native,
+        licence=options.license,
     )
     return [artefact.name for artefact in artefacts if not artefact.written]
 

@@ -1,5 +1,6 @@
 """What an export works on, and what comes out of it."""
 
+import datetime
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,10 +8,16 @@ from typing import Any
 
 import numpy as np
 
+from export import NO_LICENCE
 from export.parity import Bound, Verdict
 from export.reference import Reference
 from export.samples import Samples
 from tfvae.runs import Run
+
+
+def today() -> datetime.date:
+    """The day, in UTC."""
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 @dataclass
@@ -60,6 +67,8 @@ class Export:
     size: tuple[int, int]
     reference: Reference
     bounds: Mapping[str, Bound]
+    licence: str = NO_LICENCE
+    day: datetime.date = field(default_factory=today)
 
     @property
     def weights(self) -> int:

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from export import card, checksums, evidence, report
+from export import NO_LICENCE, card, card_head, checksums, evidence, report
 from export.artefacts import Artefact, Export
 from export.atomic_folder import check_place, placed
 from export.formats import onnx as onnx_files
@@ -38,6 +38,7 @@ def export_run(
     explorer: bool = False,
     onnx: bool = False,
     native: int = 0,
+    licence: str = NO_LICENCE,
 ) -> list[Artefact]:
     """Write the bundle of the run at `path` to `out`, by default the folder `export` in it.
 
@@ -50,14 +51,17 @@ def export_run(
         explorer: Whether the bundle gets a page that runs the model in a browser.
         onnx: Whether the bundle gets `.onnx` files, too.
         native: How many requests a C program answers with the SavedModel, while its memory is watched; 0: no proof.
+        licence: The short name of the licence that the files are given away under, as the Hugging Face Hub and SPDX
+            have it; `other` where nothing is stated.
 
     Returns:
         The artefacts, those withheld included.
 
     Raises:
-        UserError: When `path` is no run, `out` cannot be written or holds something else, or the page's runtime cannot
-            be had.
+        UserError: When `path` is no run, `out` cannot be written or holds something else, the page's runtime cannot be
+            had, or `licence` is no short name.
     """
+    licence = card_head.checked(licence)
     run = open_run(path)
     out = Path(out) if out is not None else run.path / "export"
     check_place(out)
@@ -67,7 +71,7 @@ def export_run(
         onnx_files.require()
     if native:
         native_build.require()
-    work = _prepare(run, size, bounds, say)
+    work = _prepare(run, size, bounds, say, licence)
     with placed(out) as partial:
         artefacts = [_saved_model(work, partial, say), *tflite_files.write(work, partial, say)]
         if onnx:
@@ -89,7 +93,7 @@ def export_run(
     return artefacts
 
 
-def _prepare(run: Run, size, bounds, say: Say) -> Export:
+def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Export:
     with native_messages_held():
         trained = run.load_model()
         model = float32_copy(trained)
@@ -111,7 +115,7 @@ def _prepare(run: Run, size, bounds, say: Say) -> Export:
     if samples.split != "test":
         say(f"note: the run kept no test images, so the {samples.split} images are used")
     reference = Reference(model, samples.held_out, run.seed)
-    return Export(run, model, trained.dtype_policy.name, splits, samples, size, reference, bounds)
+    return Export(run, model, trained.dtype_policy.name, splits, samples, size, reference, bounds, licence)
 
 
 def _saved_model(work: Export, folder: Path, say: Say) -> Artefact:

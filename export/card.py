@@ -1,9 +1,9 @@
-"""`MODEL_CARD.md`: what is in a bundle, for a person."""
+"""`MODEL_CARD.md`: what is in a bundle, for a person and for the Hugging Face Hub."""
 
 from pathlib import Path
 from typing import Any
 
-from export import pictures
+from export import card_head, pictures
 from export.artefacts import Artefact, Export
 from export.atomic_folder import REPORT
 from export.formats.tflite import OPEN_BATCH, VARIANTS, file_name
@@ -32,11 +32,12 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
     """Write the card and its pictures into `folder`."""
     comparison = pictures.write_comparison(work, artefacts, folder)
     generated = pictures.write_generated(work, folder)
-    parts = [_opening(work, comparison), _training(work), _files(work, artefacts), _tensors(work)]
+    parts = [card_head.head(work, artefacts), _opening(work, comparison), _training(work)]
+    parts += [_files(work, artefacts), _tensors(work)]
     parts.append(_calls(work, [artefact.name for artefact in artefacts if artefact.written]))
     if generated:
         parts.append(f"## What it draws\n\nStandard normal noise through `generate`:\n\n![samples]({generated})")
-    parts.append(_limits(work))
+    parts += [_limits(work), card_head.licence(work)]
     (folder / CARD).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
@@ -54,7 +55,7 @@ def _opening(work: Export, picture: str) -> str:
         f"# {work.run.path.resolve().name}\n\n"
         f"A {kind} of {images} with {work.weights:,} weights: it turns an image into {latent}, and such codes "
         f"into images. Each file below was run on {len(work.samples.held_out)} images of the {work.samples.split} set "
-        "and compared with the trained Keras model.\n\n"
+        f"and compared with the trained Keras model, on {work.day.isoformat()}.\n\n"
         f"![what each file makes of held-out images]({picture})"
     )
 

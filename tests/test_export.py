@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from ai_edge_litert.interpreter import Interpreter
 from test_serving import NETWORKS, make, pictures
 from tiny_runs import autoencoder, vector_vae, write_run
@@ -45,7 +46,7 @@ def refused(tmp_path_factory):
     run = write_run(tmp_path_factory.mktemp("runs") / "spatial", model)
     impossible = {"saved_model": parity.Bound("max_abs", -1.0), "float16": parity.Bound("max_abs", -1.0)}
     lines = []
-    bundle.export_run(run, size=(10, 6), bounds=parity.BOUNDS | impossible, say=lines.append)
+    bundle.export_run(run, size=(10, 6), bounds=parity.BOUNDS | impossible, say=lines.append, licence="CC-BY-4.0")
     return run / "export", json.loads((run / "export" / atomic_folder.REPORT).read_text()), lines
 
 
@@ -142,6 +143,27 @@ def test_the_card_names_every_file_and_shows_its_pictures(exported):
     assert not [name for name in NAMES if f"`{name}`" not in card]
     assert all((folder / picture).is_file() for picture in re.findall(r"!\[.*?\]\((.*?)\)", card))
     assert str(folder.parent.parent) not in card  # the disk of whoever exported it is nobody's business
+
+
+def card_of(folder):
+    """The YAML head of the card, read, and the text below it."""
+    _, head, text = (folder / "MODEL_CARD.md").read_text().split("---\n", 2)
+    return yaml.safe_load(head), text
+
+
+def test_the_card_opens_with_what_the_hub_reads(exported, refused):
+    head, text = card_of(exported[0])
+    assert {key: head[key] for key in ("license", "library_name", "pipeline_tag")} == {
+        "license": "other", "library_name": "keras", "pipeline_tag": "unconditional-image-generation",
+    }  # fmt: skip
+    assert head["tags"] == ["tfvae", "variational-autoencoder", "tensorflow", "tflite", "litert"]
+    assert head["date"].isoformat() == exported[1]["date"]
+    assert text.startswith("\n# digits\n") and "## Licence\n\nNot stated." in text
+    # No prior, and the SavedModel was withheld.
+    head, text = card_of(refused[0])
+    assert head["pipeline_tag"] == "image-to-image" and head["tags"] == ["tfvae", "autoencoder", "tflite", "litert"]
+    assert (head["license"], refused[1]["licence"]) == ("cc-by-4.0", "cc-by-4.0")
+    assert "## Licence\n\n`cc-by-4.0`, as stated" in text
 
 
 def test_the_code_of_the_card_runs(exported, monkeypatch):
@@ -341,6 +363,7 @@ def test_library_chatter_is_dropped_unless_something_fails(capfd, monkeypatch):
         (["{runs}/digts"], "there is no such run directory. Did you mean '{runs}/digits'?"),
         (["{run}", "--size", "big"], "--size: must be HEIGHTxWIDTH in pixels, such as 128x192. Received: big."),
         (["{run}", "--size", "9x9"], "--size: this model takes 8x8 only. Received: 9x9."),
+        (["{run}", "--license", "All rights reserved"], "--license: expected a licence's short name"),
         (["{run}", "--out", "{run}"], "exists and is no export bundle"),
         (["{run}", "--outt", "x"], "unknown option '--outt'. Did you mean '--out'?"),
         (["--onnx"], "the following arguments are required: RUN"),
@@ -356,6 +379,7 @@ def test_errors_are_one_line_and_exit_code_2(arguments, message, run, capsys):
 
 def test_the_program_passes_its_options_on(run, monkeypatch):
     calls = []
-    monkeypatch.setattr(bundle, "export_run", lambda *args, **kwargs: calls.append((args, kwargs["size"])) or [])
-    assert program.main([str(run), "--out", "b", "--size", "48x64"]) == 0
-    assert calls == [((run, Path("b")), (48, 64))]
+    monkeypatch.setattr(bundle, "export_run", lambda *args, **kwargs: calls.append((args, kwargs)) or [])
+    assert program.main([str(run), "--out", "b", "--size", "48x64", "--license", "MIT"]) == 0
+    ((places, options),) = calls
+    assert places == (run, Path("b")) and (options["size"], options["licence"]) == ((48, 64), "MIT")

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from tiny_runs import vector_vae, write_run
 
 from export import bundle
@@ -50,6 +50,18 @@ def call(folder, tmp_path, *arguments):
     assert process.returncode == 0, process.stderr
     with Image.open(tmp_path / "out.png") as image:
         return np.asarray(image)
+
+
+def in_call_py(folder, tmp_path, expression):
+    """What `expression` is where `call` is this bundle's call.py and nothing of this checkout can be imported."""
+    script = (
+        "import sys; sys.path.insert(0, sys.argv[1]); import call, numpy, resource; from PIL import Image;"
+        f"numpy.save('value.npy', {expression})"
+    )
+    command = [sys.executable, "-I", "-B", "-c", script, str(folder / kit.FOLDER)]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    return np.load(tmp_path / "value.npy")
 
 
 def test_the_table_is_what_the_files_say(folder, index):
@@ -112,16 +124,65 @@ def test_a_picture_of_another_size_is_scaled_and_centre_cropped(folder, model, t
     grey = round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)
     wanted = np.zeros((8, 8), np.float32)
     wanted[:, 4:] = grey  # the half-size picture is 12 wide; columns 2 … 9 are its centre, and its edge lies at 6
-    script = (
-        "import sys; sys.path.insert(0, sys.argv[1]); import call, numpy; from PIL import Image;"
-        "numpy.save('prepared.npy', call.prepared(Image.open('wide.png')))"
-    )
-    command = [sys.executable, "-I", "-B", "-c", script, str(folder / kit.FOLDER)]
-    subprocess.run(command, check=True, cwd=tmp_path)
-    found = 255 * np.load(tmp_path / "prepared.npy")
+    found = 255 * in_call_py(folder, tmp_path, "call.prepared(Image.open('wide.png'))")
     assert found.shape == (1, 8, 8, 1) and found.dtype == np.float32
     flat = [0, 1, 2, 5, 6, 7]  # away from the edge
     np.testing.assert_allclose(found[0, :, flat, 0], wanted[:, flat].T, atol=1e-4)
+
+
+def stored(path, orientation):
+    """A photograph with a bright corner, so that every rotation and reflection is another; what it shows, 8 × 8."""
+    levels = np.zeros((16, 16), np.uint8)
+    levels[:4, :8] = 255
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.fromarray(levels).save(path, exif=exif, **({"quality": 100} if path.suffix == ".jpg" else {}))
+    with path.open("rb") as file:
+        upright = ImageOps.exif_transpose(Image.open(file))
+    return np.asarray(upright.resize((8, 8), Image.Resampling.BILINEAR), np.float32) / 255
+
+
+def test_a_photograph_goes_in_upright(folder, tmp_path):
+    wanted = [stored(tmp_path / f"{orientation}.jpg", orientation) for orientation in range(1, 9)]
+    assert min(np.abs(wanted[0] - other).max() for other in wanted[1:]) > 0.5
+    found = in_call_py(folder, tmp_path, "[call.prepared(Image.open(f'{n}.jpg')) for n in range(1, 9)]")
+    np.testing.assert_allclose(found[:, 0, :, :, 0], wanted, atol=3 / 255)
+
+
+@pytest.mark.parametrize(("name", "orientation"), [("photo.jpg", 6), ("photo.png", 8), ("photo.tif", 5)])
+def test_the_script_turns_every_kind_of_file(folder, model, tmp_path, name, orientation):
+    wanted = stored(tmp_path / name, orientation)
+    expected = 255 * np.asarray(model.reconstruct(wanted[None, ..., None])["image"])[0, ..., 0]
+    assert np.abs(call(folder, tmp_path, name) - expected).max() <= 0.5 + 255e-4
+
+
+def test_a_photograph_of_200_megapixels_is_decoded_small(folder, tmp_path):
+    ramp = np.linspace(0, 255, 12240, dtype=np.uint8)
+    Image.fromarray(np.broadcast_to(ramp[:, None], (12240, 16320))).save(tmp_path / "huge.jpg")
+    peak = "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss"
+    column = "(255 * call.prepared(Image.open('huge.jpg')))[0, :, 0, 0]"
+    before, *found, after = in_call_py(folder, tmp_path, f"[{peak}, *{column}, {peak}]")
+    # At the ends the filter reaches over the edge.
+    np.testing.assert_allclose(found[1:-1], ramp.reshape(8, -1).mean(1)[1:-1], atol=2)
+    assert (after - before) * 1024 < 100e6  # bytes; decoded whole it is twice that
+
+
+@pytest.mark.parametrize("size", [(400, 600), (37, 16), (16, 640)])
+def test_a_jpeg_that_is_decoded_small_looks_as_if_it_had_been_decoded_whole(folder, tmp_path, size):
+    rng = np.random.default_rng(3)
+    coarse = Image.fromarray(rng.integers(0, 256, (5, 7), np.uint8))
+    coarse.resize(size[::-1], Image.Resampling.BICUBIC).save(tmp_path / "photo.jpg", quality=95)
+    small = in_call_py(folder, tmp_path, "call.prepared(Image.open('photo.jpg'))")
+    whole = in_call_py(folder, tmp_path, "call.prepared(Image.open('photo.jpg').convert('L'))")
+    assert np.abs(255 * (small - whole)).max() <= 4
+
+
+def test_a_file_that_is_no_picture_is_named_in_one_line(folder, tmp_path):
+    (tmp_path / "notes.txt").write_text("no picture")
+    command = [sys.executable, "-I", str(folder / kit.FOLDER / "call.py"), "notes.txt"]
+    process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert process.returncode == 1
+    assert process.stderr.startswith("call.py: notes.txt: ") and process.stderr.count("\n") == 1
 
 
 def test_call_py_needs_three_packages_only():
@@ -141,8 +202,8 @@ def test_kotlin_and_swift_parse(path):
     parser = tree_sitter.Parser(tree_sitter.Language(grammar.language()))
     content = path.read_bytes()
     assert not parser.parse(content).root_node.has_error
-    # The parser is no rubber stamp: without its last brace the same file is refused.
-    assert parser.parse(content[: content.rindex(b"}")]).root_node.has_error
+    # The parser is no rubber stamp: without its last brace or bracket the same file is refused.
+    assert parser.parse(content.rstrip().removesuffix(b"}").removesuffix(b")")).root_node.has_error
 
 
 def test_the_samples_ask_for_keys_and_tensors_that_there_are(index):
@@ -157,10 +218,44 @@ def test_the_samples_ask_for_keys_and_tensors_that_there_are(index):
 
 
 def test_a_maintainer_is_told_what_ran_and_what_did_not(folder, index):
-    text = (folder / kit.FOLDER / "README.md").read_text()
+    text = " ".join((folder / kit.FOLDER / "README.md").read_text().split())
     assert "neither app has been built" in text and "$" not in text
     assert "(1, 8, 8, 1)" in text and "its output `mean` is the code" in text
     table = (folder / kit.FOLDER / kit.TABLE).read_text()
     assert not [name for name in index["files"] if f"`{name}`" not in table]
-    build = (folder / kit.FOLDER / "android" / "app" / "build.gradle.kts").read_text()
-    assert f"com.google.ai.edge.litert:litert:{kit.LITERT}" in build
+
+
+ANDROID = kit.FILES / "android"
+BUILD = (ANDROID / "app" / "build.gradle.kts").read_text()
+
+
+def test_the_app_has_a_flavour_for_each_way_to_litert_and_bundles_it_by_default():
+    flavours = re.findall(r'create\("(\w+)"\) \{(.*?)\}', BUILD, re.DOTALL)
+    assert [name for name, _ in flavours] == ["bundled", "play"]
+    assert [name for name, settings in flavours if "isDefault = true" in settings] == ["bundled"]
+    dependencies = set(re.findall(r'"(\w+)Implementation"\("(\S+)"\)', BUILD))
+    assert dependencies == {
+        ("bundled", f"com.google.ai.edge.litert:litert:{kit.LITERT}"),
+        ("bundled", f"com.google.ai.edge.litert:litert-gpu:{kit.LITERT}"),
+        ("play", f"com.google.android.gms:play-services-litert:{kit.PLAY_LITERT}"),
+    }
+    # Either flavour starts LiteRT in its own way, under one name.
+    for name, start in (("bundled", "Environment.create()"), ("play", "LiteRt.initialize(context)")):
+        source = ANDROID / "app" / "src" / name / "kotlin" / "org" / "tfvae" / "sample" / "Runtime.kt"
+        assert "fun startLiteRt(context: Context): Environment =" in source.read_text() and start in source.read_text()
+
+
+def test_the_project_opens_without_a_bundle_and_finds_the_one_it_lies_in(folder):
+    assert "by project" not in BUILD and 'gradleProperty("bundle").orElse("../..")' in BUILD
+    # It is asked for when the app's assets are merged, and not by preBuild, which opening the project may run.
+    assert "preBuild" not in BUILD and "addGeneratedSourceDirectory(copyModels" in BUILD
+    default = folder / kit.FOLDER / "android" / "../.."
+    copied = re.findall(r'"([^"]+\.(?:tflite|json))"', BUILD)
+    assert {"encoder.tflite", "decoder.tflite", f"{kit.FOLDER}/{kit.INDEX}"} <= set(copied)
+    assert all((default / name).is_file() for name in copied if "/" in name or name.endswith(".tflite"))
+
+
+def test_the_app_asks_for_one_accelerator_at_a_time():
+    model = (ANDROID / "app" / "src" / "main" / "kotlin" / "org" / "tfvae" / "sample" / "Model.kt").read_text()
+    assert re.findall(r"Accelerator\.(\w+)\)", model) == ["GPU", "CPU"]
+    assert "CompiledModel.Options(accelerator)" in model

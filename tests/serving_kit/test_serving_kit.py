@@ -57,10 +57,17 @@ def test_monitoring_is_on_where_the_cluster_looks_for_it(digits):
     assert annotations["prometheus.io/port"] == "8501"
 
 
+def default_service(folder):
+    """Name and settings of the one service that compose.yaml starts where no profile is asked for."""
+    services = yaml.safe_load(text(folder, "compose.yaml"))["services"]
+    ((name, service),) = ((name, service) for name, service in services.items() if "profiles" not in service)
+    return name, service
+
+
 @pytest.mark.parametrize("made_kit", ["digits", "spatial"])
 def test_compose_mounts_what_its_flags_name(made_kit, request):
     folder, _ = request.getfixturevalue(made_kit)
-    ((name, service),) = yaml.safe_load(text(folder, "compose.yaml"))["services"].items()
+    name, service = default_service(folder)
     assert name == kit.dns_name(name) and service["image"] == "tensorflow/serving:2.20.0"
     mounts = dict(volume.removesuffix(":ro").split(":") for volume in service["volumes"])
     assert all((folder / "serving" / source).exists() for source in mounts)
@@ -77,12 +84,29 @@ def test_compose_mounts_what_its_flags_name(made_kit, request):
 def test_the_image_copies_files_that_exist_and_starts_like_compose(made_kit, request):
     folder, _ = request.getfixturevalue(made_kit)
     lines = [line for line in text(folder, "Dockerfile").splitlines() if line and line[0] != "#"]
-    assert lines[0] == "FROM tensorflow/serving:2.20.0"
+    assert lines[:2] == ["ARG IMAGE=tensorflow/serving:2.20.0", "FROM ${IMAGE}"]
     copied = [source for line in lines if line.startswith("COPY") for source in line.split()[1:-1]]
     assert "saved_model" in copied and all((folder / source).exists() for source in copied)
     (command,) = (json.loads(line.removeprefix("CMD ")) for line in lines if line.startswith("CMD"))
-    (service,) = yaml.safe_load(text(folder, "compose.yaml"))["services"].values()
-    assert command == service["command"]
+    assert command == default_service(folder)[1]["command"]
+
+
+def test_the_profile_gpu_serves_the_same_from_the_gpu_s_image_and_reserves_a_gpu(digits):
+    name, service = default_service(digits[0])
+    on_gpu = yaml.safe_load(text(digits[0], "compose.yaml"))["services"][f"{name}-gpu"]
+    assert on_gpu.pop("profiles") == ["gpu"]
+    (device,) = on_gpu.pop("deploy")["resources"]["reservations"]["devices"]
+    assert device == {"driver": "nvidia", "count": 1, "capabilities": ["gpu"]}
+    assert on_gpu == service | {"image": f"{kit.IMAGE}-gpu"}
+    readme = text(digits[0], "README.md")
+    assert f"--profile gpu up {name}-gpu" in readme and f"--build-arg IMAGE={kit.IMAGE}-gpu" in readme
+
+
+def test_the_deployment_asks_for_a_gpu_once_its_line_is_uncommented(digits):
+    written = text(digits[0], "kubernetes/deployment.yaml")
+    changed = yaml.safe_load(written.replace("# nvidia.com/gpu", "nvidia.com/gpu"))
+    limits = changed["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
+    assert limits["nvidia.com/gpu"] == 1 and limits["memory"].endswith("Gi")
 
 
 def test_the_manifests_belong_together(digits):
@@ -105,7 +129,7 @@ def test_the_manifests_belong_together(digits):
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="no bash, which the image has")
 def test_the_health_check_tells_a_model_that_is_there(digits, server):
-    (service,) = yaml.safe_load(text(digits[0], "compose.yaml"))["services"].values()
+    _, service = default_service(digits[0])
     kind, *command = service["healthcheck"]["test"]
     assert kind == "CMD"
     command = [part.replace("8501", str(server.rest_port)) for part in command]

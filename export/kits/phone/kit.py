@@ -14,7 +14,8 @@ from export.report import MEANING, tensors
 FILES = Path(__file__).with_name("files")
 FOLDER = "phone"
 TABLE, INDEX = "TENSORS.md", "tensors.json"
-LITERT = "2.3.0"  # the release whose Kotlin and Swift interfaces the samples call
+LITERT = "2.4.0"  # the release whose Kotlin and Swift interfaces the samples call
+PLAY_LITERT = "17.0.0"  # the Android client of the LiteRT in Google Play services
 
 
 def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
@@ -148,6 +149,7 @@ def _words(work: Export) -> dict[str, str]:
     return {
         "name": work.run.path.resolve().name,
         "litert": LITERT,
+        "play_litert": PLAY_LITERT,
         "height": str(height),
         "width": str(width),
         "channels": str(model.image_shape[-1]),

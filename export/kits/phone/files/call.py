@@ -15,11 +15,12 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 HERE = Path(__file__).resolve().parent
 TENSORS = json.loads((HERE / "tensors.json").read_text(encoding="utf-8"))
 HEIGHT, WIDTH, CHANNELS = TENSORS["image"]
+Image.MAX_IMAGE_PIXELS = 250_000_000  # phones photograph up to 200 megapixels; Pillow refuses from 179 on
 
 
 class Interpreted:
@@ -79,8 +80,11 @@ def call(part: str, variant: str, runtime: str, **inputs: np.ndarray) -> dict[st
 
 
 def prepared(picture: Image.Image) -> np.ndarray:
-    """The input `image`: grey or RGB, scaled to cover HEIGHT x WIDTH, centre-cropped, float32 in 0 … 1, a leading 1."""
-    picture = picture.convert("L" if CHANNELS == 1 else "RGB")
+    """The input `image`: upright, grey or RGB, scaled to cover HEIGHT x WIDTH, centre-cropped, float32 in 0 … 1."""
+    # A JPEG is decoded at a half, a quarter or an eighth, as long as that leaves two pixels a side for each one wanted.
+    side = 2 * max(HEIGHT, WIDTH)
+    picture.draft(None, (side, side))
+    picture = ImageOps.exif_transpose(picture).convert("L" if CHANNELS == 1 else "RGB")
     scale = max(HEIGHT / picture.height, WIDTH / picture.width)
     size = max(WIDTH, round(scale * picture.width)), max(HEIGHT, round(scale * picture.height))
     if size != picture.size:
@@ -108,8 +112,12 @@ def main() -> None:
         # Without a prior, noise is no code that the decoder knows; the pictures are then noise, too.
         code = np.random.default_rng(options.seed).standard_normal(TENSORS["code_shape"]).astype(np.float32)
     elif options.picture:
-        with Image.open(options.picture) as picture:
-            image = prepared(picture)
+        try:
+            # A file, not its name: Pillow 13 scrambles some TIFFs that it opens by name and then turns upright.
+            with open(options.picture, "rb") as file, Image.open(file) as picture:
+                image = prepared(picture)
+        except (OSError, Image.DecompressionBombError) as error:
+            raise SystemExit(f"call.py: {options.picture}: {error}") from None
         code = call("encoder", options.variant, options.runtime, image=image)[TENSORS["code"]]
     else:
         parser.error("a PICTURE or --seed S is needed")

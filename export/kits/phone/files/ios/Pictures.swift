@@ -1,4 +1,18 @@
+import ImageIO
 import UIKit
+
+/// A photograph, upright as its EXIF data say, decoded to at most 4096 pixels a side: 200 megapixels would be 800 MB.
+func opened(_ data: Data) -> UIImage? {
+  let options: [CFString: Any] = [
+    kCGImageSourceCreateThumbnailFromImageAlways: true,
+    kCGImageSourceCreateThumbnailWithTransform: true,
+    kCGImageSourceThumbnailMaxPixelSize: 4096,
+  ]
+  guard let source = CGImageSourceCreateWithData(data as CFData, nil),
+    let image = CGImageSourceCreateThumbnailAtIndex(source, 0, options as CFDictionary)
+  else { return nil }
+  return UIImage(cgImage: image)
+}
 
 /// The input `image`: scaled to cover height x width, centre-cropped, 0 … 1, rows from the top, channels last.
 func prepared(_ picture: UIImage, _ tensors: Tensors) -> [Float] {

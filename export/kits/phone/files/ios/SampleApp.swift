@@ -64,7 +64,7 @@ struct ContentView: View {
     .padding()
     .onChange(of: chosen) { item in
       Task {
-        guard let data = try? await item?.loadTransferable(type: Data.self), let image = UIImage(data: data) else {
+        guard let data = try? await item?.loadTransferable(type: Data.self), let image = opened(data) else {
           note = "This picture cannot be read."
           return
         }

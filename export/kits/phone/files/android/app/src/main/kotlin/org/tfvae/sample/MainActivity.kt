@@ -3,18 +3,20 @@ package org.tfvae.sample
 import android.app.Activity
 import android.content.Intent
 import android.graphics.Bitmap
-import android.graphics.BitmapFactory
 import android.os.Bundle
 import android.widget.Button
 import android.widget.ImageView
 import android.widget.LinearLayout
 import android.widget.TextView
+import java.io.IOException
+import java.util.Locale
 import java.util.Random
 import java.util.concurrent.Executors
 
 /** A picture and what the model makes of it; and, of a model with a prior, pictures drawn from noise. */
 class MainActivity : Activity() {
     private val worker = Executors.newSingleThreadExecutor() // models are not for several threads at a time
+    private val toClose = ArrayDeque<AutoCloseable>() // what was opened last is closed first; for the worker only
     private lateinit var tensors: Tensors
     private lateinit var encoder: Model
     private lateinit var decoder: Model
@@ -28,16 +30,34 @@ class MainActivity : Activity() {
         rebuilt = ImageView(this).apply { adjustViewBounds = true }
         note = TextView(this)
         tensors = Tensors.read(assets)
-        val column = LinearLayout(this).apply { orientation = LinearLayout.VERTICAL }
-        column.addView(Button(this).apply { text = "Open a picture"; setOnClickListener { choose() } })
-        if (tensors.hasPrior) {
-            column.addView(Button(this).apply { text = "Draw a new one"; setOnClickListener { draw() } })
+        val buttons = buildList {
+            add(button("Open a picture") { choose() })
+            if (tensors.hasPrior) add(button("Draw a new one") { draw() })
         }
-        listOf(note, original, rebuilt).forEach(column::addView)
+        val column = LinearLayout(this).apply { orientation = LinearLayout.VERTICAL }
+        (buttons + listOf(note, original, rebuilt)).forEach(column::addView)
         setContentView(column)
-        worker.execute {
-            encoder = Model(assets, ENCODER, tensors)
-            decoder = Model(assets, DECODER, tensors)
+        worker.execute { start(buttons) }
+    }
+
+    private fun button(title: String, action: () -> Unit) = Button(this).apply {
+        text = title
+        isEnabled = false // until there are models to call
+        setOnClickListener { action() }
+    }
+
+    private fun start(buttons: List<Button>) {
+        try {
+            val environment = startLiteRt(this).also(toClose::addFirst)
+            encoder = Model.open(assets, ENCODER, tensors, environment).also(toClose::addFirst)
+            decoder = Model.open(assets, DECODER, tensors, environment).also(toClose::addFirst)
+        } catch (failure: Exception) { // of LiteRT, or of Google Play services
+            runOnUiThread { note.text = "LiteRT did not start: ${failure.message}" }
+            return
+        }
+        runOnUiThread {
+            note.text = "encoder on the ${encoder.accelerator}, decoder on the ${decoder.accelerator}"
+            buttons.forEach { it.isEnabled = true }
         }
     }
 
@@ -53,12 +73,12 @@ class MainActivity : Activity() {
         val place = data?.data
         if (requestCode != CHOOSE || resultCode != RESULT_OK || place == null) return
         worker.execute {
-            val picture = contentResolver.openInputStream(place)?.use(BitmapFactory::decodeStream)
-            if (picture == null) {
-                runOnUiThread { note.text = "This picture cannot be read." }
+            val image = try {
+                prepared(opened(contentResolver, place, tensors), tensors)
+            } catch (failure: IOException) {
+                runOnUiThread { note.text = "This picture cannot be read: ${failure.message}" }
                 return@execute
             }
-            val image = prepared(picture, tensors)
             show(image, encoder.run(mapOf("image" to image)).getValue(tensors.code))
         }
     }
@@ -77,15 +97,12 @@ class MainActivity : Activity() {
         runOnUiThread {
             original.setImageBitmap(given)
             rebuilt.setImageBitmap(made)
-            note.text = String.format("decoded in %.1f ms", milliseconds)
+            note.text = String.format(Locale.US, "decoded in %.1f ms on the %s", milliseconds, decoder.accelerator)
         }
     }
 
     override fun onDestroy() {
-        worker.execute {
-            encoder.close()
-            decoder.close()
-        }
+        worker.execute { toClose.forEach(AutoCloseable::close) }
         worker.shutdown()
         super.onDestroy()
     }

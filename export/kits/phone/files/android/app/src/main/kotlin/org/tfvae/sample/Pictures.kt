@@ -1,14 +1,40 @@
 package org.tfvae.sample
 
+import android.content.ContentResolver
 import android.graphics.Bitmap
 import android.graphics.Color
+import android.graphics.ImageDecoder
+import android.net.Uri
 import kotlin.math.max
+import kotlin.math.min
 import kotlin.math.roundToInt
+
+private const val MOST_PIXELS = 4_000_000L // 16 MB; a photograph of 200 megapixels would be 800
+
+/** The picture at `place`, upright as its EXIF data say, decoded small; throws `IOException` if it cannot be read. */
+fun opened(resolver: ContentResolver, place: Uri, tensors: Tensors): Bitmap =
+    ImageDecoder.decodeBitmap(ImageDecoder.createSource(resolver, place)) { decoder, info, _ ->
+        decoder.allocator = ImageDecoder.ALLOCATOR_SOFTWARE // the pixels of a bitmap in graphics memory cannot be read
+        decoder.setTargetSampleSize(sampleSize(info.size.width, info.size.height, max(tensors.height, tensors.width)))
+    }
+
+/**
+ * Of how many pixels a side one is decoded: a power of two, at which JPEG decoders average.
+ *
+ * It grows until at most [MOST_PIXELS] are left, as long as the model's `side` is.
+ */
+internal fun sampleSize(width: Int, height: Int, side: Int): Int {
+    var sample = 1
+    while (width.toLong() * height / (sample * sample) > MOST_PIXELS && min(width, height) >= 2 * sample * side) {
+        sample *= 2
+    }
+    return sample
+}
 
 /** The input `image`: scaled to cover height x width, centre-cropped, 0 … 1, rows from the top, channels last. */
 fun prepared(picture: Bitmap, tensors: Tensors): FloatArray {
     val (height, width) = tensors.height to tensors.width
-    var scaled = picture.copy(Bitmap.Config.ARGB_8888, false)
+    var scaled = picture
     // Bilinear scaling looks at two pixels a side only: halve first, so that no pixel is passed over.
     while (scaled.width >= 2 * width && scaled.height >= 2 * height) {
         scaled = Bitmap.createScaledBitmap(scaled, scaled.width / 2, scaled.height / 2, true)
