@@ -57,8 +57,8 @@ def mean(statistic):
 def summed(*values):
     """The sums of `values` over the replicas, a list; no gradient flows through them."""
     replica = several()
-    values = [tf.stop_gradient(value) for value in values]
-    return values if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, values)
+    stopped = [tf.stop_gradient(value) for value in values]
+    return stopped if replica is None else replica.all_reduce(tf.distribute.ReduceOp.SUM, stopped)
 
 
 def share(gradients, loss, *per_example):
@@ -154,7 +154,7 @@ def equal_rows(x, y, weights):
     return (filled(x), None if y is None else filled(y), filled(weights)), tuple(tf.unstack(tf.reduce_mean(every, 0)))
 
 
-def step_function(model, step):
+def step_function(model, step, steps):
     """What Keras makes of a `train_step` or `test_step`, for several replicas and several workers.
 
     Keras's own fails with several steps an execution (Keras 20582), and spends a message between the workers on every
@@ -162,13 +162,14 @@ def step_function(model, step):
 
     Args:
         model: Made in the scope of the strategy.
-        step: Its `train_step` or `test_step`, of which an execution makes `model.steps_per_execution`.
+        step: Its `train_step` or `test_step`.
+        steps: How many an execution makes.
 
     Returns:
         A function of a distributed iterator that makes an execution's steps and returns the means so far.
         It raises `ValueError` where the data end between two steps of an execution.
     """
-    strategy, steps = model.distribute_strategy, model.steps_per_execution
+    strategy = model.distribute_strategy
     names: list[str] = []  # of what a step returns
 
     def one(iterator):

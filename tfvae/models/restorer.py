@@ -76,7 +76,19 @@ class Restorer(RestorationModel):
         decoder.build((None, *self.latent_shape), features)
 
     @classmethod
-    def from_shape(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+    def from_shape(
+        cls,
+        image_shape,
+        latent_dim=16,
+        *,
+        network="resnet",
+        widths=(32, 64, 96),
+        hidden=256,
+        dropout=0.0,
+        likelihood="bernoulli",
+        seed=None,
+        **options,
+    ):
         only_spatial_resnet("a restorer", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 

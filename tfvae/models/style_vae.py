@@ -105,7 +105,19 @@ class StyleVAE(VariationalModel):
         self.more_trackers = [Mean(name=name) for name in (*terms, "critic")]
 
     @classmethod
-    def from_shape(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+    def from_shape(
+        cls,
+        image_shape,
+        latent_dim=16,
+        *,
+        network="resnet",
+        widths=(32, 64),
+        hidden=256,
+        dropout=0.0,
+        likelihood="optimal_gaussian",
+        seed=None,
+        **options,
+    ):
         only_spatial_resnet("styles", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, likelihood, seed=seed, **options)
 

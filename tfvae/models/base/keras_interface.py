@@ -14,10 +14,19 @@ class KerasInterface(keras.Model):
     """A `keras.Model` that looks at what it is given before it trains on it."""
 
     conditional = False  # whether batches come with labels; the constructor then takes their names, `label_names`
-    allows_xla = True  # whether all of a training step has kernels under XLA
+    jit_compile: bool
     automatic_jit = False  # whether `compile` chose
     default_endpoint = "reconstruct"  # what `predict` does, and a server when a request names nothing
-    image_shape: tuple[int | None, int | None, int]
+
+    @property
+    def allows_xla(self) -> bool:
+        """Whether all of a training step has kernels under XLA."""
+        return True
+
+    @property
+    def image_shape(self) -> tuple[int | None, int | None, int]:
+        """`(height, width, channels)` of the images; height and width None where any size will do."""
+        raise NotImplementedError
 
     def compile(
         self,

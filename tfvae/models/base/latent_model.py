@@ -1,6 +1,7 @@
 """What every model with a code shares: its parts, and the ways in and out of the latent space."""
 
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -207,7 +208,7 @@ class LatentModel(ReplicatedStep):
             ValueError: For another format, or an `input_signature`; and as the writers.
             TypeError: For an argument that the format has not.
         """
-        writers = {"tf_saved_model": write_saved_model, "litert": write_tflite}
+        writers: dict[str, Callable[..., Any]] = {"tf_saved_model": write_saved_model, "litert": write_tflite}
         if format not in writers:
             raise ValueError(
                 f"`format` must be one of {', '.join(writers)}. Received: format={format!r}. "

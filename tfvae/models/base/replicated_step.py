@@ -19,14 +19,14 @@ class ReplicatedStep(TrainingStep):
         if not replicas.distributed(self):
             return super().make_train_function(force)
         if force or self.train_function is None:
-            self.train_function = replicas.step_function(self, _with_equal_batches(self.train_step))
+            self.train_function = replicas.step_function(self, even(self.train_step), self.steps_per_execution)
         return self.train_function
 
     def make_test_function(self, force=False):
         if not replicas.distributed(self):
             return super().make_test_function(force)
         if force or self.test_function is None:
-            self.test_function = replicas.step_function(self, _with_equal_batches(self.test_step))
+            self.test_function = replicas.step_function(self, even(self.test_step), self.steps_per_execution)
         return self.test_function
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
@@ -60,12 +60,12 @@ class ReplicatedStep(TrainingStep):
         replicas.apply(self.optimizer, gradients, self.trainable_variables)
 
 
-def _with_equal_batches(step):
+def even(step):
     """`step` on batches that all replicas have as many rows of: the last one of an array seldom divides."""
 
-    def even(data):
+    def on_equal_rows(data):
         data, means = replicas.equal_rows(*keras.utils.unpack_x_y_sample_weight(data))
         with filled_up(means):
             return step(data)
 
-    return even
+    return on_equal_rows

@@ -72,9 +72,9 @@ class TrainingStep(KerasInterface):
     def test_step(self, data):
         images, labels, weights = self.batch_of(data)
         with weighted(weights):
-            loss, *terms = self.loss_terms(images, **labels)
+            loss, distortion, rate = self.loss_terms(images, **labels)
             loss = as_weighted_mean(loss)
-        self.finish_test_step(loss, *terms, weights=weights)
+        self.finish_test_step(loss, distortion, rate, weights)
         self.update_compiled_metrics(images, weights)
         unseen = {id(one) for one in (*self.gradient_trackers, *self.more_trackers)}
         return self._results(one for one in self.metrics if id(one) not in unseen)
