@@ -21,6 +21,7 @@ def parser() -> ProgramParser:
         "on held-out images; what misses its bound is withheld, and the exit code is then 1.",
     )
     args.run(p)
+    p.add_argument("--data", metavar="SOURCE", help="images of a .keras file: a folder, .npy, .npz, tfds:NAME …")
     args.out(p, "where the bundle goes", "RUN/export", metavar="DIR")
     args.size(p, "pixels that the .tflite files take, for models with spatial latents (default: the run's crop)")
     p.add_argument(
@@ -61,6 +62,7 @@ def parser() -> ProgramParser:
             "python -m export runs/digits",
             "python -m export runs/digits --explorer --onnx",
             "python -m export runs/photos --size 256x256 --out bundle",
+            "python -m export vae.keras --data digits",
         ],
     )
     return p
@@ -92,7 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _export(words: list[str]) -> list[str]:
     """Names of what was withheld."""
     options = parser().parse_args(words)
-    open_run(options.run)  # raises for a mistyped one
+    open_run(options.run, options.data)  # raises for a mistyped one
     from export.bundle import export_run  # TensorFlow loads here, after the command line was read.
 
     artefacts = export_run(
@@ -104,6 +106,7 @@ def _export(words: list[str]) -> list[str]:
         onnx=options.onnx,
         native=options.native,
         licence=options.license,
+        data_source=options.data,
     )
     return [artefact.name for artefact in artefacts if not artefact.written]
 

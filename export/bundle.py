@@ -39,11 +39,12 @@ def export_run(
     onnx: bool = False,
     native: int = 0,
     licence: str = NO_LICENCE,
+    data_source: str | None = None,
 ) -> list[Artefact]:
     """Write the bundle of the run at `path` to `out`, by default the folder `export` in it.
 
     Args:
-        path: A run directory.
+        path: A run directory, or the `.keras` file of a model that was trained in Python.
         out: Where the bundle goes; an earlier bundle there is replaced when the new one is complete.
         size: `(height, width)` of the `.tflite` files of a model with spatial latents.
         bounds: By `saved_model` and variant; what misses its own is not written.
@@ -53,6 +54,8 @@ def export_run(
         native: How many requests a C program answers with the SavedModel, while its memory is watched; 0: no proof.
         licence: The short name of the licence that the files are given away under, as the Hugging Face Hub and SPDX
             have it; `other` where nothing is stated.
+        data_source: The images of a `.keras` file, as `python -m training --data` takes them: int8 is calibrated, and
+            every artefact compared, with them.
 
     Returns:
         The artefacts, those withheld included.
@@ -62,7 +65,7 @@ def export_run(
             had, or `licence` is no short name.
     """
     licence = card_head.checked(licence)
-    run = open_run(path)
+    run = open_run(path, data_source)
     out = Path(out) if out is not None else run.path / "export"
     check_place(out)
     if explorer:
@@ -104,7 +107,7 @@ def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Exp
         )
     shape = "×".join("any" if side is None else str(side) for side in model.image_shape)
     say(f"{run.path}: {type(model).__name__} of {shape} images")
-    config = run.prepared_like(model)
+    config = run.own_data(model)
     size = static_size(model.image_shape, config, size)
     splits = data.load(config, seed=run.seed)
     samples = draw_samples(splits, config, size, run.seed)

@@ -11,6 +11,7 @@ from tfvae.errors import UserError, did_you_mean
 from tfvae.toml_sections import read_section, read_toml
 
 CONFIG, MODEL, REPORT = "config.toml", "model.keras", "report.json"
+SUFFIX = ".keras"
 
 
 @dataclass(frozen=True)
@@ -45,15 +46,21 @@ class Run:
         except ValueError as error:
             raise UserError(f"{self.path / REPORT}: not valid JSON ({error}).") from error
 
-    def load_model(self) -> Any:
-        """The trained model. Raises `UserError` when there is none yet, or the file is damaged."""
-        import keras
-
+    @property
+    def model_file(self) -> Path:
+        """The `.keras` file. Raises `UserError` when there is none yet."""
         path = self.path / MODEL
         if not path.is_file():
             raise UserError(
                 f"{self.path}: no trained model yet ({MODEL} is missing). Let the training end or resume it."
             )
+        return path
+
+    def load_model(self) -> Any:
+        """The trained model. Raises `UserError` when there is none yet, or the file is damaged."""
+        import keras
+
+        path = self.model_file
         if not zipfile.is_zipfile(path):
             raise UserError(f"{path}: not a Keras model file (cut short or overwritten).")
         return keras.saving.load_model(path, compile=False)
@@ -73,10 +80,49 @@ class Run:
         height, width, channels = model.image_shape
         return replace(self.data_config, height=height or 0, width=width or 0, channels=channels)
 
+    def own_data(self, model: Any) -> DataConfig:
+        """`prepared_like(model)`, to load the images that the model was trained on and those held out."""
+        return self.prepared_like(model)
 
-def open_run(path: str | Path) -> Run:
-    """The run directory at `path`; `UserError`, with the nearest run beside it, when it is none."""
+
+@dataclass(frozen=True)
+class ModelFile(Run):
+    """A model that was trained in Python and saved, `NAME.keras`: a run that knows its data only if they are named.
+
+    Attributes:
+        path: The folder `NAME` beside the file, where results go by default.
+        config: Empty, or the table `data` with the `source`.
+    """
+
+    @property
+    def model_file(self) -> Path:
+        return self.path.with_name(f"{self.path.name}{SUFFIX}")
+
+    @property
+    def data_config(self) -> DataConfig:
+        return DataConfig(**{"source": str(self.model_file), **self.config.get("data", {})})
+
+    def own_data(self, model: Any) -> DataConfig:
+        if "data" not in self.config:
+            raise UserError(f"{self.model_file}: a model file knows no images. Name them: a SOURCE, or --data SOURCE.")
+        return super().own_data(model)
+
+
+def open_run(path: str | Path, data: str | None = None) -> Run:
+    """The run directory at `path`, or the model file; `UserError`, with the nearest run beside it, when it is neither.
+
+    Args:
+        path: Of the run, or of a `.keras` file.
+        data: The images of a model file, as `--data` of a training names them.
+
+    Raises:
+        UserError: When there is no such run, or `data` is given for one that has its own.
+    """
     path = Path(path)
+    if path.is_file() and path.suffix == SUFFIX and not (path.parent / CONFIG).is_file():
+        return ModelFile(path.with_suffix(""), {"data": {"source": data}} if data else {})
+    if data is not None:
+        raise UserError(f"--data: names the images of a {SUFFIX} file; a run directory has its own. Received: {path}.")
     if not path.exists():
         raise UserError(f"{path}: there is no such run directory.{_near(path)}")
     if not path.is_dir():

@@ -10,7 +10,8 @@ SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits
 
 def run(parser: argparse.ArgumentParser) -> None:
     """The run directory."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory that `python -m training` wrote")
+    about = "run directory that `python -m training` wrote, or the .keras file of a model that was trained in Python"
+    parser.add_argument("run", metavar="RUN", type=Path, help=about)
 
 
 def source(parser: argparse.ArgumentParser) -> None:

@@ -26,7 +26,7 @@ def dreams(arguments: argparse.Namespace) -> None:
         if len(triple) != 3:
             raise UserError(f"dreams: --minus takes three pictures, A,B,C for A - B + C. Received: {','.join(triple)}.")
     model = run.load_unfused()
-    splits = load(run.prepared_like(model), seed=run.seed)
+    splits = load(run.own_data(model), seed=run.seed)
     held_out = held_out_images(run, splits)
     # A run of one or two images has nothing but these in all its parts.
     training = splits.train.take([] if splits.train.names == held_out.names else np.arange(len(splits.train)))

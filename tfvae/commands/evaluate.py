@@ -143,8 +143,8 @@ def _parts(run: Run, model: Any, source: str | None, split: str | None) -> tuple
     """The images to measure on, the run's training images where those are others of the same data, and the split."""
     if source is not None and split is None:
         return images_of(run, model, source), None, WHOLE
-    config = run.prepared_like(model)
     own = source is None or source == run.data_config.source
+    config = run.own_data(model) if own else run.prepared_like(model)
     if source is not None and not own:
         config = replace(config, source=source, limit=0)
     splits = load(config, seed=run.seed)

@@ -14,7 +14,7 @@ from tfvae.runs import Run
 def images_of(run: Run, model: Any, source: str | None) -> Images:
     """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
     if source is None:
-        return held_out_images(run, load(run.prepared_like(model), seed=run.seed))
+        return held_out_images(run, load(run.own_data(model), seed=run.seed))
     images, refused = load_images(source, like=run.prepared_like(model))
     name_refused(refused)
     if len(images) == 0:
