@@ -83,9 +83,11 @@ def train(path: Path, model: str, network: str, latent: str) -> None:
     """A run directory with what `EPOCHS` epochs of the digits make of a model: its ranges are those of a real one."""
     keras.utils.set_random_seed(SEED)
     cls = tfvae.MODELS[model]
-    shared = {**LATENTS[latent], "network": network, "widths": (32, 64)}
+    shared: dict[str, Any] = {**LATENTS[latent], "network": network, "widths": (32, 64)}
     encoder = tfvae.Encoder(**shared, stochastic=cls.stochastic)
-    likelihood = {"likelihood": "optimal_gaussian"} if cls.stochastic else {}  # an autoencoder has its own distortion
+    likelihood: dict[str, Any] = (
+        {"likelihood": "optimal_gaussian"} if cls.stochastic else {}
+    )  # an autoencoder has its own distortion
     trained = cls(encoder, tfvae.Decoder(**{**shared, "widths": (64, 32)}, **likelihood))
     trained.compile(keras.optimizers.Adam(2e-3))
     images = load(DATA, seed=SEED).train

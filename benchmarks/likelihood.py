@@ -123,7 +123,12 @@ def trained(source: str, count: int, epochs: int) -> tuple[Any, Any, Any]:
     config = DataConfig(source=source, height=SIDE, width=SIDE, channels=1, binarize=True, test=count)
     splits = load(config, seed=SEED)
     keras.utils.set_random_seed(SEED)
-    shape = {"image_shape": (SIDE, SIDE, 1), "latent_dim": LATENT, "network": "mlp", "widths": (HIDDEN,)}
+    shape: dict[str, Any] = {
+        "image_shape": (SIDE, SIDE, 1),
+        "latent_dim": LATENT,
+        "network": "mlp",
+        "widths": (HIDDEN,),
+    }
     model = tfvae.VAE(tfvae.Encoder(**shape), tfvae.Decoder(**shape), seed=SEED)
     model.compile(keras.optimizers.Adam(1e-3))
     batches = training_batches(splits.train, 128, seed=SEED, config=config)

@@ -1,5 +1,7 @@
 """keras.io's network as encoder and decoder networks of ours, registered by name like any other."""
 
+from typing import Any
+
 import keras
 
 import tfvae
@@ -53,7 +55,12 @@ class KerasIoUp(Chain):
 def build() -> keras.Model:
     """A `tfvae.VAE` of keras.io's network, compiled as the training program compiles a recipe's model."""
     networks.NETWORKS[NAME] = networks.Network(KerasIoDown, KerasIoUp, pyramid=False)
-    shared = {"image_shape": (28, 28, 1), "latent_dim": keras_io.LATENT_DIM, "network": NAME, "hidden": HIDDEN}
+    shared: dict[str, Any] = {
+        "image_shape": (28, 28, 1),
+        "latent_dim": keras_io.LATENT_DIM,
+        "network": NAME,
+        "hidden": HIDDEN,
+    }
     encoder = tfvae.Encoder(**shared, widths=FILTERS)
     decoder = tfvae.Decoder(**shared, widths=FILTERS[::-1], likelihood="bernoulli")
     model = tfvae.VAE(encoder, decoder, seed=keras_io.SEED)

@@ -1,5 +1,7 @@
 """The deterministic autoencoder: a code without a distribution."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -38,7 +40,13 @@ class Autoencoder(DecodesCodes):
 
     tracked = ("loss", "distortion")  # a code without a distribution has no bound
 
-    def __init__(self, encoder, decoder, distortion="mse", **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        distortion: str = "mse",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, **kwargs)
         encoder, decoder = self.encoder, self.decoder
         if encoder.stochastic:

@@ -1,8 +1,13 @@
 """The variational autoencoder."""
 
+from typing import Any
+
 import keras
 
+from tfvae.likelihoods import Likelihood
 from tfvae.models.base import DecodesCodes, VariationalModel
+from tfvae.priors import Prior
+from tfvae.schedules import BetaSchedule
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -44,7 +49,17 @@ class VAE(VariationalModel, DecodesCodes):
         Kingma et al. (2016), https://arxiv.org/abs/1606.04934, for free bits
     """
 
-    def __init__(self, encoder, decoder, beta=1.0, free_bits=0.0, seed=None, prior=None, likelihood=None, **kwargs):
+    def __init__(
+        self,
+        encoder: keras.layers.Layer,
+        decoder: keras.layers.Layer,
+        beta: float | BetaSchedule = 1.0,
+        free_bits: float = 0.0,
+        seed: int | None = None,
+        prior: Prior | None = None,
+        likelihood: Likelihood | str | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(encoder, decoder, beta, free_bits, seed, prior, likelihood=likelihood, **kwargs)
 
     def call(self, images, training=False):
@@ -53,7 +68,9 @@ class VAE(VariationalModel, DecodesCodes):
         parameters = self.parameters_of(z, images, training=training)
         return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters}
 
-    def generate(self, noise, temperature=1.0, *, seed=None, size=None):
+    def generate(
+        self, noise: Any, temperature: Any = 1.0, *, seed: int | None = None, size: tuple[int, int] | None = None
+    ) -> dict[str, Any]:
         """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`: a code drawn from the prior, decoded.
 
         Args:

@@ -1,5 +1,8 @@
 """p(x|z): from a code to the parameters of the likelihood of a picture."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from tfvae import likelihoods, networks
@@ -34,16 +37,16 @@ class Decoder(Coder):
 
     def __init__(
         self,
-        image_shape,
-        latent_dim,
-        likelihood="bernoulli",
-        network="conv",
-        widths=(64, 32),
-        hidden=256,
-        dropout=0.0,
-        seed=None,
-        **kwargs,
-    ):
+        image_shape: Sequence[int | None],
+        latent_dim: int,
+        likelihood: likelihoods.Likelihood | str = "bernoulli",
+        network: str = "conv",
+        widths: Sequence[int] = (64, 32),
+        hidden: int = 256,
+        dropout: float = 0.0,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(image_shape, latent_dim, network, widths, hidden, dropout, seed, **kwargs)
         self.likelihood = likelihoods.get(likelihood)
         height, width, channels = self.image_shape

@@ -1,5 +1,8 @@
 """q(z|x): from a picture to the parameters of its posterior, or to one code."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import keras
 
 from tfvae import networks
@@ -37,16 +40,16 @@ class Encoder(Coder):
 
     def __init__(
         self,
-        image_shape,
-        latent_dim,
-        network="conv",
-        widths=(32, 64),
-        hidden=256,
-        dropout=0.0,
-        stochastic=True,
-        seed=None,
-        **kwargs,
-    ):
+        image_shape: Sequence[int | None],
+        latent_dim: int,
+        network: str = "conv",
+        widths: Sequence[int] = (32, 64),
+        hidden: int = 256,
+        dropout: float = 0.0,
+        stochastic: bool = True,
+        seed: int | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(image_shape, latent_dim, network, widths, hidden, dropout, seed, **kwargs)
         self.stochastic = stochastic
         chosen = networks.get(network, spatial=self.spatial)

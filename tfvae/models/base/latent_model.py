@@ -1,8 +1,8 @@
 """What every model with a code shares: its parts, and the ways in and out of the latent space."""
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -13,6 +13,7 @@ from tfvae.applications.latent.generate import noise_shape
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.distributions import float32
 from tfvae.inputs import as_images
+from tfvae.likelihoods import Likelihood
 from tfvae.models.base.replicated_step import ReplicatedStep
 from tfvae.networks.decoder import Decoder
 from tfvae.networks.encoder import Encoder
@@ -69,17 +70,17 @@ class LatentModel(ReplicatedStep):
     @classmethod
     def from_shape(
         cls,
-        image_shape,
-        latent_dim=16,
+        image_shape: Sequence[int | None],
+        latent_dim: int = 16,
         *,
-        network="conv",
-        widths=(32, 64),
-        hidden=256,
-        dropout=0.0,
-        likelihood="bernoulli",
-        seed=None,
-        **options,
-    ):
+        network: str = "conv",
+        widths: Sequence[int] = (32, 64),
+        hidden: int = 256,
+        dropout: float = 0.0,
+        likelihood: Likelihood | str = "bernoulli",
+        seed: int | None = None,
+        **options: Any,
+    ) -> Self:
         """A model of an `Encoder` and a `Decoder` that mirror each other, for images of one shape.
 
             vae = tfvae.VAE.from_shape((28, 28, 1), latent_dim=16)
@@ -147,11 +148,11 @@ class LatentModel(ReplicatedStep):
         """`E[x|z]` of another `z` for the pictures that `self(images)` gave `outputs` of; float32."""
         raise NotImplementedError
 
-    def embed(self, images, batch_size=64):
+    def embed(self, images: Any, batch_size: int = 64) -> np.ndarray:
         """Codes `(n, latent_dim)` of arrays of any length, NumPy; see `tfvae.applications.embed`."""
         return embed(self, images, batch_size)
 
-    def noise(self, noise, seed=None, size=None):
+    def noise(self, noise: Any, seed: int | None = None, size: tuple[int, int] | None = None) -> Any:
         """Standard normal noise `(count, *latent_shape)`, where `noise` is a count; else `noise` itself.
 
         Args:
@@ -247,7 +248,7 @@ class DecodesCodes(LatentModel):
         """`{"image": decode(codes(images))}` at the size of `images`; deterministic."""
         return {"image": self.crop(self.decode(self.codes(images))["image"], images)}
 
-    def interpolate(self, first, second, steps=10, method="linear"):
+    def interpolate(self, first: np.ndarray, second: np.ndarray, steps: int = 10, method: str = "linear") -> np.ndarray:
         """Images decoded between the codes of two; see `tfvae.applications.interpolate`."""
         return interpolate(self, first, second, steps, method)
 
