@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfvae.errors import UserError
-from tfvae.evaluation import comparison, read_evaluation, unlike, write_evaluation
+from tfvae.evaluation import comparison, disentanglement, read_evaluation, unlike, write_evaluation
 from tfvae.evaluation.measurements import Measurement, bootstrap_measurement, difference_figure, mean_measurement
 from tfvae.evaluation.measures import Evaluation
 
@@ -95,3 +95,10 @@ def test_rows_tell_differences_and_whether_intervals_overlap(tmp_path):
     assert nll[3:5] == ["-1.5000", ""]
     del b["figures"]["nll"]
     assert comparison([a, b], ["a", "b"])[2][2:] == ["—", "", ""]
+
+
+def test_a_resample_of_which_a_statistic_is_undefined_does_not_count():
+    factors = np.array([[0], [0], [1]])
+    codes = np.array([[0.0], [0.1], [1.0]])
+    figure = bootstrap_measurement(lambda rows: disentanglement._mig(codes[rows], factors[rows]), 3, seed=0)
+    assert np.isfinite(figure.value) and np.isfinite(figure.interval).all()

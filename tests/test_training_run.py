@@ -12,6 +12,7 @@ from PIL import Image
 
 from tfvae.data import DataConfig, Images
 from tfvae.errors import UserError, run_program
+from tfvae.toml_sections import read_toml
 from training import checkpoint, choose, journal, loop, run
 from training.__main__ import main
 from training.build import build_model, compile_model
@@ -263,3 +264,17 @@ def test_unequal_pictures_and_a_vector_latent_need_a_size(tmp_path, capsys):
     arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--set", "model.latent=vector"]
     assert run_program("training", lambda: main(arguments)) == 2
     assert "data.height" in capsys.readouterr().err
+
+
+def test_no_epoch_of_a_warm_up_is_the_best_and_a_recipe_s_ends_within_a_quarter(tmp_path):
+    small = [setting for setting in TINY if "beta" not in setting]
+    recipe = ["--recipe", "digits", "--epochs", "3"]
+    assert train(tmp_path / "own", *recipe, settings=small) == 0
+    rows = read_rows(tmp_path / "own" / "metrics.csv")
+    steps = read_toml(tmp_path / "own" / "config.toml")["objective"]["beta"]["steps"]
+    assert steps == int(rows[-1]["step"]) // 4
+    asked = [*small, 'objective.beta={schedule="linear", steps=1000}']
+    assert train(tmp_path / "asked", *recipe, settings=asked) == 0
+    assert read_toml(tmp_path / "asked" / "config.toml")["objective"]["beta"]["steps"] == 1000
+    report = json.loads((tmp_path / "asked" / "report.json").read_text())
+    assert report["training"]["best_epoch"] == 3  # all of them are of the warm-up: the last is kept
