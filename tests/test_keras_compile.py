@@ -50,13 +50,11 @@ def test_a_loss_of_keras_is_refused():
         vae().compile("adam", loss="mse")
 
 
-def test_compute_loss_of_a_subclass_is_refused():
-    class Own(tfvae.VAE):
-        def compute_loss(self, *args, **kwargs):
-            return 0.0
-
-    with pytest.raises(NotImplementedError, match="auxiliary_loss"):
-        Own.from_shape(**SHAPE).compile("adam")
+@pytest.mark.parametrize("name", ["compute_loss", "compute_metrics"])
+def test_methods_that_no_step_calls_are_refused(name):
+    own = type("Own", (tfvae.VAE,), {name: lambda self, *args, **kwargs: 0.0})
+    with pytest.raises(NotImplementedError, match=rf"`{name}` of Own.*auxiliary_loss"):
+        own.from_shape(**SHAPE).compile("adam")
 
 
 def test_compiled_metrics_compare_images_with_their_reconstructions():
@@ -109,6 +107,15 @@ def test_predict_is_the_default_endpoint_and_deterministic():
     np.testing.assert_allclose(images, model.reconstruct(X)["image"], atol=1e-6)
     restorer = tfvae.Restorer(1, (4, 4, 4), 2, corruptions=[{"kind": "gaussian"}])
     np.testing.assert_allclose(restorer.predict(X, verbose=0)["image"], restorer.restore(X)["image"], atol=1e-6)
+
+
+def test_predict_of_pixels_up_to_255_is_refused():
+    with pytest.raises(ValueError, match="divide the pixels by 255"):
+        vae().predict(255 * X, verbose=0)
+    model = vae()
+    bytes_ = np.round(255 * X).astype("uint8")
+    expected = model.predict(bytes_ / np.float32(255), verbose=0)["image"]
+    np.testing.assert_allclose(model.predict(bytes_, verbose=0)["image"], expected, atol=1e-6)
 
 
 def test_predict_takes_the_arguments_of_the_endpoint_by_name():

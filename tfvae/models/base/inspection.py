@@ -14,6 +14,7 @@ from tfvae.pixels import out_of_range
 from tfvae.quiet import native_messages_held
 
 SOME = 256  # images of an array whose range is looked at
+FAR_OUT = 2.0  # no noise brings a pixel of [0, 1] there
 
 
 class Inspection:
@@ -84,16 +85,23 @@ class Inspection:
             self((x[:SOME], None if y is None else y[:SOME]))
         return x
 
-    def now(self, data: Any) -> None:
-        """Looks at validation data before any step: arrays, a tuple of them, or a source that can be read again."""
+    def now(self, data: Any) -> Any:
+        """Looks at validation data before any step; returns what to give to `fit` in their place."""
         if isinstance(data, tf.data.Dataset):
             with native_messages_held():  # a cache that is not read to its end says so
                 for batch in data.take(1):
                     self(_arrays(batch))
-        elif isinstance(data, (list, tuple)) and data and is_array(data[0]):
+            return data
+        if isinstance(data, (list, tuple)) and data and is_array(data[0]):
             self.source(*data[:2])
-        elif not isinstance(data, types.GeneratorType):
-            self.source(data)
+            return data
+        return self.source(data)
+
+    def scale(self, x: Any) -> None:
+        """Raises `ValueError` for floats that are up to 255; damaged pictures may be a little outside of [0, 1]."""
+        some = np.asarray(x[:SOME])
+        if some.dtype != np.uint8 and some.size and np.nanmax(some) > FAR_OUT:
+            self._range(some)
 
     @property
     def _name(self) -> str:

@@ -52,7 +52,7 @@ class KerasInterface(keras.Model):
 
         Raises:
             ValueError: For a loss, or for metrics on several devices.
-            NotImplementedError: If the class has a `compute_loss` of its own, which no step would call.
+            NotImplementedError: If the class has its own `compute_loss` or `compute_metrics`, which no step calls.
         """
         if loss is not None or loss_weights is not None:
             raise ValueError(
@@ -61,11 +61,12 @@ class KerasInterface(keras.Model):
             )
         if (metrics or weighted_metrics) and replicas.distributed(self):
             raise ValueError("`metrics` must be None on several devices: only what is a number an image is gathered.")
-        if type(self).compute_loss is not keras.Model.compute_loss:
-            raise NotImplementedError(
-                f"`compute_loss` of {type(self).__name__} would never be called: define "
-                "`auxiliary_loss(outputs, images)` to add to the loss, or `loss_terms` to replace it."
-            )
+        for name in ("compute_loss", "compute_metrics"):
+            if getattr(type(self), name) is not getattr(keras.Model, name):
+                raise NotImplementedError(
+            NotImplementedError: If the class has its own `compute_loss` or `compute_metrics`, which are never called.
+                    "to add to the loss (and update metrics there), or `loss_terms` to replace it."
+                )
         if jit_compile is True and not self.allows_xla:
             raise ValueError(f"`jit_compile` must be False or 'auto': XLA has no kernel of all that {self.name} draws.")
         self.automatic_jit = jit_compile == "auto"
@@ -124,8 +125,7 @@ class KerasInterface(keras.Model):
         """
         inspection = Inspection(self, weighs=class_weight is not None)
         if validation_data is not None:
-            Inspection(self).now(validation_data)
-            validation_data = _with_targets(validation_data)
+            validation_data = _with_targets(Inspection(self).now(validation_data))
         if not is_array(x):
             kwargs.setdefault("shuffle", False)  # Keras warns that it does not shuffle them
         with _raised_as_found(inspection):
@@ -165,8 +165,10 @@ class KerasInterface(keras.Model):
             args, kwargs: As in Keras.
 
         Raises:
-            ValueError: For images of another shape.
+            ValueError: For images of another shape, and for an array of pixels up to 255 that are no bytes.
         """
+        if is_array(x):
+            Inspection(self).scale(x)
         return super().predict(x, *args, **kwargs)
 
     def predict_step(self, data):
