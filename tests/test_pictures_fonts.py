@@ -88,11 +88,19 @@ def test_without_such_a_font_a_chart_is_drawn_all_the_same(install):
     assert labelled("山水", "b").shape == labelled("aa", "b").shape
 
 
-def test_a_notebook_shows_a_picture_as_jpeg():
-    ramp = np.tile(np.linspace(0, 1, 64)[:, None, None], (1, 48, 3))
-    image = Image.open(io.BytesIO(show(ramp)._repr_jpeg_()))
-    assert (image.format, image.size) == ("JPEG", (48, 64))
-    np.testing.assert_allclose(np.asarray(image) / 255, ramp, atol=0.02)
-    grey = Image.open(io.BytesIO(show(np.zeros((5, 7, 1), np.uint8))._repr_jpeg_()))
-    assert (grey.mode, grey.size) == ("L", (7, 5))
-    assert repr(show(ramp)) == "<picture of 64×48 pixels>"
+def test_a_notebook_shows_a_picture_in_the_smaller_file():
+    noise = np.random.default_rng(0).random((64, 48, 3)) * 0.2 + np.linspace(0, 0.8, 64)[:, None, None]
+    squares = np.kron(np.random.default_rng(0).integers(0, 256, (4, 6, 1), np.uint8), np.ones((9, 9, 3), np.uint8))
+    assert show(noise)._repr_png_() is None and show(squares)._repr_jpeg_() is None
+    photograph = Image.open(io.BytesIO(show(noise)._repr_jpeg_()))
+    assert (photograph.format, photograph.size) == ("JPEG", (48, 64))
+    np.testing.assert_allclose(np.asarray(photograph) / 255, noise, atol=0.2)
+    drawing = Image.open(io.BytesIO(show(squares)._repr_png_()))
+    assert (drawing.format, drawing.mode) == ("PNG", "L")
+    np.testing.assert_array_equal(np.asarray(drawing), squares[..., 0])
+    np.testing.assert_array_equal(np.asarray(show(squares[..., :1]).image), squares[..., 0])
+    chart = np.full((200, 200, 3), 255, np.uint8)
+    chart[20:60, 20:60] = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    few = Image.open(io.BytesIO(show(chart)._repr_png_()))
+    assert few.mode == "P" and (np.asarray(few.convert("RGB"))[60:] == 255).all()
+    assert repr(show(noise)) == "<picture of 64×48 pixels>"
