@@ -154,3 +154,13 @@ def test_nothing_to_show_is_refused():
         restoration_picture(*np.zeros((3, 2, 8, 8, 1)), std=np.zeros((1, 8, 8, 1)))
     with pytest.raises(ValueError, match="positive"):
         restoration_picture(*np.zeros((3, 2, 8, 8, 1)), columns=0)
+
+
+def test_curves_read_the_history_of_a_fit_and_show_what_is_asked_for():
+    history = {"loss": [3.0, 2.0], "val_loss": [3.5, 2.5], "elbo": [-3.0, -2.0], "gradient_norm": [9.0, 8.0]}
+    rows = [{name: values[epoch] for name, values in history.items()} for epoch in range(2)]
+    np.testing.assert_array_equal(learning_curves(history), learning_curves(rows))
+    one = learning_curves([{"loss": 3.0, "val_loss": 3.5}, {"loss": 2.0, "val_loss": 2.5}])
+    np.testing.assert_array_equal(learning_curves(history, names=["loss"]), one)
+    with pytest.raises(ValueError, match=r"`names` must be metrics of `rows`. Received: els; there: loss, elbo"):
+        learning_curves(history, names=["els"])

@@ -18,7 +18,8 @@ class DataConfig:
         UserError: a value that means nothing (a negative size, an even median window, an unknown augmentation, …).
     """
 
-    source: str  # "digits" | "shapes" | "moving_digits" | "tfds:NAME" | folder | file.npz | file.npy | film | picture
+    # "digits" | "shapes" | "moving_digits" | "tfds:NAME" | folder | pictures.zip | file.npz | file.npy | film | picture
+    source: str
     height: int = 0  # pixels; 0 = from the data (or, for spatial latents, each picture's own size)
     width: int = 0
     channels: int = 0  # 1 or 3; 0 = 3 when any picture is coloured, else 1 (equal red, green and blue are grey)
@@ -49,7 +50,7 @@ class DataConfig:
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         if not self.source:
             raise UserError(
-                "data.source is empty. Accepted: digits, shapes, tfds:NAME, a folder, an array file, a film."
+                "data.source is empty. Accepted: digits, shapes, tfds:NAME, a folder, a .zip or array file, a film."
             )
         if (self.height == 0) != (self.width == 0):
             raise UserError(

@@ -22,7 +22,7 @@ def parser() -> ProgramParser:
     p.add_argument(
         "--data",
         metavar="SOURCE",
-        help="digits, shapes, tfds:NAME, a folder of images (encrypted or not), .npz, .npy or a film",
+        help="digits, shapes, tfds:NAME, a folder of images (encrypted or not, or a .zip file), .npz, .npy or a film",
     )
     p.add_argument(
         "--recipe", metavar="NAME|FILE", help="settings known to work; without one they are chosen from the data"

@@ -109,7 +109,7 @@ def read_config(tables: Tables, where: str) -> RunConfig:
             raise UserError(f"{where}: '{name}' must be a section. Received: {tables[name]!r}.")
     if "source" not in tables.get("data", {}):
         raise UserError(
-            f"{where}: no data. Accepted: --data digits, shapes, tfds:NAME, a folder of images, .npz, .npy or a film."
+            f"{where}: no data. Accepted: --data digits, shapes, tfds:NAME, a folder, .zip, .npz, .npy, a film."
         )
     return RunConfig(
         data=read_section(DataConfig, tables["data"], f"{where} [data]"),

@@ -32,7 +32,7 @@ import numpy as np
 
 from tfvae.data.gathering import Gathering, chosen
 from tfvae.data.reading import Preparation
-from tfvae.data.workers import Content, read_pictures
+from tfvae.data.workers import Content, look_at_pictures, read_pictures
 from tfvae.errors import UserError
 
 KEY_VARIABLE = "TFVAE_DATA_KEY"
@@ -200,8 +200,7 @@ def gather_encrypted(folder: Path, into: Gathering, limit: int, seed: int, key_f
 def look_at_encrypted(folder: Path, how: Preparation, limit: int, seed: int, key_file: str) -> np.ndarray:
     """`(height, width, channels)` from the headers of the readable pictures, shape `(n, 3)`."""
     _, contents = pictures(folder, read_key(key_file), limit, seed)
-    answers = [result for _, result in read_pictures(contents, how, look=True) if not isinstance(result, str)]
-    return np.array(answers, np.int64).reshape(-1, 3)
+    return look_at_pictures(contents, how)
 
 
 def _read_index(folder: Path, key: bytes) -> tuple[list[int], bytes]:

@@ -1,14 +1,14 @@
 """A folder of pictures, whatever else lies in it."""
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path, PurePath
 
 import numpy as np
 
 from tfvae.data.gathering import Gathering, chosen
 from tfvae.data.reading import Preparation
-from tfvae.data.workers import read_pictures
+from tfvae.data.workers import Picture, look_at_pictures, read_pictures
 from tfvae.errors import UserError
 
 SUFFIXES = (
@@ -28,8 +28,8 @@ def list_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     for path, problem in _walk(folder, set()):
         if problem:
             others.append((path, problem))
-        elif path.suffix and path.suffix.lower() not in SUFFIXES:
-            others.append((path, f"suffix '{path.suffix}' is not one of a picture that is read ({LISTED})"))
+        elif reason := wrong_suffix(path):
+            others.append((path, reason))
         elif not path.exists():
             others.append((path, "a link that leads nowhere"))
         elif not path.is_file():
@@ -37,6 +37,13 @@ def list_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
         else:
             candidates.append(path)
     return candidates, others
+
+
+def wrong_suffix(path: PurePath) -> str:
+    """Why a file of this name is no picture, or ""."""
+    if not path.suffix or path.suffix.lower() in SUFFIXES:
+        return ""
+    return f"suffix '{path.suffix}' is not one of a picture that is read ({LISTED})"
 
 
 def gather_folder(folder: Path, into: Gathering, limit: int, seed: int) -> None:
@@ -47,24 +54,39 @@ def gather_folder(folder: Path, into: Gathering, limit: int, seed: int) -> None:
     for path, reason in others:
         into.refuse(name_within(path, folder), reason)
     candidates = [candidates[index] for index in chosen(len(candidates), limit, seed)]
+    count = gather_files(candidates, into, lambda path: name_within(path, folder), f"'{folder}'")
+    into.description = f"{count:,} pictures of folder '{folder.name or folder}'"
+
+
+def gather_files(files: Sequence[Picture], into: Gathering, name_of: Callable[[Picture], str], where: str) -> int:
+    """Reads picture files, labelled by the first-level folders of their names when there are any; returns how many.
+
+    Args:
+        files: In the order in which they are to be.
+        into: Gets the pictures, and the files that cannot be read beside those that it has refused already.
+        name_of: The name of a file, with `/` between folders.
+        where: What they lie in, for the message.
+
+    Raises:
+        UserError: When none can be read.
+    """
     read: list[str] = []
-    into.progress(0, len(candidates))
-    for done, (path, result) in enumerate(read_pictures(candidates, into.how), start=1):
-        name = name_within(path, folder)
+    into.progress(0, len(files))
+    for done, (file, result) in enumerate(read_pictures(files, into.how), start=1):
         if isinstance(result, str):
-            into.refuse(name, result)
+            into.refuse(name_of(file), result)
         else:
-            into.add_prepared(result, name)
-            read.append(name)
-        into.progress(done, len(candidates))
+            into.add_prepared(result, name_of(file))
+            read.append(name_of(file))
+        into.progress(done, len(files))
     into.refused.sort(key=lambda refusal: refusal.name)
     if not read:
         first = f", for example {into.refused[0].name}: {into.refused[0].reason}" if into.refused else ""
         raise UserError(
-            f"data.source: no picture could be read in '{folder}' ({len(into.refused):,} files refused{first})."
+            f"data.source: no picture could be read in {where} ({len(into.refused):,} files refused{first})."
         )
     into.label_by_folder(read)
-    into.description = f"{len(read):,} pictures of folder '{folder.name or folder}'"
+    return len(read)
 
 
 def gather_picture(path: Path, into: Gathering) -> None:
@@ -79,9 +101,7 @@ def gather_picture(path: Path, into: Gathering) -> None:
 def look_at_folder(folder: Path, how: Preparation, limit: int, seed: int) -> np.ndarray:
     """`(height, width, channels)` from the headers of the readable pictures, shape `(n, 3)`."""
     candidates, _ = list_files(folder)
-    candidates = [candidates[index] for index in chosen(len(candidates), limit, seed)]
-    answers = [result for _, result in read_pictures(candidates, how, look=True) if not isinstance(result, str)]
-    return np.array(answers, np.int64).reshape(-1, 3)
+    return look_at_pictures((candidates[index] for index in chosen(len(candidates), limit, seed)), how)
 
 
 def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:

@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data import encrypted, folder, moving, sources
+from tfvae.data import sources
 from tfvae.data.clips import clips_of
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
 from tfvae.data.labels import label_by_table
-from tfvae.data.shapes import WORDS
 from tfvae.data_config import DataConfig
 from tfvae.errors import UserError
 
@@ -38,7 +37,7 @@ class Splits:
 class Survey:
     """What a quick look shows, before anything is decoded: enough to choose a size."""
 
-    count: int  # images looked at: all of a folder, else at most SAMPLE
+    count: int  # images looked at: all of a folder or a zip file, else at most SAMPLE
     shapes: np.ndarray  # height, width, channels of each, int64 (count, 3); channels as promised by the header
 
     @property
@@ -100,18 +99,12 @@ def _examples(images: Images, config: DataConfig) -> Images:
 
 
 def look(config: DataConfig, seed: int = 0) -> Survey:
-    """Sizes of the images in a source at little cost: headers of a folder's pictures, else the first few images."""
-    is_word = config.source in ("digits", *WORDS) or config.source.startswith(("tfds:", moving.WORD))
-    path = None if is_word else sources.existing_path(config.source)
-    if path is not None and path.is_dir():
-        how = preparation(config)
-        if encrypted.is_encrypted(path):
-            shapes = encrypted.look_at_encrypted(path, how, config.limit, seed, config.key_file)
-        else:
-            shapes = folder.look_at_folder(path, how, config.limit, seed)
-        if not len(shapes):
-            _gather(config, SAMPLE, seed, None, None)  # explains why nothing is readable
-            raise UserError(f"data.source: no picture could be read in '{path}'.")
+    """Sizes of the images in a source at little cost: headers of files in a folder or a zip file, else a few images."""
+    shapes = sources.look_at_headers(config, preparation(config), seed)
+    if shapes is not None and not len(shapes):
+        _gather(config, SAMPLE, seed, None, None)  # explains why nothing is readable
+        raise UserError(f"data.source: no picture could be read in '{config.source}'.")
+    if shapes is not None:
         return Survey(len(shapes), shapes)
     own_size = replace(config, height=0, width=0, crop=0, denoise=0, contrast=0.0, max_side=2**30)
     images = _gather(own_size, SAMPLE, seed, None, None).finish()

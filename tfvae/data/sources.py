@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data import arrays, encrypted, folder, moving, shapes, tfds, video
+from tfvae.data import archive, arrays, encrypted, folder, moving, shapes, tfds, video
 from tfvae.data.gathering import Gathering
+from tfvae.data.reading import Preparation
+from tfvae.data_config import DataConfig
 from tfvae.errors import UserError, did_you_mean
 
 ACCEPTED = (
-    "digits, shapes, tfds:NAME, moving_digits, a folder of pictures, encrypted or not, an .npz or .npy file, a film, "
-    "a picture"
+    "digits, shapes, tfds:NAME, moving_digits, a folder of pictures, encrypted or not, or a .zip file of one, an .npz "
+    "or .npy file, a film, a picture"
 )
 POPULAR = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn_cropped", "omniglot", "celeb_a")
 
@@ -38,6 +40,8 @@ def gather(
             encrypted.gather_encrypted(path, into, limit, seed, key_file)
         elif path.is_dir():
             folder.gather_folder(path, into, limit, seed)
+        elif suffix == archive.SUFFIX:
+            archive.gather_archive(path, into, limit, seed)
         elif suffix in (".npz", ".npy"):
             arrays.gather_array_file(path, into, limit, seed)
         elif suffix in video.SUFFIXES:
@@ -46,6 +50,23 @@ def gather(
             folder.gather_picture(path, into)
         else:
             raise UserError(f"data.source: '{source}' is of no kind that is read. Accepted: {ACCEPTED}.")
+
+
+def look_at_headers(config: DataConfig, how: Preparation, seed: int) -> np.ndarray | None:
+    """`(height, width, channels)` of each readable picture of a folder or a zip file, shape `(n, 3)`.
+
+    None for a source that has no headers to look at. Raises `UserError` when there is no such source.
+    """
+    if config.source in ("digits", *shapes.WORDS) or config.source.startswith(("tfds:", moving.WORD)):
+        return None
+    path = existing_path(config.source)
+    if encrypted.is_encrypted(path):
+        return encrypted.look_at_encrypted(path, how, config.limit, seed, config.key_file)
+    if path.is_dir():
+        return folder.look_at_folder(path, how, config.limit, seed)
+    if path.suffix.lower() == archive.SUFFIX:
+        return archive.look_at_archive(path, how, config.limit, seed)
+    return None
 
 
 def existing_path(source: str) -> Path:

@@ -11,18 +11,25 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
 from tfvae.data import reading
-from tfvae.data.reading import Preparation
+from tfvae.data.reading import Preparation, UnreadableError
 
 WORKERS = 2
 MEMORY_LIMIT = 1536 * 2**20  # bytes of address space a worker: two of them and TensorFlow stay below 4 GB
 TIME_LIMIT = 20.0  # seconds a file
 START_LIMIT = 120.0  # seconds for a worker to import NumPy and Pillow on a busy machine
 IN_FLIGHT = 256 * 2**20  # bytes of decoded pixels that may wait for their turn
+
+
+class Stored(Protocol):
+    """A picture file that has no path of its own. Reading `data` may raise `UnreadableError`."""
+
+    @property
+    def data(self) -> bytes: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +40,7 @@ class Content:
     data: bytes = dataclasses.field(repr=False)
 
 
-Picture = TypeVar("Picture", Path, Content)
+Picture = TypeVar("Picture", bound=Path | Stored)
 
 
 def read_pictures(
@@ -47,7 +54,7 @@ def read_pictures(
     """Each path, in order, with its pixels or with the reason why it has none.
 
     Args:
-        paths: Picture files, by path or as what is in them.
+        paths: Picture files, by path or as what is in them; the latter are asked for their content by a thread.
         how: Sizes and filters.
         look: Read headers only; instead of pixels come `[height, width, channels]`.
         time_limit: Seconds after which a file is given up.
@@ -88,6 +95,21 @@ def read_pictures(
             worker.close()  # one that was just starting
 
 
+def look_at_pictures(files: Iterable[Path | Stored], how: Preparation) -> np.ndarray:
+    """`(height, width, channels)` from the headers of the readable files, int64 of shape `(n, 3)`."""
+    answers = [result for _, result in read_pictures(files, how, look=True) if not isinstance(result, str)]
+    return np.array(answers, np.int64).reshape(-1, 3)
+
+
+def _request(file: Path | Stored) -> tuple[bytes, bytes]:
+    """What `reading.main` is asked: a line, and the content where the line is its length."""
+    if isinstance(file, Path):
+        # ASCII JSON carries any file name: surrogates stand for bytes that are no UTF-8.
+        return json.dumps(os.path.abspath(file)).encode("ascii"), b""
+    content = file.data
+    return b"%d" % len(content), content
+
+
 class _Worker:
     """One process at a time that runs `reading.py`; a new one takes the place of one that died."""
 
@@ -100,19 +122,19 @@ class _Worker:
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False
 
-    def read(self, path: Path | Content) -> np.ndarray | str:
+    def read(self, path: Path | Stored) -> np.ndarray | str:
         if self.closed:
             return "stopped"
+        try:
+            line, content = _request(path)
+        except UnreadableError as reason:
+            return str(reason)
         if self.process is None:
             self._start()
         assert self.process is not None and self.process.stdin is not None
         try:
-            if isinstance(path, Content):
-                self.process.stdin.write(b"%d\n" % len(path.data))
-                self.process.stdin.write(path.data)
-            else:
-                # ASCII JSON carries any file name: surrogates stand for bytes that are no UTF-8.
-                self.process.stdin.write(json.dumps(os.path.abspath(path)).encode("ascii") + b"\n")
+            self.process.stdin.write(line + b"\n")
+            self.process.stdin.write(content)
             self.process.stdin.flush()
         except OSError:
             return self._died()

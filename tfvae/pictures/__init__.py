@@ -2,6 +2,7 @@
 
 from tfvae.pictures.charts import latent_map, learning_curves, search_panels
 from tfvae.pictures.grids import MAX_CELL, PAPER, grid, reconstruction_picture, restoration_picture, save_png
+from tfvae.pictures.shown import show
 from tfvae.pixels import to_uint8
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "restoration_picture",
     "save_png",
     "search_panels",
+    "show",
     "to_uint8",
 ]

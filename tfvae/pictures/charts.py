@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from tfvae.pictures.fonts import make_legible
+
 # Metrics in the order a reader asks for them; the rest of a table follows in its own order.
 FIRST = ("elbo", "loss", "distortion", "rate", "psnr", "ssim")
 # Columns of a metrics table that say when or how fast, not how good.
@@ -54,27 +56,38 @@ def latent_map(
     return _pixels(figure)
 
 
-def learning_curves(rows: Iterable[Mapping[str, Any]], title: str = "") -> np.ndarray:
+def learning_curves(
+    rows: Iterable[Mapping[str, Any]] | Mapping[str, Sequence[Any]], title: str = "", names: Sequence[str] = ()
+) -> np.ndarray:
     """One panel for each metric of a table, training and validation (`val_` columns) together.
 
     Args:
-        rows: Rows of `metrics.csv` in order: metric name to number (or its text); empty cells are left out.
-            The horizontal axis is the column `epoch`, or the row number from 1.
+        rows: Rows of `metrics.csv` in order: metric name to number (or its text); empty cells are left out. Or the
+            columns of such a table, as in the `history` that `fit` returns. The horizontal axis is the column `epoch`,
+            or the row number from 1.
         title: Heading of the picture.
+        names: Metrics to show, in order; by default all.
 
     Returns:
         uint8 RGB picture `(height, width, 3)`.
 
     Raises:
-        ValueError: When no row holds a metric.
+        ValueError: When no row holds a metric, or not one of `names`.
     """
     from matplotlib.lines import Line2D
 
+    if isinstance(rows, Mapping):
+        rows = [dict(zip(rows, row, strict=True)) for row in zip(*rows.values(), strict=True)]
     table = [{key: number for key, value in row.items() if (number := _number(value)) is not None} for row in rows]
-    names = list(dict.fromkeys(key.removeprefix("val_") for row in table for key in row))
+    held = list(dict.fromkeys(key.removeprefix("val_") for row in table for key in row))
+    if unknown := [name for name in names if name not in held]:
+        raise ValueError(
+            f"`names` must be metrics of `rows`. Received: {', '.join(unknown)}; there: {', '.join(held)}."
+        )
     # A column of zeros, such as the skipped steps of a sound run, is no curve.
-    names = [name for name in names if any(row.get(key) for row in table for key in (name, f"val_{name}"))]
-    names = [name for name in FIRST if name in names] + [name for name in names if name not in (*FIRST, *NO_METRICS)]
+    held = [name for name in held if any(row.get(key) for row in table for key in (name, f"val_{name}"))]
+    held = [name for name in FIRST if name in held] + [name for name in held if name not in (*FIRST, *NO_METRICS)]
+    names = names or held
     if not names:
         raise ValueError("`rows` must hold at least one metric. Received: none.")
     columns = min(3, len(names))
@@ -210,6 +223,7 @@ def _draw_classes(axes: Any, points: np.ndarray, labels: np.ndarray, label_names
 def _draw_thumbnails(figure: Any, axes: Any, points: np.ndarray, images: Sequence[np.ndarray] | np.ndarray) -> None:
     from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 
+    make_legible(figure)
     figure.canvas.draw()  # the layout must be known before points have places in pixels
     places = axes.transData.transform(points)
     side = 64.0 if len(points) <= 100 else 40.0  # pixels of a thumbnail at the figure's own resolution
@@ -253,5 +267,6 @@ def _figure(width: float, height: float) -> Any:
 
 
 def _pixels(figure: Any) -> np.ndarray:
+    make_legible(figure)
     figure.canvas.draw()
     return np.asarray(figure.canvas.buffer_rgba())[:, :, :3].copy()

@@ -64,8 +64,8 @@ class KerasInterface(keras.Model):
         for name in ("compute_loss", "compute_metrics"):
             if getattr(type(self), name) is not getattr(keras.Model, name):
                 raise NotImplementedError(
-            NotImplementedError: If the class has its own `compute_loss` or `compute_metrics`, which are never called.
-                    "to add to the loss (and update metrics there), or `loss_terms` to replace it."
+                    f"`{name}` of {type(self).__name__} is never called. Define `auxiliary_loss(outputs, images)` "
+                    "to add to the loss, and update metrics there; or `loss_terms` to replace it."
                 )
         if jit_compile is True and not self.allows_xla:
             raise ValueError(f"`jit_compile` must be False or 'auto': XLA has no kernel of all that {self.name} draws.")
