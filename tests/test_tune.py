@@ -16,7 +16,7 @@ from tfvae.evaluation import evaluate
 from tfvae.pictures import search_panels
 from tfvae.runs import open_run
 from training.__main__ import main
-from training.config import RunConfig, read_config, shortened
+from training.config import RunConfig, read_config, shortened, with_epochs
 from training.tune import search as searching
 from training.tune.space import Searched, apply, own_values, parse_range, space
 
@@ -101,7 +101,7 @@ def test_a_search_goes_on_where_it_was_stopped_and_finds_the_same(found, tmp_pat
     def stops(config, splits, path, **how):
         calls.append(path.name)
         if len(calls) == 2:
-            real(searching.run.with_epochs(config, 1), splits, path, **how)  # half of the trial
+            real(with_epochs(config, 1), splits, path, **how)  # half of the trial
             raise KeyboardInterrupt
         return real(config, splits, path, **how)
 

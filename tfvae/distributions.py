@@ -126,14 +126,15 @@ def clipped_logistic_moments(mean, log_scale):
     mean, log_scale = float32(mean), float32(log_scale)
     scale = ops.exp(log_scale)
     below, above = mean / scale, (1.0 - mean) / scale
-    shift = scale * (_softplus(-below) - _softplus(-above))
+    shift = scale * (_softplus_of_minus(below) - _softplus_of_minus(above))
     second = ops.square(scale) * (_half_moment(below) + _half_moment(above))
     return ops.clip(mean + shift, 0.0, 1.0), ops.maximum(second - ops.square(shift), 0.0)
 
 
-def _softplus(x):
-    # Not Keras's: TFLite has no builtin of it.
-    return ops.relu(x) + ops.log(1.0 + ops.exp(-ops.abs(x)))
+def _softplus_of_minus(x):
+    """`softplus(-x)`, of operations that TFLite has integer kernels for: neither a softplus nor a negation is."""
+    minus = ops.multiply(x, -1.0)
+    return ops.relu(minus) + ops.log(1.0 + ops.exp(ops.minimum(x, minus)))
 
 
 def _half_moment(v):
