@@ -1,8 +1,11 @@
 """What each kind of picture file becomes."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from tfvae.data.reading import ORIENTATION, Preparation, UnreadableError, look_at_picture, read_picture
 
@@ -169,6 +172,32 @@ def test_a_truncated_file_is_refused(tmp_path, suffix):
     Image.fromarray(noise).save(path)
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     assert refusal(path).startswith(("truncated", "damaged"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P", "I;16"])
+def test_a_png_whose_pixels_are_damaged_is_refused(tmp_path, mode):
+    rng, refused = np.random.default_rng(0), 0
+    rows, columns = np.mgrid[:120, :120]
+    grey = Image.fromarray(((rows + 2 * columns + rng.integers(0, 8, (120, 120))) % 256).astype(np.uint8))
+    path = Path(saved(tmp_path / "whole.png", grey.convert(mode)))
+    whole = path.read_bytes()
+    for at in rng.integers(150, len(whole) - 100, 12):
+        path.write_bytes(whole[:at] + bytes(16) + whole[at + 16 :])
+        try:
+            Image.open(path).load()
+        except Exception:
+            refused += 1
+            assert refusal(path).startswith(("truncated", "damaged"))
+    assert refused
+
+
+def test_the_size_of_a_png_is_looked_at_without_decoding_it(tmp_path, monkeypatch):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    path = tmp_path / "turned.png"
+    Image.new("RGB", (6, 4)).save(path, exif=exif)
+    monkeypatch.setattr(PngImageFile, "load", lambda self: pytest.fail("decoded"))
+    assert look_at_picture(str(path), Preparation()) == (6, 4, 3)
 
 
 def test_text_named_png_is_not_a_picture(tmp_path):

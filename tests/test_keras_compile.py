@@ -188,6 +188,18 @@ def test_a_scale_below_its_floor_comes_back(name):
 # The rest of Keras
 
 
+@pytest.mark.parametrize(("setting", "value"), [("image_data_format", "channels_first"), ("floatx", "float16")])
+def test_settings_of_keras_that_no_model_has_are_one_line(setting, value):
+    before = getattr(keras.config, setting)()
+    try:
+        getattr(keras.config, f"set_{setting}")(value)
+        for make in (vae, lambda: tfvae.Encoder(**SHAPE)):
+            with pytest.raises(ValueError, match=f"tfvae needs Keras's {setting} to be .*Remedy: keras.config.set_"):
+                make()
+    finally:
+        getattr(keras.config, f"set_{setting}")(before)
+
+
 def test_settings_are_plain_numbers():
     model = vae(free_bits=np.float32(0.5), beta=np.float64(2.0))
     json.dumps(model.get_config())

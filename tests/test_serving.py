@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
+from tensorflow.core.protobuf import config_pb2
 
 import tfvae
 from tfvae import serving
@@ -181,3 +182,21 @@ def test_a_spatial_model_needs_a_size_in_a_tflite_file(tmp_path):
 def test_export_writes_a_saved_model_with_the_named_signatures(tmp_path):
     make().export(tmp_path / "model")
     assert set(tf.saved_model.load(str(tmp_path / "model")).signatures) >= {"encode", "decode", "generate"}
+
+
+def test_a_request_of_another_rank_is_an_error_and_not_the_end_of_the_server(tmp_path):
+    """As TensorFlow Serving calls: through a session, with no look at the shape in Python."""
+    model = make("conv")
+    serving.write_saved_model(model, tmp_path)
+    with tf.Graph().as_default(), tf.compat.v1.Session() as session:
+        loaded = tf.compat.v1.saved_model.load(session, ["serve"], str(tmp_path))
+        for name in ("reconstruct", "decode"):
+            signature = loaded.signature_def[name]
+            (given,), (answer, *_) = signature.inputs.values(), signature.outputs.values()
+            options = config_pb2.CallableOptions(feed=[given.name], fetch=[answer.name])
+            call = session._make_callable_from_options(options)
+            right = [max(1, side.size) for side in given.tensor_shape.dim]
+            assert call(np.zeros(right, "float32"))[0].shape[0] == 1
+            for wrong in (right[1:], [1, *right], right[:1]):
+                with pytest.raises(tf.errors.InvalidArgumentError):
+                    call(np.zeros(wrong, "float32"))

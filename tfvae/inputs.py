@@ -10,6 +10,20 @@ from keras import ops
 from tfvae.distributions import float32
 
 
+def check_keras_settings() -> None:
+    """Raises `ValueError` where Keras is set to what no model of this library computes with."""
+    for name, wanted, found, remedy in (
+        ("image_data_format", "channels_last", keras.config.image_data_format(), "set_image_data_format"),
+        ("floatx", "float32", keras.config.floatx(), "set_floatx"),
+    ):
+        if found != wanted:
+            half = "; for half precision set the policy, keras.config.set_dtype_policy" if name == "floatx" else ""
+            raise ValueError(
+                f"tfvae needs Keras's {name} to be '{wanted}', and it is '{found}'. "
+                f"Remedy: keras.config.{remedy}('{wanted}') (or ~/.keras/keras.json){half}"
+            )
+
+
 def as_images(x: Any, image_shape: tuple[int | None, ...], owner: str) -> Any:
     """float32 `(batch, height, width, channels)`: uint8 is divided by 255, and `(batch, height, width)` is grey.
 

@@ -57,7 +57,9 @@ class Signature:
         names = list(self.inputs)
 
         def call(*tensors):
-            outputs = self.function(**dict(zip(names, tensors, strict=True)))
+            # Serving passes on tensors of any rank, and a kernel that meets another than it was made for may abort.
+            shaped = (tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, self.specs(), strict=True))
+            outputs = self.function(**dict(zip(names, shaped, strict=True)))
             return {name: tf.identity(value) for name, value in outputs.items()}
 
         function = tf.function(call, input_signature=self.specs(), autograph=False)

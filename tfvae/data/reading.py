@@ -57,9 +57,9 @@ def read_picture(path: str | bytes, how: Preparation) -> np.ndarray:
     """
     with open_checked(path, how) as image:
         try:
-            turn = orientation_of(image)
             width, height = image.size
             if image.format in ("JPEG", "MPO"):
+                turn = orientation_of(image)
                 # The decoder leaves out frequencies that the reduction would drop: several times faster.
                 scale = _reduction(*((height, width) if turn >= 5 else (width, height)), how)
                 if scale < 0.5:
@@ -79,7 +79,7 @@ def look_at_picture(path: str | bytes, how: Preparation) -> tuple[int, int, int]
     """Height, width after rotation, and channels (1 or 3) that the header promises."""
     with open_checked(path, how) as image:
         width, height = image.size
-        turned_size = image.format != "TIFF" and orientation_of(image) >= 5
+        turned_size = image.format != "TIFF" and orientation_of(image, in_header=True) >= 5
         channels = 1 if image.mode in GREY_MODES or image.mode.startswith("I;") else 3
         return (width, height, channels) if turned_size else (height, width, channels)
 
@@ -212,9 +212,16 @@ def open_checked(path: str | bytes, how: Preparation) -> Iterator[Image.Image]:
         yield image
 
 
-def orientation_of(image: Image.Image) -> int:
+def orientation_of(image: Image.Image, in_header: bool = False) -> int:
+    """The EXIF orientation, 1 to 8; 1 where there is none.
+
+    Args:
+        image: Already loaded, or a JPEG: of a PNG, Pillow decodes the pixels to find the block, and what is damaged in
+            them would go unnoticed here.
+        in_header: Whether only what opening has read counts, so that nothing is decoded.
+    """
     try:
-        value = image.getexif().get(ORIENTATION, 1)
+        value = (Image.Image.getexif(image) if in_header else image.getexif()).get(ORIENTATION, 1)
         return value if isinstance(value, int) and 1 <= value <= 8 else 1
     except Exception:  # a damaged EXIF block does not make the pixels unreadable
         return 1

@@ -2,6 +2,8 @@
 
 import keras
 
+from tfvae.inputs import check_keras_settings
+
 
 class Coder(keras.Model):
     """An encoder or a decoder: between pictures of `image_shape` and codes of `latent_shape`.
@@ -15,6 +17,7 @@ class Coder(keras.Model):
     built: bool
 
     def __init__(self, image_shape, latent_dim, network, widths, hidden, dropout, seed, **kwargs):
+        check_keras_settings()
         super().__init__(**kwargs)
         self.image_shape = _check(image_shape, latent_dim, widths, dropout)
         if hidden < 1 and network != "mlp" and not self.spatial:

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfvae import replicas
-from tfvae.inputs import as_images
+from tfvae.inputs import as_images, check_keras_settings
 from tfvae.models.base.inspection import Inspection, is_array
 
 
@@ -17,6 +17,10 @@ class KerasInterface(keras.Model):
     jit_compile: bool
     automatic_jit = False  # whether `compile` chose
     default_endpoint = "reconstruct"  # what `predict` does, and a server when a request names nothing
+
+    def __init__(self, **kwargs):
+        check_keras_settings()
+        super().__init__(**kwargs)
 
     @property
     def allows_xla(self) -> bool:
