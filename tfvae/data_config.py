@@ -37,7 +37,7 @@ class DataConfig:
     validation: float = 0.1  # below 1 a fraction, from 1 on a number of images
     test: float = 0.1  # likewise; ignored when the source has an official test split
     manual_dir: str = ""  # tfds: raw files under their original names, no network
-    key_file: str = ""  # of a encrypted data set; the key itself, or TFVAE_DATA_KEY, is never a setting
+    key_file: str = ""  # of an encrypted data set; the key itself, or TFVAE_DATA_KEY, is never a setting
     labels: str = ""  # CSV file with the columns name and label; "" = the sub-folders, where there are any
     limit: int = 0  # at most so many images; 0 = all
 

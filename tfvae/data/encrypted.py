@@ -43,6 +43,8 @@ INDEX_NUMBER = 2**32 - 1  # in the header, where a shard has its own number
 MAGIC = b"tfvae sealed 1\0\0"
 HEADER = struct.Struct(">16sI16s8s")  # magic, number of the file, id of the data set, check value of the key
 LENGTH = struct.Struct(">I")  # of a name
+# A record of a TFRecord file: its length and the check sum of that, the bytes, and their check sum.
+FRAME, FRAME_END = struct.Struct("<QI"), 4
 # Pixels stay in memory, once for NumPy and once for TensorFlow; the rest is for the model.
 SHARE_OF_MEMORY = 1 / 3
 
@@ -60,7 +62,8 @@ def new_key() -> str:
 def read_key(key_file: str | Path = "") -> bytes:
     """The key in `key_file`, or else in the environment variable TFVAE_DATA_KEY.
 
-    Accepted are 32 bytes as base64 or hexadecimal text; in a file also as they are.
+    Accepted are 32 bytes as base64 or hexadecimal text; in a file also as they are, unless they are text: 32 letters
+    are a passphrase, or a key that was cut short, and no random bytes (a chance of one in 10**13).
 
     Raises:
         UserError: No key, or something that is none. The message never holds what was read.
@@ -77,7 +80,8 @@ def read_key(key_file: str | Path = "") -> bytes:
             content = path.read_bytes()
         except OSError as error:
             raise UserError(f"key file '{path}' cannot be read ({error.strerror}).") from error
-        key = content if len(content) == KEY_BYTES else _decoded(content)
+        raw = len(content) == KEY_BYTES and not _is_text(content)
+        key = content if raw else _decoded(content)
         where = f"key file '{path}'"
     else:
         key, where = _decoded(variable.encode()), KEY_VARIABLE
@@ -170,7 +174,7 @@ def pictures(folder: Path, key: bytes, limit: int = 0, seed: int = 0) -> tuple[i
 
 
 def gather_encrypted(folder: Path, into: Gathering, limit: int, seed: int, key_file: str) -> None:
-    """Every picture of a encrypted folder, as `gather_folder` has them; neither files nor pixels touch a disk."""
+    """Every picture of an encrypted folder, as `gather_folder` has them; neither files nor pixels touch a disk."""
     total, contents = pictures(folder, read_key(key_file), limit, seed)
     into.writer.ram_limit = sys.maxsize
     most = int(SHARE_OF_MEMORY * _free_memory())
@@ -210,7 +214,7 @@ def _read_index(folder: Path, key: bytes) -> tuple[list[int], bytes]:
         raise UserError(f"data.source: '{folder}' has no {INDEX}: its sealing did not end, or the file was lost.")
     header = next(_raw(path), b"")
     if len(header) != HEADER.size or not header.startswith(MAGIC):
-        raise UserError(f"data.source: '{path}', record 0: not the header of a encrypted file.")
+        raise UserError(f"data.source: '{path}', record 0: not the header of an encrypted file.")
     dataset = HEADER.unpack(header)[2]
     (content,) = _records(path, Seal(key, dataset, INDEX_NUMBER), 1)
     return json.loads(content)["records"], dataset
@@ -249,6 +253,7 @@ def _raw(path: Path) -> Iterator[bytes]:
     """The records of a TFRecord file; damage that its check sums show is named."""
     import tensorflow as tf
 
+    _check_lengths(path)
     number = 0
     try:
         for record in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
@@ -261,12 +266,34 @@ def _raw(path: Path) -> Iterator[bytes]:
         ) from error
 
 
+def _check_lengths(path: Path) -> None:
+    """Raises `UserError` where a record of a TFRecord file claims to be longer than what is left of the file.
+
+    TensorFlow's reader asks for as much memory as a record claims, before any of it is read or its seal looked at.
+    """
+    left = path.stat().st_size
+    with path.open("rb") as file:
+        number = 0
+        while left:
+            head = file.read(FRAME.size)
+            length = FRAME.unpack(head)[0] if len(head) == FRAME.size else left
+            left -= FRAME.size + length + FRAME_END
+            if left < 0:
+                raise UserError(f"data.source: '{path}', record {number}: damaged or cut short.")
+            file.seek(length + FRAME_END, os.SEEK_CUR)
+            number += 1
+
+
 def _aes_gcm(key: bytes) -> Any:
     try:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
     except ImportError as error:
         raise UserError("encrypted data need cryptography: pip install 'tfvae[private]'.") from error
     return AESGCM(key)
+
+
+def _is_text(content: bytes) -> bool:
+    return all(32 <= byte < 127 or byte in b"\t\n\r" for byte in content)
 
 
 def _decoded(text: bytes) -> bytes | None:
