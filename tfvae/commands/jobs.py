@@ -1,5 +1,6 @@
 """Pictures in, pictures out: which file becomes which, one after the other, and what is said about it."""
 
+import errno
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from tfvae.errors import UserError
 from tfvae.pictures.files import MAX_PIXELS, WRITTEN
 
 Progress = Callable[[int, int], None]
+
+# What ends a folder, because no other picture could be written either.
+OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
         The jobs that were done.
 
     Raises:
-        UserError: When the only picture is refused.
+        UserError: When the only picture is refused, or the disk takes no more.
         KeyboardInterrupt: After saying what had been done.
     """
     done: list[Job] = []
@@ -108,14 +112,22 @@ def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
             try:
                 work(job, _progress(meter, plan, sizes, index))
                 done.append(job)
-            except UnreadableError as reason:
-                if not plan.many:
-                    raise UserError(f"{job.source}: {reason}.") from None
-                plan.refused.append((job.name, str(reason)))
-                meter.clear()
-                print(f"tfvae: refused {job.name}: {reason}", file=sys.stderr)
+                continue
+            except UserError:
+                raise
+            except UnreadableError as error:
+                reason = str(error)
             except OSError as error:
-                raise UserError(f"{error.filename or job.out}: cannot be written: {error.strerror}.") from error
+                reason = f"cannot be written: {error.strerror or error}"
+                if error.errno in OF_THE_DISK:
+                    raise UserError(f"{error.filename or job.out}: {reason}.") from error
+            except Exception as error:  # of a decoder, an encoder, a model: whatever it is, it is this picture's
+                reason = f"cannot be processed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+            if not plan.many:
+                raise UserError(f"{job.source}: {reason}.") from None
+            plan.refused.append((job.name, reason))
+            meter.clear()
+            print(f"tfvae: refused {job.name}: {reason}", file=sys.stderr)
     except KeyboardInterrupt:
         if done:
             say(plan.folder, f"so far: {len(done):,} of {len(plan.jobs):,} pictures")
