@@ -44,13 +44,13 @@ def assert_same_run(one, two):
 
 
 @contextlib.contextmanager
-def terminated_at(step, monkeypatch):
-    """Within, a training gets SIGTERM when it reports `step`."""
+def terminated_at(step, monkeypatch, number=signal.SIGTERM):
+    """Within, a training gets a signal when it reports `step`."""
     seen = journal.Journal.progress
 
     def stop(self, name, now, logs):
         if now == step:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
         seen(self, name, now, logs)
 
     with monkeypatch.context() as patch:
@@ -104,7 +104,7 @@ def test_the_config_alone_repeats_the_run(whole, tmp_path):
 def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tmp_path, monkeypatch, step):
     """Weights, optimiser, moving averages, schedules, noise, binarisation and metrics, bit for bit."""
     path = tmp_path / "stopped"
-    with terminated_at(step, monkeypatch):
+    with terminated_at(step, monkeypatch, signal.SIGHUP if step == 6 else signal.SIGTERM):
         assert train(path, "--epochs", "4", settings=[*TINY, "model.likelihood=bernoulli"]) == 130
     assert not (path / "report.json").exists()
     assert run_program("training", lambda: main(["--out", str(path), "--resume"])) == 0

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import NoReturn
 
 from tfvae import __version__
+from tfvae.terminal import patient_output
 
 
 class UserError(Exception):
@@ -25,17 +26,18 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def run_program(name: str, main: Callable[[], None]) -> int:
     """Exit code of `main()`: 0; 2 after one line for a `UserError`; 130 when stopped with Ctrl-C.
 
-    Any other exception is a bug and keeps its traceback.
+    Any other exception is a bug and keeps its traceback. Nothing that is printed can end the work.
     """
-    try:
-        main()
-    except UserError as error:
-        print(f"{name}: error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print(f"{name}: stopped", file=sys.stderr)
-        return 130
-    return 0
+    with patient_output():
+        try:
+            main()
+        except UserError as error:
+            print(f"{name}: error: {error}", file=sys.stderr)
+            return 2
+        except KeyboardInterrupt:
+            print(f"{name}: stopped", file=sys.stderr)
+            return 130
+        return 0
 
 
 class OneLineParser(argparse.ArgumentParser):

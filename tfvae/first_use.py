@@ -16,7 +16,18 @@ from types import ModuleType
 from tfvae.quiet import native_messages_held
 
 # What lies directly in `tfvae/` and needs none of the libraries. A name that is missing here costs time, nothing else.
-LIGHT = ("__main__", "arguments", "cli", "data_config", "errors", "first_use", "quiet", "runs", "toml_sections")
+LIGHT = (
+    "__main__",
+    "arguments",
+    "cli",
+    "data_config",
+    "errors",
+    "first_use",
+    "quiet",
+    "runs",
+    "terminal",
+    "toml_sections",
+)
 LIBRARIES = ("keras", "tensorflow")
 
 

@@ -24,6 +24,8 @@ from training.config import RunConfig
 from training.journal import Journal, sample_picture
 from training.watch import Watch
 
+# Ctrl-C, the end of a job, and that of a terminal; Windows has no terminal that hangs up.
+STOPS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 CHECK_EVERY = 20  # Executions between looks at the count of skipped steps: each look waits for the device.
 
 
@@ -235,7 +237,7 @@ def averaged(model: keras.Model) -> Iterator[None]:
 
 @contextlib.contextmanager
 def stop_requests() -> Iterator[list[int]]:
-    """A list that SIGINT (once; twice interrupts) and SIGTERM append to, so that a step is never torn."""
+    """A list that SIGINT (once; twice interrupts), SIGTERM and SIGHUP append to, so that a step is never torn."""
     asked: list[int] = []
 
     def note(number, _frame):
@@ -244,7 +246,7 @@ def stop_requests() -> Iterator[list[int]]:
         asked.append(number)
         print("\nstopping after this step …", flush=True)
 
-    former = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: signal.signal(number, note) for number in STOPS}
     try:
         yield asked
     finally:
