@@ -167,3 +167,15 @@ def test_limit_is_a_reproducible_subset(tmp_path):
     names = [sorted(splits.train.names + splits.validation.names + splits.test.names) for splits in (first, other)]
     assert len(names[0]) == 6 and names[0] != names[1]
     assert first.train.names == again.train.names
+
+
+@pytest.mark.parametrize(
+    "name", ["@eaDir", "#recycle", "$RECYCLE.BIN", "__MACOSX", "lost+found", "System Volume Information"]
+)
+def test_what_systems_keep_in_folders_is_not_learnt_and_is_told(tmp_path, name):
+    for place in ("cat/1.png", "dog/2.png", f"{name}/3.png", f"cat/{name}/1.png/thumb.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), 90).save(tmp_path / place)
+    images, refused = load_images(str(tmp_path))
+    assert images.label_names == ["cat", "dog"] and sorted(images.names) == ["cat/1.png", "dog/2.png"]
+    assert {refusal.name for refusal in refused} == {name, f"cat/{name}"}

@@ -15,13 +15,19 @@ SUFFIXES = (
     ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif",
     ".mpo", ".pgm", ".ppm", ".pbm", ".pnm",
 )  # fmt: skip
+# Folders in which a NAS, macOS, Windows and file systems keep thumbnails, deleted files and snapshots.
+KEPT_BY_SYSTEMS = {
+    *("@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
+    *("$recycle.bin", "recycler", "system volume information"),
+    *("__macosx", "network trash folder", "temporary items", "lost+found"),
+}
 LISTED = "PNG, JPEG, WebP, BMP, TIFF, GIF, PNM"
 
 
 def list_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Candidate pictures under `folder` in sorted order, and every other file with the reason why it is none.
 
-    Hidden files and folders are skipped. A file without a suffix is a candidate: its content decides.
+    Hidden files and folders are skipped, and those that systems keep for themselves are not gone into. A file without a suffix is a candidate: its content decides.
     """
     candidates: list[Path] = []
     others: list[tuple[Path, str]] = []
@@ -118,7 +124,9 @@ def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if entry.is_dir():
+        if entry.name.casefold() in KEPT_BY_SYSTEMS and entry.is_dir():
+            yield Path(entry.path), "a folder of thumbnails or deleted files that the system keeps"
+        elif entry.is_dir():
             yield from _walk(Path(entry.path), seen)
         else:
             yield Path(entry.path), ""

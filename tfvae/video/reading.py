@@ -42,7 +42,7 @@ class Film:
             with av.open(str(self.path)) as container:
                 if not container.streams.video:
                     raise UserError(f"'{path}' holds no film, only {len(container.streams)} other streams.")
-                stream = container.streams.video[0]
+                stream = _main_stream(container)
                 first = next(container.decode(stream), None)
                 if first is None:
                     raise UserError(f"no frame of film '{path}' could be read.")
@@ -89,7 +89,7 @@ class Film:
         done, time, self.damage = 0, Fraction(0), ""
         try:
             with av.open(str(self.path)) as container:
-                stream = container.streams.video[0]
+                stream = _main_stream(container)
                 stream.thread_type = "AUTO"
                 for frame in container.decode(stream):
                     yield frame
@@ -115,6 +115,15 @@ class Film:
     def _time(self, frame: Any, index: int) -> Fraction:
         """Seconds after the first frame."""
         return index / self.rate if frame.pts is None else frame.pts * Fraction(frame.time_base) - self.start
+
+
+def _main_stream(container: Any) -> Any:
+    """The video stream that is the film: covers are streams, too, and may come first."""
+    from av.stream import Disposition
+
+    films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    best = container.streams.best("video")  # FFmpeg's choice, which prefers moving pictures to stills
+    return best if not films or best.index in {stream.index for stream in films} else films[0]
 
 
 def _reason(error: Exception) -> str:
