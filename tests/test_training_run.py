@@ -13,7 +13,7 @@ from PIL import Image
 from tfvae.data import DataConfig, Images
 from tfvae.errors import UserError, run_program
 from tfvae.toml_sections import read_toml
-from training import checkpoint, choose, journal, loop, run
+from training import checkpoint, choose, journal, loop
 from training.__main__ import main
 from training.build import build_model, compile_model
 from training.config import read_config
@@ -120,7 +120,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path,
         (path / file.name).write_bytes(file.read_bytes())
     newest = path / saved[-1].name
     newest.write_bytes(newest.read_bytes()[:-200])
-    config = read_config(run.read_toml(whole / "config.toml"), "test")
+    config = read_config(read_toml(whole / "config.toml"), "test")
     model = build_model(config, (8, 8, 1))
     compile_model(model, config.training, 10)
     assert checkpoint.Checkpoints(path, model).restore()["epoch"] == 3

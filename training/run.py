@@ -69,7 +69,9 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
         for reason in reasons:
             print(f"  - {reason}")
     config = _complete(config, splits)
-    if "beta" not in asked.get("objective", {}) and "warmup_steps" not in asked.get("training", {}):
+    own_epochs = request.recipe and "epochs" not in asked.get("training", {})
+    own_warm_up = "beta" in asked.get("objective", {}) or "warmup_steps" in asked.get("training", {})
+    if not own_epochs and not own_warm_up:
         config = shortened(config, steps_in_all(config, splits))  # a recipe's warm-ups are for its own epochs
     return Settled(config, splits, path, reasons)
 

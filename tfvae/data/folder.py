@@ -27,7 +27,8 @@ LISTED = "PNG, JPEG, WebP, BMP, TIFF, GIF, PNM"
 def list_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """Candidate pictures under `folder` in sorted order, and every other file with the reason why it is none.
 
-    Hidden files and folders are skipped, and those that systems keep for themselves are not gone into. A file without a suffix is a candidate: its content decides.
+    Hidden files and folders are skipped, and folders that systems keep for themselves are not gone into. A file without
+    a suffix is a candidate: its content decides.
     """
     candidates: list[Path] = []
     others: list[tuple[Path, str]] = []
