@@ -17,9 +17,9 @@ from training.__main__ import main as training_main
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """The recipe of the README's first command, for a tenth of its epochs."""
+    """The recipe of the README's first command, for a quarter of its epochs."""
     path = tmp_path_factory.mktemp("end_to_end") / "digits"
-    arguments = ["--recipe", "digits", "--epochs", "6", "--set", "training.learning_rate=5e-3", "--out", str(path)]
+    arguments = ["--recipe", "digits", "--epochs", "12", "--set", "training.learning_rate=5e-3", "--out", str(path)]
     assert run_program("training", lambda: training_main(arguments)) == 0
     return path
 
