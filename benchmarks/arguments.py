@@ -129,6 +129,15 @@ def styles(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks styles runs/styles --data PHOTOS -o styles.json"])
 
 
+def conditional(parser: OneLineParser) -> None:
+    args.run(parser)
+    args.count(parser, "draws in all", 10_000)
+    args.temperature(parser, "of the draws")
+    args.seed(parser, "of the draws and of the classifier")
+    _out(parser, "the numbers; a sheet of draws beside them")
+    parser.note("examples", ["python -m benchmarks conditional runs/mnist_conditional -o conditional.json"])
+
+
 def video(parser: OneLineParser) -> None:
     args.run(parser)
     parser.add_argument("--data", metavar="FILM", help="clips of this source (default: the run's held-out frames)")

@@ -148,5 +148,6 @@ def _bound(work: Export, artefact: Artefact, kept: list[int]) -> Bound:
 def _psnr(work: Export, outputs: dict[str, Any], kept: list[int]) -> float:
     rows = _rows(outputs, kept)
     if "image" not in rows:
-        rows = work.reference.call("decode", rows["mean" if "mean" in rows else "code"])
+        labels = _rows(work.reference.labels, kept)
+        rows = work.reference.call("decode", rows["mean" if "mean" in rows else "code"], **labels)
     return mean_psnr(work.samples.held_out[kept], rows["image"])

@@ -70,6 +70,7 @@ MEANING = {
     "log_var": "log-variance of the posterior q(z|x), natural logarithm",
     "code": "the deterministic code",
     "z": "a code",
+    "labels": "weights of the classes: 1 at the wanted one, 0 elsewhere",
     "noise": "standard normal numbers, drawn by the caller",
 }
 
@@ -78,7 +79,7 @@ def _ranges(calls) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "meaning": MEANING[name],
-            "range": [0.0, 1.0] if name == "image" else None,
+            "range": [0.0, 1.0] if name in ("image", "labels") else None,
             "observed": [float(min(c[name].min() for c in calls)), float(max(c[name].max() for c in calls))],
         }
         for name in calls[0]

@@ -94,12 +94,13 @@ def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
         if not isinstance(answers, Exception)
         and (kept.artefacts[name].signatures, kept.artefacts[name].bound.measure) == (["encode"], "psnr_drop_db")
     }
+    given = kept.cases["decode"][0].inputs  # of a conditional model the labels, too
     decoded: dict[str, np.ndarray] = {}
     if saved_model:
         signatures = kept.artefacts[saved_model].signatures
         calls = [(signature, case) for signature in signatures for case in _cases(kept.cases, signature)]
         requests = [Request(signature, case.inputs) for signature, case in calls]
-        requests += [Request("decode", {"z": code}) for code in codes.values()]
+        requests += [Request("decode", {**given, "z": code}) for code in codes.values()]
         answered = _attempt(lambda: run_in_fresh_process(folder / saved_model, requests)[0])
         if isinstance(answered, Exception):
             yield Row(saved_model, MISSED, _reason(answered))
@@ -111,7 +112,7 @@ def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
             yield _row(kept, saved_model, table)
     if not decoded and isinstance(outputs.get("decoder.tflite"), list):  # the SavedModel was withheld, or has failed
         decoder = TFLiteFile((folder / "decoder.tflite").read_bytes())
-        decoded = {name: decoder.run({"z": code})["image"] for name, code in codes.items()}
+        decoded = {name: decoder.run({**given, "z": code})["image"] for name, code in codes.items()}
     for name, answers in outputs.items():
         yield _file_row(kept, name, answers, decoded.get(name))
     names = [name for name in kept.artefacts if name.endswith(".onnx")]

@@ -192,12 +192,12 @@ def test_generate_draws_in_a_style_where_there_are_styles(run, tmp_path, capsys)
         assert main(["generate", str(run), "-n", "1", "--size", "16x24", "-o", str(tmp_path / name), *arguments]) == 0
         return np.asarray(Image.open(tmp_path / name))
 
-    oil, water = drawn("oil.png", "--style", "oil"), drawn("water.png", "--style", "water")
+    oil, water = drawn("oil.png", "--label", "oil"), drawn("water.png", "--label", "water")
     assert (oil != water).any()
     plain = write_run(tmp_path / "plain", spatial_vae())
     capsys.readouterr()
-    assert main(["generate", str(plain), "--style", "oil"]) == 2
-    assert "learnt styles" in capsys.readouterr().err
+    assert main(["generate", str(plain), "--label", "oil"]) == 2
+    assert "learnt classes or styles" in capsys.readouterr().err
     Image.fromarray(picture(9, 9)).save(tmp_path / "a.png")
     assert main(["stylize", str(plain), str(tmp_path / "a.png"), "--style", "oil"]) == 2
     assert "learnt no styles" in capsys.readouterr().err

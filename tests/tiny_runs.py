@@ -13,6 +13,12 @@ def vector_vae(likelihood="bernoulli"):
     return tfvae.VAE(tfvae.Encoder(**shape), tfvae.Decoder(**shape, likelihood=likelihood), seed=0)
 
 
+def conditional_vae():
+    keras.utils.set_random_seed(1)
+    shape = {"image_shape": (8, 8, 1), "latent_dim": 3, "network": "mlp", "widths": (16,)}
+    return tfvae.VAE.from_shape(**shape, label_names=range(10), seed=0)
+
+
 def autoencoder():
     keras.utils.set_random_seed(1)
     shape = {"image_shape": (8, 8, 1), "latent_dim": 3, "network": "mlp", "widths": (16,)}

@@ -103,6 +103,12 @@ def discretized_logistic_log_prob(x, mean, log_scale, levels=LEVELS):
     return ops.where(x > 1 - half_bin, ops.log_sigmoid(-lower), log_mass)
 
 
+def clipped_logistic_mean(mean, log_scale):
+    """The mean of `clipped_logistic_moments` alone, broadcast shape, float32."""
+    mean, log_scale = float32(mean), float32(log_scale)
+    return ops.clip(mean + _shift_of_clipped_mean(mean, ops.exp(log_scale)), 0.0, 1.0)
+
+
 def clipped_logistic_moments(mean, log_scale):
     """Mean and variance of a logistic that is cut off at 0 and 1, whose tails are the mass of these two values.
 
@@ -125,10 +131,14 @@ def clipped_logistic_moments(mean, log_scale):
     """
     mean, log_scale = float32(mean), float32(log_scale)
     scale = ops.exp(log_scale)
-    below, above = mean / scale, (1.0 - mean) / scale
-    shift = scale * (_softplus_of_minus(below) - _softplus_of_minus(above))
-    second = ops.square(scale) * (_half_moment(below) + _half_moment(above))
+    shift = _shift_of_clipped_mean(mean, scale)
+    second = ops.square(scale) * (_half_moment(mean / scale) + _half_moment((1.0 - mean) / scale))
     return ops.clip(mean + shift, 0.0, 1.0), ops.maximum(second - ops.square(shift), 0.0)
+
+
+def _shift_of_clipped_mean(mean, scale):
+    """`E[x] - mean` of `clipped_logistic_moments`."""
+    return scale * (_softplus_of_minus(mean / scale) - _softplus_of_minus((1.0 - mean) / scale))
 
 
 def _softplus_of_minus(x):

@@ -99,8 +99,7 @@ def batch_statistic(values: Any) -> Any:
     values, weights = tf.stop_gradient(values), _of_this_batch.get()
     if weights is None:
         return replicas.mean(ops.mean(values, axis=0))
-    column = ops.reshape(weights.values, (-1, *[1] * (len(values.shape) - 1)))
-    total, weight = replicas.summed(ops.sum(column * values, axis=0), ops.sum(weights.values))
+    total, weight = replicas.summed(ops.sum(each(values) * values, axis=0), ops.sum(weights.values))
     return ops.divide_no_nan(total, weight)
 
 

@@ -1,5 +1,6 @@
 """Images and labels as models take them: their types and shapes, in the graph."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -61,6 +62,49 @@ def as_labels(y: Any) -> Any:
     elif len(shape) != 1:
         raise ValueError(f"labels must be class indices of shape (batch,) or (batch, 1). Received: shape {shape}")
     return ops.cast(y, "int32")
+
+
+def as_label_weights(labels: Any, label_names: Sequence[str]) -> Any:
+    """A weight of each class, float32 `(batch, classes)`: of a label 1 at its class and 0 elsewhere.
+
+    Args:
+        labels: Class indices or names, `(batch,)` or `(batch, 1)` or a single one; or float weights.
+        label_names: Names of the classes.
+
+    Raises:
+        ValueError: For another shape, and for a label that is no class, where its value is known.
+    """
+    known = tf.get_static_value(labels) if tf.is_tensor(labels) else np.atleast_1d(labels)
+    labels = labels if known is None else known
+    if known is not None and known.dtype.kind in "US":
+        where = {name: place for place, name in enumerate(label_names)}
+        labels = known = np.array([where.get(str(name), -1) for name in known.ravel()])
+    classes = len(label_names)
+    if keras.backend.standardize_dtype(labels.dtype).startswith(("float", "bfloat")):
+        if len(labels.shape) != 2 or labels.shape[1] != classes:
+            raise ValueError(
+                f"weights of labels must be of shape (batch, {classes}), a weight for each class. "
+                f"Received: shape {tuple(labels.shape)}"
+            )
+        return float32(labels)
+    labels = as_labels(labels)
+    if known is not None:
+        check_labels(np.asarray(labels), label_names)
+    return ops.one_hot(labels, classes, dtype="float32")
+
+
+def in_turn(rows: Any, label_names: Sequence[str]) -> Any:
+    """A label for each row, int32: every class in turn."""
+    return ops.mod(ops.arange(ops.shape(rows)[0], dtype="int32"), len(label_names))
+
+
+def check_labels(labels: np.ndarray, label_names: Sequence[str]) -> None:
+    """Raises `ValueError` for class indices that are none of the classes."""
+    if labels.size and not 0 <= labels.min() <= labels.max() < len(label_names):
+        raise ValueError(
+            f"labels must be from 0 to {len(label_names) - 1}, the places of {', '.join(label_names[:12])}. "
+            f"Received: labels from {labels.min()} to {labels.max()}"
+        )
 
 
 def _agree(shape, wanted):

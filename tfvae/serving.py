@@ -9,6 +9,9 @@
 | `restore` | `image` (and `known`) | `image`, `std` (and `damage`): these two are all that a model of restoration has |
 | `sample` | `image`, `noise` (and `known`) | `image` |
 
+`decode`, `reconstruct` and `generate` of a conditional model also take `labels`, `(batch, classes)`: 1 at the class
+of a picture and 0 elsewhere, or a mixture.
+
 All are deterministic and float32 on both sides: noise enters as an input, so that no runtime needs a random op.
 """
 
@@ -23,6 +26,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae.inputs import as_label_weights
 from tfvae.pixels import pixels
 from tfvae.quiet import native_messages_held
 
@@ -220,19 +224,23 @@ def tflite_content(
 def _calibration(model, found, images, size):
     """A signature and its inputs for each image: images, their codes, and noise as large as codes are."""
     images = pixels(images)
+    if size is not None and images.shape[1:3] != tuple(size):
+        raise ValueError(f"`representative` must be images of {size}. Received: shape {images.shape}")
+    asked = {name for signature in found.values() for name in signature.inputs}
+    if unknown := asked - {"image", "z", "noise"} - ({"labels"} if model.conditional else set()):
+        raise ValueError(
+            f"int8 of {type(model).__name__} needs examples of {', '.join(sorted(unknown))}, too: "
+            "`python -m export RUN` in a clone of tfvae writes it"
+        )
     rng = np.random.default_rng(0)
-    for name, signature in found.items():
-        for place in range(len(images)):
-            image = images[place : place + 1]
-            if size is not None and image.shape[1:3] != tuple(size):
-                raise ValueError(f"`representative` must be images of {size}. Received: shape {images.shape}")
-            code = np.asarray(model.codes(image)) if set(signature.inputs) & {"z", "noise"} else None
-            values = {"image": image, "z": code, "noise": None if code is None else rng.standard_normal(code.shape)}
-            if unknown := signature.inputs.keys() - values.keys():
-                raise ValueError(
-                    f"int8 of {type(model).__name__} needs examples of {', '.join(sorted(unknown))}, too: "
-                    "`python -m export RUN` in a clone of tfvae writes it"
-                )
+    for place in range(len(images)):
+        values = {"image": images[place : place + 1]}
+        if asked & {"z", "noise"}:
+            code = np.asarray(model.codes(values["image"]))
+            values |= {"z": code, "noise": rng.standard_normal(code.shape)}
+        if "labels" in asked:
+            values["labels"] = as_label_weights(model.likeliest_labels(values["image"]), model.label_names)
+        for name, signature in found.items():
             yield name, {key: np.asarray(values[key], np.float32) for key in signature.inputs}
 
 

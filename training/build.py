@@ -25,6 +25,8 @@ def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
             raise UserError(
                 f"model.{name}: unknown '{value}'.{did_you_mean(value, known)} Accepted: {', '.join(known)}."
             )
+    if config.conditional and "label_names" not in objective_defaults(config.kind):
+        raise UserError(f"model.conditional: a {config.kind} takes no labels. Accepted: false.")
     _check_options("objective", objective, objective_defaults(config.kind), config.kind, schedules=True)
     of_likelihood = _defaults(likelihoods.LIKELIHOODS[config.likelihood])
     _check_options("model.likelihood_options", config.likelihood_options, of_likelihood, config.likelihood)

@@ -26,6 +26,7 @@ class ModelConfig:
     hidden: int = 256  # units between a convolutional network and a vector latent
     dropout: float = 0.0
     likelihood: str = "bernoulli"  # a name in tfvae.likelihoods.LIKELIHOODS
+    conditional: bool = False  # learn p(x|z, y): every picture comes with a label
     likelihood_options: dict[str, Any] = field(default_factory=dict)  # of its constructor: { std = 0.098 }
 
 

@@ -165,7 +165,7 @@ class _Training:
                 beta = float(self.model.beta.value.numpy()) if hasattr(self.model, "beta") else 1.0
                 value = value if self.model.keep_last_epoch else row["val_distortion"] + beta * row.get("val_rate", 0.0)
             # A model of a warm-up is kept only until the next: a low beta buys figures that will not last.
-            passing = progress.best_epoch * self.epoch_steps < getattr(self.model, "warm_up", 0)
+            passing = progress.best_epoch * self.epoch_steps < self.model.warm_up
             better = math.isfinite(value) and (value < progress.best or passing)
             if better:
                 progress.best, progress.best_epoch = value, progress.epoch

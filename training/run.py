@@ -167,7 +167,12 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
     data = dataclasses.replace(data, **paths)
     training = dataclasses.replace(config.training, init=_absolute(config.training.init))
     objective = config.objective
-    if tfvae.MODELS[config.model.kind].conditional:
+    if config.model.conditional or tfvae.MODELS[config.model.kind].conditional:
+        if not splits.train.label_names:
+            raise UserError(
+                "model.conditional: these pictures have no labels. "
+                "Accepted: a folder with a sub-folder for each class, data.labels, or a data set with labels."
+            )
         objective = {**objective, "label_names": splits.train.label_names}
     if data.frames:
         objective = {**objective, "frames": data.frames}

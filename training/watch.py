@@ -47,8 +47,7 @@ class Watch:
         """Measures the model at the end of epoch `number`; returns the columns to add to its row of figures."""
         vitals = self.examination(self.images)
         losses = [row["loss"] for row in self.epochs]
-        warmed_up = int(self.model.first_skip.steps.value.numpy()) > getattr(self.model, "warm_up", 0)
-        loss = final_loss(figures, vitals.beta) if warmed_up else math.nan
+        loss = final_loss(self.model, figures, vitals.beta)
         course = self.course((*losses, loss), figures)
         found = findings(vitals, course)
         row = {"epoch": number, "loss": loss, **vitals.as_table(), "findings": [asdict(finding) for finding in found]}

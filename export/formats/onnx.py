@@ -53,12 +53,13 @@ def convert(model, signature: Signature) -> bytes:
     """
     import onnx
 
-    ((name, (shape, dtype)),) = signature.inputs.items()
     with tempfile.TemporaryDirectory() as scratch, native_messages_held(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Keras patches NumPy 1 names back in for tf2onnx
         path = Path(scratch, "model.onnx")
-        spec = keras.InputSpec(shape=shape, dtype=dtype, name=name)
-        _Part(model, signature).export(path, format="onnx", verbose=False, input_signature=[spec])
+        specs = [
+            keras.InputSpec(shape=shape, dtype=dtype, name=name) for name, (shape, dtype) in signature.inputs.items()
+        ]
+        _Part(model, signature).export(path, format="onnx", verbose=False, input_signature=specs)
         proto = onnx.load(path)
     for tensor in (*proto.graph.input, *proto.graph.output):
         _name_open_dimensions(tensor)
@@ -158,10 +159,10 @@ class _Part(keras.Model):
         self.model, self.signature = model, signature
         self.built = True  # the model within is
 
-    def call(self, tensor):
-        (name,) = self.signature.inputs
+    def call(self, tensor, labels=None):
         renamed = RENAMED.get(self.signature.name, {})
-        outputs = self.signature.function(**{name: tensor})
+        given = [tensor] if labels is None else [tensor, labels]
+        outputs = self.signature.function(**dict(zip(self.signature.inputs, given, strict=True)))
         return {renamed.get(key, key): value for key, value in outputs.items()}
 
 

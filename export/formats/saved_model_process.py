@@ -38,14 +38,17 @@ def main(saved_model, requests, answers):
 
     model = tf.saved_model.load(saved_model)
     results = {}
+    asked: dict[tuple[str, str], dict] = {}
     with np.load(requests) as table:
         for key in table.files:
             case, name, tensor = key.split("/")
-            parts = [part for part in (table[key][:1], table[key][1:]) if len(part)]
-            outputs = [model.signatures[name](**{tensor: tf.constant(part)}) for part in parts]
-            for output in outputs[0]:
-                joined = np.concatenate([answer[output].numpy() for answer in outputs])
-                results[f"{case}/{name}/{output}"] = joined
+            asked.setdefault((case, name), {})[tensor] = table[key]
+    for (case, name), inputs in asked.items():
+        batches = [{tensor: value[rows] for tensor, value in inputs.items()} for rows in (slice(1), slice(1, None))]
+        batches = [batch for batch in batches if all(len(value) for value in batch.values())]
+        outputs = [model.signatures[name](**{key: tf.constant(value) for key, value in one.items()}) for one in batches]
+        for output in outputs[0]:
+            results[f"{case}/{name}/{output}"] = np.concatenate([answer[output].numpy() for answer in outputs])
     np.savez(answers, **results)  # type: ignore[arg-type]
     describe = {
         name: {

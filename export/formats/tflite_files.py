@@ -104,14 +104,24 @@ def _target(limit: float, value: float) -> dict[str, Any]:
 def _calibration(work: Export) -> dict[str, Inputs]:
     """Inputs of each signature that int8 ranges are taken from: training images, their codes, and prior samples."""
     images = work.samples.calibration
-    codes = work.reference.call("codes", images)["codes"]
+    codes, labels = work.reference.call("codes", images)["codes"], work.reference.labels_of(images)
+    image_inputs = _one_by_one({"image": images, **labels})
     if work.model.prior is not None:
         # Codes of images and draws from the prior alike: the decoder is given both.
         noise = np.random.default_rng(work.run.seed + 1).standard_normal(codes.shape).astype(np.float32)
         codes = np.concatenate([codes, noise])
-    image_inputs = [{"image": images[i : i + 1]} for i in range(len(images))]
-    code_inputs = [{"z": codes[i : i + 1]} for i in range(len(codes))]
-    return {"encode": image_inputs, "decode": code_inputs, "reconstruct": image_inputs}
+        labels = {name: np.concatenate([weights, weights]) for name, weights in labels.items()}
+    return {
+        "encode": _one_by_one({"image": images}),
+        "decode": _one_by_one({"z": codes, **labels}),
+        "reconstruct": image_inputs,
+    }
+
+
+def _one_by_one(inputs: dict[str, np.ndarray]) -> Inputs:
+    """Requests of one row each."""
+    rows = range(len(next(iter(inputs.values()))))
+    return [{name: value[i : i + 1] for name, value in inputs.items()} for i in rows]
 
 
 def _line(artefact: Artefact) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from chromium import absent, chromium, served
-from pages import KINDS
+from pages import MADE
 from tiny_runs import write_run
 
 from export import bundle, parity
@@ -36,7 +36,7 @@ def made(browser, tmp_path_factory):
 
     def make_explorer(kind):
         if kind not in folders:
-            model, size = KINDS[kind][0](), KINDS[kind][1]
+            model, size = MADE[kind][0](), MADE[kind][1]
             folder = tmp_path_factory.mktemp(kind)
             run = open_run(write_run(folder / "run", model, limit=300))
             work = bundle._prepare(run, size, parity.BOUNDS, lambda line: None)

@@ -6,7 +6,7 @@ import io
 import numpy as np
 from PIL import Image
 from test_serving import make
-from tiny_runs import autoencoder, vector_vae
+from tiny_runs import autoencoder, conditional_vae, vector_vae
 
 from export import parity
 from tfvae.data import reading
@@ -19,6 +19,7 @@ KINDS = {
     # A size that is no multiple of the factor, so that the page has to crop what is decoded.
     "spatial": (lambda: make(image_shape=(None, None, 3)), (10, 6)),
 }
+MADE = {**KINDS, "conditional": (conditional_vae, None)}
 STILL = {"reduced_motion": "reduce"}  # codes do not glide: what was asked for is there at once
 
 
@@ -34,15 +35,15 @@ def canvas(page, selector="#picture"):
         return np.asarray(image.convert("RGB"))
 
 
-def decoded(work, code):
+def decoded(work, code, **given):
     """What Keras decodes, as the page shows it: RGB bytes at the size of the images."""
-    image = work.reference.call("decode", code.reshape(1, *work.reference.codes.shape[1:]))["image"][0]
+    image = work.reference.call("decode", code.reshape(1, *work.reference.codes.shape[1:]), **given)["image"][0]
     image = to_uint8(image[: work.size[0], : work.size[1]])
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
 
 
-def assert_shows(page, work, code):
-    difference = np.abs(canvas(page).astype(int) - decoded(work, code)).max()
+def assert_shows(page, work, code, **given):
+    difference = np.abs(canvas(page).astype(int) - decoded(work, code, **given)).max()
     assert difference <= 1  # a value may fall on the other side of a half
 
 

@@ -94,6 +94,28 @@ def test_the_buttons_give_other_pictures_and_the_middle(kind, visit):
         np.testing.assert_array_equal(codes[2], codes[1])
 
 
+def test_a_button_for_each_label_decodes_the_same_code_under_it(visit):
+    page, work = visit("conditional", **STILL)
+    assert page.locator("#labels button").all_inner_texts() == [str(digit) for digit in range(10)]
+    code, seen = floats(page, "explorer.code.flat()"), []
+    for label in (3, 8):
+        page.locator("#labels button").nth(label).click()
+        assert page.locator("#labels button[aria-pressed=true]").all_inner_texts() == [str(label)]
+        assert_shows(page, work, code, labels=np.eye(10, dtype=np.float32)[[label]])
+        np.testing.assert_array_equal(floats(page, "explorer.code.flat()"), code)
+        seen.append(canvas(page))
+    assert (seen[0] != seen[1]).any()
+    # A picture of the sheet is shown under its own label.
+    page.locator("#start button").nth(2).click()
+    pictures = page.evaluate("explorer.data.pictures")
+    assert page.locator("#labels button[aria-pressed=true]").inner_text() == str(pictures["labels"][2])
+
+
+def test_a_model_without_labels_has_no_buttons_for_them(visit):
+    page, _ = visit("vae", **STILL)
+    assert page.locator("#labels").is_hidden()
+
+
 @pytest.mark.parametrize("kind", ["vae", "spatial"])
 def test_every_place_of_the_map_decodes(kind, visit):
     page, work = visit(kind)

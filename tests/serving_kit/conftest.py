@@ -2,7 +2,7 @@
 
 import pytest
 from kits import made
-from tiny_runs import spatial_vae, vector_vae
+from tiny_runs import conditional_vae, spatial_vae, vector_vae
 
 from export import bundle
 
@@ -15,6 +15,11 @@ def digits(tmp_path_factory):
 @pytest.fixture(scope="session")
 def spatial(tmp_path_factory):
     return made(tmp_path_factory.mktemp("kit"), spatial_vae(channels=3), "scans")
+
+
+@pytest.fixture(scope="session")
+def conditional(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("kit"), conditional_vae(), "labelled")
 
 
 @pytest.fixture(scope="session")

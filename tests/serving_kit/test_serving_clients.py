@@ -102,6 +102,24 @@ def test_pictures_of_any_size_go_one_by_one_where_the_model_takes_any(way, spati
         assert pixels(tmp_path / "new.png").shape == (12, 8, 3)  # whole multiples of the factor, 4
 
 
+@pytest.mark.parametrize("way", ["rest", "grpc"])
+def test_a_client_names_the_label_of_a_conditional_model(way, conditional, digits, server, tmp_path):
+    folder, work = conditional
+    out = tmp_path / "new.png"
+    with StandIn(folder / bundle.SAVED_MODEL, "labelled") as labelled:
+        code, _, error = call(folder, way, labelled, "generate", "-n", 1, "--seed", 2, "--label", 7, "--out", out)
+        assert (code, error) == (0, "")
+        noise = np.random.default_rng(2).standard_normal((1, 3)).astype(np.float32)
+        expected = as_pixels(work.model.generate(noise, labels=[7])["image"][0])
+        assert abs(pixels(out) - expected).max() <= 1
+        code, _, error = call(folder, way, labelled, "generate", "--label", "seven")
+        assert code == 2 and "--label must be one of 0, 1, 2" in error
+        code, _, error = call(folder, way, labelled, "generate")
+        assert code == 2 and "--label must be one of" in error
+    code, _, error = call(digits[0], way, server, "generate", "--label", 7)
+    assert code == 2 and "takes no --label" in error
+
+
 def test_answers_above_grpc_s_default_arrive(digits, server, monkeypatch):
     folder, work = digits
     monkeypatch.syspath_prepend(str(folder / "serving"))

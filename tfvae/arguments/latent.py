@@ -10,14 +10,15 @@ def generate(parser: OneLineParser) -> None:
     args.seed(parser, "of the noise")
     args.temperature(parser, "below 1: nearer to typical")
     args.size(parser, "pixels, where the model leaves the size open")
-    parser.add_argument("--style", metavar="STYLE", help="of a run that learnt styles: monet, monet:0.6,hokusai:0.4")
+    args.label(parser)
     args.out(parser, "OUT.png for one grid, or a folder for single pictures and the grid", "RUN/generated.png")
     parser.note(
         "examples",
         [
             "tfvae generate runs/digits",
             "tfvae generate runs/digits -n 16 --temperature 0.7 -o drawn.png",
-            "tfvae generate runs/styles --size 128x192 --style monet:0.6,hokusai:0.4 -o drawn",
+            "tfvae generate runs/mnist_conditional --label 7",
+            "tfvae generate runs/styles --size 128x192 --label monet:0.6,hokusai:0.4 -o drawn",
         ],
     )
 

@@ -44,6 +44,14 @@ def temperature(parser: argparse.ArgumentParser, meaning: str, default: float = 
     )
 
 
+def label(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--label",
+        metavar="LABEL",
+        help="of a conditional run: a class or style, or shares: monet:0.6,hokusai:0.4",
+    )
+
+
 def strength(parser: argparse.ArgumentParser, meaning: str) -> None:
     parser.add_argument("--strength", type=number(0, 2), default=1.0, metavar="S", help=f"{meaning} (default: 1)")
 

@@ -23,6 +23,7 @@ def animate(parser: OneLineParser) -> None:
     args.count(parser, "draws of the prior", 5, lowest=2)
     args.seed(parser, "of the draws")
     args.temperature(parser, "below 1: nearer to typical")
+    args.label(parser)
     args.size(parser, "pixels of draws, where the model leaves them open")
     args.out(parser, "OUT.mp4, .webm or .gif", "RUN/walk.mp4")
     parser.note(

@@ -36,9 +36,9 @@ def generate(arguments: argparse.Namespace) -> None:
             f"generate: --size: this model draws {fixed[0]}x{fixed[1]} only. "
             f"Received: {arguments.size[0]}x{arguments.size[1]}."
         )
-    given = _given(model, arguments)
+    labels = asked_label(model, arguments.label, "generate")
     images = applications.generate(
-        model, arguments.count, arguments.seed, arguments.temperature, arguments.size, **given
+        model, arguments.count, arguments.seed, arguments.temperature, arguments.size, labels=labels
     )
     if not folder:
         say(pictures.save_png(out, pictures.grid(images)))
@@ -48,16 +48,23 @@ def generate(arguments: argparse.Namespace) -> None:
     say(pictures.save_png(out / "grid.png", pictures.grid(images)), f"and {len(images)} single pictures beside it")
 
 
-def _given(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the pictures are drawn under: the weights of `--style`."""
-    if arguments.style is None:
-        return {}
+def asked_label(model: Any, text: str | None, command: str) -> np.ndarray | None:
+    """What pictures are drawn under, weights `(1, classes)`: a class or a style by its name, or a mixture of several.
+
+    Raises:
+        UserError: When there is no such class, or the model is not conditional.
+    """
+    if text is None:
+        return None
     if not model.conditional:
-        raise UserError(f"generate: --style is for runs that learnt styles. This one holds a {type(model).__name__}.")
+        raise UserError(
+            f"{command}: --label is for runs that learnt classes or styles. This one holds a {type(model).__name__} "
+            "that is not conditional."
+        )
     try:
-        return {"weights": parse_style(arguments.style, model.label_names)[None]}
+        return parse_style(text, model.label_names, word="label")[None]
     except ValueError as error:
-        raise UserError(f"generate: --style: {error}") from error
+        raise UserError(f"{command}: --label: {error}") from error
 
 
 def reconstruct(arguments: argparse.Namespace) -> None:

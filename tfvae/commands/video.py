@@ -11,6 +11,7 @@ import numpy as np
 from tfvae.applications.latent.animate import animate as frames_between
 from tfvae.applications.latent.animate import animate_draws
 from tfvae.applications.video.steady import STRENGTH, steady
+from tfvae.commands.latent import asked_label
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import images_of, place, say
 from tfvae.errors import UserError
@@ -45,7 +46,8 @@ def animate(arguments: argparse.Namespace) -> None:
                 f"animate: {run.path} holds a {type(model).__name__}, which has no prior to draw from. Name pictures."
             )
         count = arguments.count
-        drawn = {"temperature": arguments.temperature, "size": arguments.size}
+        labels = asked_label(model, arguments.label, "animate")
+        drawn = {"temperature": arguments.temperature, "size": arguments.size, "labels": labels}
         if model.image_shape[0] is not None and arguments.size not in (None, tuple(model.image_shape[:2])):
             height, width = model.image_shape[:2]
             raise UserError(f"animate: --size: this model draws {height}x{width} only.")

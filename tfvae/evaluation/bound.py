@@ -12,6 +12,7 @@ import tensorflow as tf
 from tfvae.data import DataConfig, Images
 from tfvae.evaluation.context import EvaluationContext
 from tfvae.evaluation.measurements import Measurement, mean_measurement
+from tfvae.inputs import check_labels
 from tfvae.metrics.image_quality import psnr, ssim, ssim_window
 
 BINARY, GREY = "mass of binary pixels", "cross-entropy of grey levels"
@@ -54,7 +55,7 @@ def measure(context: EvaluationContext) -> dict[str, Measurement]:
     terms, quality, windows = _pass(context, context.images, with_quality=True)
     context.known["bounds"] = terms
     has_prior = context.model.prior is not None
-    protocol = {"samples_per_image": 1 if has_prior else 0, "distortion": terms.kind}
+    protocol = {"samples_per_image": 1 if has_prior else 0, "distortion": terms.kind, **context.conditions()}
     nats, figures = "nats per image", {}
     if has_prior:
         figures["elbo"] = mean_measurement(terms.elbo, f"{nats}, higher is better", protocol)
@@ -81,6 +82,7 @@ def evaluate(
     model: Any,
     images: Images | np.ndarray,
     *,
+    labels: np.ndarray | None = None,
     data_config: DataConfig | None = None,
     batch_size: int = 64,
     seed: int = 0,
@@ -95,6 +97,7 @@ def evaluate(
         model: A `VAE`, an `Autoencoder`, or any other latent model of this library.
         images: What to measure on: `(n, height, width, channels)`, uint8 or float in [0, 1], which is rounded to 8
             bits; or `Images`, whose sizes may differ where the model takes any size.
+        labels: Of an array, for a conditional model, whose figures are then those of p(x|y): class indices `(n,)`.
         data_config: The `[data]` section the model was trained with; None: images as they are.
         batch_size: Most images in a step, fewer where they are large; part of the protocol, because the posterior
             samples are drawn batch by batch.
@@ -108,10 +111,13 @@ def evaluate(
         over images; and `protocol`, how they were measured.
 
     Raises:
-        ValueError: When there are no images.
+        ValueError: When there are no images, or a label is none of the model's.
     """
     data_config = data_config or DataConfig(source="array")
     context = EvaluationContext(model, images, data_config, batch_size=batch_size, seed=seed)
+    if labels is not None:
+        check_labels(np.asarray(labels), model.label_names)
+        context.images.labels, context.images.label_names = np.asarray(labels, np.int32), list(model.label_names)
     if progress:
         context.progress = lambda what, done, total: progress(done, total)
     figures = measure(context)
@@ -136,9 +142,9 @@ def _pass(context: EvaluationContext, images: Images, with_quality: bool) -> tup
     windows: set[int] = set()
     binary, done = True, 0
     with seeded(context.model, context.seed):
-        for x in context.batches(images):
+        for x, labels in context.labelled_batches(images):
             window = ssim_window(x.shape[1], x.shape[2]) if with_quality else 0
-            values, batch_is_binary = step(context.model, x, window)
+            values, batch_is_binary = step(context.model, x, window, labels)
             columns.append(np.asarray(values, "float64"))
             windows.add(window)
             binary = binary and bool(batch_is_binary)
@@ -149,14 +155,15 @@ def _pass(context: EvaluationContext, images: Images, with_quality: bool) -> tup
     return terms, np.array(quality), sorted(windows)
 
 
-def _step(model, x, window):
+def _step(model, x, window, labels):
     """Rows distortion, rate, dims and, with a window, psnr and ssim, `(3 or 5, batch)`; are all pixels 0 or 1?"""
-    distortion, rate = model.elbo_terms(x, training=False)
+    given = {} if labels is None else {"labels": labels}
+    distortion, rate = model.elbo_terms(x, training=False, **given)
     shape = tf.shape(x)
     dims = tf.fill(shape[:1], tf.cast(tf.reduce_prod(shape[1:]), tf.float32))
     values = [distortion, rate, dims]
     if window:
-        reconstruction = model.reconstruction_for_metrics(x)
+        reconstruction = model.reconstruction_for_metrics(x, **given)
         values += [psnr(x, reconstruction), ssim(x, reconstruction, window)]
     return tf.stack(values), all_binary(x)
 

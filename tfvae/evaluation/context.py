@@ -1,7 +1,7 @@
 """What is measured: a model, the images it is measured on, and everything that a measure may ask for."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -63,6 +63,33 @@ class EvaluationContext:
         height, width = images.shapes[:, :2].max(axis=0)
         most = largest_batch(self.batch_size, int(height), int(width))
         return evaluation_batches(images, most, seed=self.seed, config=self.data_config)
+
+    def labels(self, images: Images | None = None) -> np.ndarray | None:
+        """The label of each image as a conditional model counts its classes, int32 `(n,)`.
+
+        None where the model takes no labels, or an image has none that it knows: it then takes the likeliest.
+        """
+        images = self.images if images is None else images
+        if not self.model.conditional or images.labels is None:
+            return None
+        where = {name: place for place, name in enumerate(self.model.label_names)}
+        classes = np.array([where.get(name, -1) for name in images.label_names], np.int32)
+        known = images.labels >= 0
+        labels = np.where(known, classes[np.where(known, images.labels, 0)], -1)
+        return labels if (labels >= 0).all() else None
+
+    def conditions(self) -> dict[str, str]:
+        """What the protocol of a likelihood says of a conditional model: p(x|y), or p(x) with the likeliest label."""
+        if not self.model.conditional:
+            return {}
+        return {"labels": "the likeliest" if self.labels() is None else "given"}
+
+    def labelled_batches(self, images: Images | None = None) -> Iterator[tuple[tf.Tensor, np.ndarray | None]]:
+        """Pairs of a batch of `batches` and its labels, or None."""
+        labels, done = self.labels(images), 0
+        for x in self.batches(images):
+            yield x, None if labels is None else labels[done : done + x.shape[0]]
+            done += x.shape[0]
 
     def remembered(self, key: str, make: Callable[[], T]) -> T:
         """`make()`, computed once for all measures that ask for `key`."""

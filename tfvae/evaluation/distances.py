@@ -94,7 +94,8 @@ def _both(context: EvaluationContext) -> tuple[np.ndarray, np.ndarray]:
         raise UnmeasurableError("it needs two images or more")
     named = features(context)
     fixed = context.model.image_shape[0] is not None
-    drawn = applications.generate(context.model, len(real), context.seed, size=None if fixed else size)
+    size = None if fixed else size
+    drawn = applications.generate(context.model, len(real), context.seed, size=size, labels=context.labels(real))
     # Real pixels are bytes; a decoder's finer steps would be an invisible difference.
     eight_bits = np.rint(255 * np.clip(drawn, 0, 1)).astype(np.uint8)
     return named.of(real), named.of(eight_bits)

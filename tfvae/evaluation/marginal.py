@@ -81,7 +81,7 @@ def measure(context: EvaluationContext) -> dict[str, Measurement]:
     if not _has_evidence(context.model):
         raise UnmeasurableError(f"a {type(context.model).__name__} has no p(x): it has no prior or no posterior")
     result = context.remembered("marginal", lambda: _estimate(context))
-    protocol = {"k": context.k, "distortion": result.kind}
+    protocol = {"k": context.k, "distortion": result.kind, **context.conditions()}
     figures = {"nll": mean_measurement(result.nll, "nats per image, lower is better", protocol)}
     if result.kind in (BINARY, LEVELS):
         bits = result.nll / (result.dims * np.log(2.0))
@@ -124,9 +124,9 @@ def _estimate(context: EvaluationContext) -> Marginal:
     columns: list[np.ndarray] = []
     dims: list[int] = []
     binary, done = True, 0
-    for x in context.batches():
+    for x, labels in context.labelled_batches():
         at_once = samples_at_once(context.k, x.shape[1], x.shape[2])
-        values, batch_is_binary = step(context.model, x, context.seed, tf.constant(done), context.k, at_once)
+        values, batch_is_binary = step(context.model, x, context.seed, tf.constant(done), context.k, at_once, labels)
         columns.append(np.asarray(values, "float64"))
         dims += [int(np.prod(x.shape[1:]))] * x.shape[0]
         binary = binary and bool(batch_is_binary)
@@ -136,7 +136,7 @@ def _estimate(context: EvaluationContext) -> Marginal:
     return Marginal(-bound, effective, np.array(dims), distortion_kind(context.model, binary))
 
 
-def _batch_values(model, x, seed, first, k, at_once):
+def _batch_values(model, x, seed, first, k, at_once, labels):
     """Rows bound and effective samples, shape `(2, batch)`, of the images whose first has this index; are all pixels
     0 or 1?"""
     encoded = model.encode(x)
@@ -145,10 +145,11 @@ def _batch_values(model, x, seed, first, k, at_once):
         # One image at a time: its k draws fill the processor, and the memory of a step is that of one portion.
         image = x[row : row + 1]
         posterior = {name: value[row : row + 1] for name, value in encoded.items()}
+        given = {} if labels is None else {"labels": labels[row : row + 1]}
 
         def portion(number, samples):
             noise = model.posterior_noise(posterior, samples, noise_key(seed, first + row, number))
-            return weight_sums(model.log_weights(image, posterior, noise))
+            return weight_sums(model.log_weights(image, posterior, noise, **given))
 
         sums = portion(0, at_once)
         for number in tf.range(1, k // at_once):

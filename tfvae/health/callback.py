@@ -44,11 +44,10 @@ class HealthCheck(keras.callbacks.Callback):
         model, logs = self.model, logs or {}
         vitals = self.examination(batches(self.images, BATCH))
         self.vitals.append(vitals)
-        steps = int(model.first_skip.steps.value.numpy())
-        self.losses.append(final_loss(logs, vitals.beta) if steps > getattr(model, "warm_up", 0) else math.nan)
+        self.losses.append(final_loss(model, logs, vitals.beta))
         optimizer = model.optimizer
         course = Course(
-            steps=steps,
+            steps=int(model.first_skip.steps.value.numpy()),
             losses=tuple(loss for loss in self.losses if not math.isnan(loss)),
             gradient_norm=float(logs.get("gradient_norm", 0.0)),
             gradient_peak=float(logs.get("gradient_peak", 0.0)),
@@ -63,11 +62,11 @@ class HealthCheck(keras.callbacks.Callback):
             self.told.add(finding.name)
 
 
-def final_loss(logs: dict[str, Any], beta: float | None) -> float:
+def final_loss(model: Any, logs: dict[str, Any], beta: float | None) -> float:
     """`distortion + beta * rate` of an epoch's figures at the final beta: under a schedule the loss itself moves.
 
-    Not a number where every step was skipped: there is no mean of nothing.
+    Not a number where every step was skipped, as there is no mean of nothing, and while the model warms up.
     """
-    if not logs.get("gradient_peak"):
+    if not logs.get("gradient_peak") or int(model.first_skip.steps.value.numpy()) <= model.warm_up:
         return float("nan")
     return float(logs["distortion"]) + (1.0 if beta is None else beta) * float(logs.get("rate", 0.0))

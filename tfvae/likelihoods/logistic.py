@@ -6,6 +6,7 @@ from keras import ops
 from tfvae.distributions import (
     LEVELS,
     clip_with_gradient,
+    clipped_logistic_mean,
     clipped_logistic_moments,
     discretized_logistic_log_prob,
     float32,
@@ -32,7 +33,7 @@ class DiscretizedLogistic(Likelihood):
         return sum_per_example(discretized_logistic_log_prob(x, *_logistic(parameters)))
 
     def mean(self, parameters):
-        return clipped_logistic_moments(*_logistic(parameters))[0]
+        return clipped_logistic_mean(*_logistic(parameters))
 
     def std(self, parameters):
         return ops.sqrt(clipped_logistic_moments(*_logistic(parameters))[1])
@@ -77,7 +78,7 @@ class DiscretizedLogisticMixture(Likelihood):
 
     def mean(self, parameters):
         logits, location, log_scale = self.split(parameters)
-        means, _ = clipped_logistic_moments(location, log_scale)
+        means = clipped_logistic_mean(location, log_scale)
         return ops.sum(ops.softmax(logits, axis=-1) * means, axis=-1)
 
     def std(self, parameters):

@@ -6,7 +6,6 @@ import keras
 from keras import ops
 
 from tfvae.errors import did_you_mean
-from tfvae.inputs import as_images
 from tfvae.likelihoods import Bernoulli
 from tfvae.models.base import DecodesCodes
 from tfvae.objectives import sum_per_example
@@ -70,7 +69,7 @@ class Autoencoder(DecodesCodes):
         return {"code": self.codes(images)}
 
     def codes(self, images):
-        return self.encoder(as_images(images, self.image_shape, type(self).__name__))
+        return self.encoder(self.as_images(images))
 
     def elbo_terms(self, images, training=False):
         """Distortion of each example, and zeros: a code without a distribution has no rate."""

@@ -54,19 +54,7 @@ class Enhancer(RestorationModel):
         decoder.build(images, features, (None, latent_dim))
 
     @classmethod
-    def from_shape(
-        cls,
-        image_shape,
-        latent_dim=16,
-        *,
-        network="conv",
-        widths=(32, 64),
-        hidden=256,
-        dropout=0.0,
-        likelihood="bernoulli",
-        seed=None,
-        **options,
-    ):
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
         if dropout:
             raise ValueError(f"`dropout` must be 0 for an enhancer. Received: dropout={dropout}")
         return cls(image_shape[-1], widths, latent_dim, network=network, hidden=hidden, seed=seed, **options)

@@ -126,7 +126,7 @@ class RestorationModel(VariationalModel):
         degraded, known, _ = self.degrade(images)
         return {"degraded": degraded, **self.restore(degraded, known)}
 
-    def reconstruction_for_metrics(self, images):
+    def reconstruction_for_metrics(self, images, labels=None):
         return self.restoration_example(images)["image"]
 
     def endpoints(self, image, latent):

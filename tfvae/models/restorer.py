@@ -1,5 +1,7 @@
 """Restoration from the neighbourhood of each pixel: noise, holes, scratches, stains, marks."""
 
+from typing import ClassVar
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -42,6 +44,8 @@ class Restorer(RestorationModel):
         ValueError: If `mask` is none of these, or `widths` are not three.
     """
 
+    usual: ClassVar = {"network": "resnet", "widths": (32, 64, 96), "likelihood": "bernoulli"}
+
     def __init__(
         self,
         channels,
@@ -76,19 +80,7 @@ class Restorer(RestorationModel):
         decoder.build((None, *self.latent_shape), features)
 
     @classmethod
-    def from_shape(
-        cls,
-        image_shape,
-        latent_dim=16,
-        *,
-        network="resnet",
-        widths=(32, 64, 96),
-        hidden=256,
-        dropout=0.0,
-        likelihood="bernoulli",
-        seed=None,
-        **options,
-    ):
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
         only_spatial_resnet("a restorer", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 

@@ -1,11 +1,14 @@
 """A VAE that separates content from style, and decodes content in another style."""
 
+from typing import ClassVar
+
 import keras
 import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.example_weights import batch_mean
+from tfvae.inputs import as_label_weights, in_turn
 from tfvae.metrics.image_quality import luminance
 from tfvae.models.base import VariationalModel, only_spatial_resnet
 from tfvae.models.base.trackers import Mean
@@ -69,6 +72,7 @@ class StyleVAE(VariationalModel):
 
     conditional = True
     keep_last_epoch = True
+    usual: ClassVar = {"network": "resnet", "widths": (32, 64), "likelihood": "optimal_gaussian"}
 
     def __init__(
         self,
@@ -105,19 +109,7 @@ class StyleVAE(VariationalModel):
         self.more_trackers = [Mean(name=name) for name in (*terms, "critic")]
 
     @classmethod
-    def from_shape(
-        cls,
-        image_shape,
-        latent_dim=16,
-        *,
-        network="resnet",
-        widths=(32, 64),
-        hidden=256,
-        dropout=0.0,
-        likelihood="optimal_gaussian",
-        seed=None,
-        **options,
-    ):
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
         only_spatial_resnet("styles", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, likelihood, seed=seed, **options)
 
@@ -134,11 +126,15 @@ class StyleVAE(VariationalModel):
         return -(-(seen + self.decoder.margin) // self.factor) * self.factor
 
     def call(self, images, training=False, labels=None):
-        weights = self.predicted_style(images) if labels is None else ops.one_hot(labels, self.styles, dtype="float32")
+        weights = self.style_of(images, labels)
         mean, log_var = self.encoder(images, training=training)
         z = self.sampler(mean, log_var)
         parameters = self.crop(self.decoder(z, weights, training=training), images)
         return {"mean": mean, "log_var": log_var, "z": z, "weights": weights, "parameters": parameters}
+
+    def style_of(self, images, labels=None):
+        """Weights `(batch, styles)` of the styles that `labels` names; without them, of `predicted_style`."""
+        return self.predicted_style(images) if labels is None else as_label_weights(labels, self.label_names)
 
     def predicted_style(self, images):
         """The style that the critic takes each picture for: weights `(batch, styles)`, one of them 1, the others 0."""
@@ -151,8 +147,8 @@ class StyleVAE(VariationalModel):
         scores, _ = self.critic(images)
         return scores[..., : self.styles], scores[..., self.styles :]
 
-    def parameters_of(self, z, images, training=False):
-        return self.crop(self.decoder(z, self.predicted_style(images), training=training), images)
+    def parameters_of(self, z, images, training=False, labels=None):
+        return self.crop(self.decoder(z, self.style_of(images, labels), training=training), images)
 
     def decode_in_style(self, z, weights=None):
         """`{"image": E[x|z, s]}` in [0, 1], float32; without `weights` halfway between all styles."""
@@ -161,12 +157,17 @@ class StyleVAE(VariationalModel):
     def decode_with_context(self, outputs, z):
         return self.decode_in_style(z, outputs["weights"])["image"]
 
-    def generate(self, noise, temperature=1.0, weights=None, *, seed=None, size=None):
-        """`{"image"}` of standard normal `noise` in a style, as `VAE.generate`: a code of the prior, decoded."""
-        return self.decode_in_style(self.prior.sample(self.noise(noise, seed, size), temperature), weights)
+    def generate(self, noise, temperature=1.0, *, labels=None, seed=None, size=None):
+        """`{"image"}` of standard normal `noise` in a style, as `VAE.generate`: a code of the prior, decoded.
 
-    def reconstruct(self, images):
-        return self.render(images, self.predicted_style(images))
+        Without `labels` every style in turn.
+        """
+        noise = self.noise(noise, seed, size)
+        labels = in_turn(noise, self.label_names) if labels is None else labels
+        return self.decode_in_style(self.prior.sample(noise, temperature), as_label_weights(labels, self.label_names))
+
+    def reconstruct(self, images, labels=None):
+        return self.render(images, self.style_of(images, labels))
 
     def render(self, images, weights):
         """`{"image"}`: the content of `images` in a style; deterministic.
@@ -181,7 +182,7 @@ class StyleVAE(VariationalModel):
         return {
             **super().endpoints(image, latent),
             "decode": ({"z": latent}, lambda z: self.decode_in_style(z)),
-            "generate": ({"noise": latent}, lambda noise: self.generate(noise)),
+            "generate": ({"noise": latent}, lambda noise: self.decode_in_style(self.prior.sample(noise))),
             "stylize": ({"image": image, "weights": (image[0], self.styles)}, self.render),
         }
 

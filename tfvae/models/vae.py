@@ -1,9 +1,14 @@
 """The variational autoencoder."""
 
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
+from tfvae.distributions import float32
+from tfvae.inputs import as_label_weights, in_turn
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base import DecodesCodes, VariationalModel
 from tfvae.priors import Prior
@@ -22,6 +27,11 @@ class VAE(VariationalModel, DecodesCodes):
     | p(x\\|z) | likelihood | `parameters`, read by `likelihood` |
     | beta | weight of the rate | `beta` |
     | lambda | floor under each latent channel's rate | `free_bits` |
+    | y | label, of a conditional VAE: p(x\\|z, y) | `labels` |
+
+    A conditional VAE bounds `log p(x|y)`. Its decoder takes codes with a one-hot label behind them, so its latent shape
+    is that of the encoder with one unit more for each class; the posterior q(z|x) reads the label off the picture.
+    Where a method is given no labels, it takes those that explain the pictures best (`likeliest_labels`).
 
     Args:
         encoder: An `Encoder` with `stochastic=True`; or any built Keras model from images to mean and log-variance, as
@@ -33,20 +43,23 @@ class VAE(VariationalModel, DecodesCodes):
         seed: Starts the posterior's noise.
         prior: A `tfvae.priors.Prior`; None: the standard normal.
         likelihood: Of a decoder that has none: a `tfvae.likelihoods.Likelihood`, or its name; None: Bernoulli.
+        label_names: Of a conditional VAE: the classes, in the order of their labels, such as `range(10)`.
 
     Call arguments:
         images: Shape `(batch, height, width, channels)`, in [0, 1].
+        labels: Of a conditional VAE: class indices `(batch,)`, or weights of the classes `(batch, classes)`, float.
 
     Returns:
-        `{"mean", "log_var", "z", "parameters"}`, all float32.
+        `{"mean", "log_var", "z", "parameters"}`, all float32; and `labels`, weights, of a conditional VAE.
 
     Raises:
-        ValueError: If `beta` or `free_bits` is negative, the encoder emits no posterior, or there are free bits for a
-            prior without a KL divergence of each unit.
+        ValueError: If `beta` or `free_bits` is negative, the encoder emits no posterior, there are free bits for a
+            prior without a KL divergence of each unit, or the decoder does not take the labels.
 
     Reference:
         Kingma and Welling (2014), https://arxiv.org/abs/1312.6114; Higgins et al. (2017) for beta;
-        Kingma et al. (2016), https://arxiv.org/abs/1606.04934, for free bits
+        Kingma et al. (2016), https://arxiv.org/abs/1606.04934, for free bits; Kingma et al. (2014),
+        https://arxiv.org/abs/1406.5298, and Sohn, Lee and Yan (2015) for labels
     """
 
     def __init__(
@@ -58,32 +71,130 @@ class VAE(VariationalModel, DecodesCodes):
         seed: int | None = None,
         prior: Prior | None = None,
         likelihood: Likelihood | str | None = None,
+        label_names: Sequence[Any] = (),
         **kwargs: Any,
     ) -> None:
-        super().__init__(encoder, decoder, beta, free_bits, seed, prior, likelihood=likelihood, **kwargs)
+        settings = {"likelihood": likelihood, "label_names": label_names, **kwargs}
+        super().__init__(encoder, decoder, beta, free_bits, seed, prior, **settings)
 
-    def call(self, images, training=False):
+    def call(self, images, training=False, labels=None):
         mean, log_var = self.encoder(images, training=training)
         z = self.sampler(mean, log_var)
-        parameters = self.parameters_of(z, images, training=training)
-        return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters}
+        given = self._given(labels, mean, images)
+        parameters = self.parameters_of(z, images, training=training, **given)
+        return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters, **given}
+
+    def conditioned(self, z, labels=None):
+        """Codes as the decoder takes them: of a conditional VAE with the weights of the labels behind them.
+
+        Args:
+            z: Codes `(batch, *latent_shape)`.
+            labels: As in `call`, of `batch` pictures or of one.
+
+        Raises:
+            ValueError: If labels are missing, or there are some and the model is not conditional.
+        """
+        if self.conditional != (labels is not None):
+            wanted = f"labels of {', '.join(self.label_names[:12])}" if self.conditional else "no labels"
+            raise ValueError(f"{type(self).__name__} takes {wanted} with its codes. Received: labels={labels!r}")
+        if labels is None:
+            return z
+        z, weights = float32(z), as_label_weights(labels, self.label_names)
+        if len(z.shape) > 2 or weights.shape[0] != z.shape[0]:
+            places = ops.shape(z)[:-1]
+            weights = ops.reshape(weights, (-1, *[1] * (len(places) - 1), weights.shape[-1]))
+            weights = ops.broadcast_to(weights, (*places, weights.shape[-1]))
+        return ops.concatenate([z, weights], axis=-1)
+
+    def likeliest_labels(self, images):
+        """`argmax_y log p(x|z, y)` at the mean of q(z|x), class indices `(batch,)`: what each picture shows."""
+        images = self.as_images(images)
+        return ops.argmax(self._label_scores(self.codes(images), images), axis=-1)
+
+    def _label_scores(self, mean, images):
+        """`log p(x|z, y)` at z = `mean` under every label, `(batch, classes)`, nats."""
+        classes, rows = len(self.label_names), ops.shape(images)[0]
+        every = ops.repeat(ops.eye(classes, dtype="float32"), rows, axis=0)
+        means, pictures = (ops.tile(one, (classes, *[1] * (len(one.shape) - 1))) for one in (mean, images))
+        scores = self.likelihood.log_prob(pictures, self.parameters_of(means, pictures, labels=every))
+        return ops.transpose(ops.reshape(scores, (classes, rows)))
+
+    def _given(self, labels, mean, images):
+        """`{"labels"}`, weights, of a conditional VAE; those that explain the pictures best where none are given."""
+        if not self.conditional:
+            return {} if labels is None else {"labels": labels}
+        if labels is None:
+            labels = ops.argmax(self._label_scores(mean, images), axis=-1)
+        return {"labels": as_label_weights(labels, self.label_names)}
+
+    def parameters_of(self, z, images, training=False, labels=None):
+        return self.crop(self.decoder(self.conditioned(z, labels), training=training), images)
+
+    def elbo_terms(self, images, training=False, outputs=None, labels=None):
+        """Distortion and rate of each example, both shape `(batch,)`, in nats, float32.
+
+        The bound is that of `log p(x|y)`; without labels that of `log p(x)` under a uniform p(y), whose rate also has
+        the divergence of q(y|x), which is sure of one of K labels, from p(y): log K nats.
+        """
+        distortion, rate = super().elbo_terms(images, training, outputs, labels=labels)
+        inferred = self.conditional and labels is None and outputs is None
+        return distortion, rate + math.log(len(self.label_names)) if inferred else rate
+
+    def log_weights(self, images, encoded, noise, labels=None):
+        """As `VariationalModel.log_weights`, of `log p(x|y)`; without labels of `log p(x)`, as in `elbo_terms`."""
+        given = self._given(labels, encoded["mean"], images)
+        weights = super().log_weights(images, encoded, noise, **given)
+        inferred = self.conditional and labels is None
+        return weights - math.log(len(self.label_names)) if inferred else weights
+
+    def decode(self, z, labels=None):
+        """`{"image": E[x|z]}`, of a conditional VAE `E[x|z, y]`, in [0, 1], float32; as `DecodesCodes.decode`."""
+        return super().decode(self.conditioned(z, labels))
+
+    def decode_with_context(self, outputs, z):
+        return self.decode(z, outputs.get("labels"))["image"]
+
+    def reconstruct(self, images, labels=None):
+        """`{"image": decode(codes(images))}` at the size of `images`, under their labels; deterministic."""
+        images = self.as_images(images)
+        mean = self.codes(images)
+        return {"image": self.crop(self.decode(mean, **self._given(labels, mean, images))["image"], images)}
 
     def generate(
-        self, noise: Any, temperature: Any = 1.0, *, seed: int | None = None, size: tuple[int, int] | None = None
+        self,
+        noise: Any,
+        temperature: Any = 1.0,
+        *,
+        labels: Any = None,
+        seed: int | None = None,
+        size: tuple[int, int] | None = None,
     ) -> dict[str, Any]:
         """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`: a code drawn from the prior, decoded.
 
         Args:
             noise: Noise; or how many images to draw.
             temperature: Of the prior: below 1 nearer to what is typical.
+            labels: Of a conditional VAE: of each picture or of all, as in `call`, or names; None: every class in turn.
             seed, size: As in `noise`, where this is a count.
         """
-        return self.decode(self.prior.sample(self.noise(noise, seed, size), temperature))
+        noise = self.noise(noise, seed, size)
+        if self.conditional and labels is None:
+            labels = in_turn(noise, self.label_names)
+        return self.decode(self.prior.sample(noise, temperature), labels)
 
     def endpoints(self, image, latent):
-        generate = ({"noise": latent}, lambda noise: self.generate(noise))
-        return {**super().endpoints(image, latent), "generate": generate}
+        generate = ({"noise": latent}, lambda noise, **labels: self.generate(noise, **labels))
+        made = {**super().endpoints(image, latent), "generate": generate}
+        if not self.conditional:
+            return made
+        weights = {"labels": (image[0], len(self.label_names))}
+        return made | {
+            "decode": ({"z": latent, **weights}, self.decode),
+            "reconstruct": ({"image": image, **weights}, lambda image, labels: self.reconstruct(image, labels)),
+            "generate": ({"noise": latent, **weights}, generate[1]),
+        }
 
     def get_config(self):
         prior = keras.saving.serialize_keras_object(self.prior)
-        return {**super().get_config(), "prior": prior, "likelihood": None}  # which the decoder holds
+        settings = {"prior": prior, "likelihood": None, "label_names": list(self.label_names)}  # the decoder's own
+        return {**super().get_config(), **settings}

@@ -49,7 +49,7 @@ class VAEGAN(VAE):
             small, it has the critic fooled before either has learnt anything: the critic's loss stays at 2 * log(2).
         level: Whose features are compared, 1 the finest; 0: the pixels themselves.
         critic_widths: Filters of the critic's levels, fine to coarse.
-        beta, free_bits, seed, prior: As in `VAE`.
+        beta, free_bits, seed, prior, label_names: As in `VAE`.
 
     Raises:
         ValueError: If `gamma` is negative, or the critic has no such level; and as `VAE` and `PatchCritic`.
@@ -72,13 +72,14 @@ class VAEGAN(VAE):
         free_bits=0.0,
         seed=None,
         prior=None,
+        label_names=(),
         **kwargs,
     ):
         if gamma < 0:
             raise ValueError(f"`gamma` must be non-negative. Received: gamma={gamma}")
         if not 0 <= level <= len(critic_widths):
             raise ValueError(f"`level` must be from 0 to {len(critic_widths)}. Received: level={level}")
-        super().__init__(encoder, decoder, beta, free_bits, seed, prior, **kwargs)
+        super().__init__(encoder, decoder, beta, free_bits, seed, prior, label_names=label_names, **kwargs)
         self.gamma, self.level, self.critic_widths = gamma, level, tuple(critic_widths)
         self.prior_noise = GaussianSampler(None if seed is None else seed + 1)
         self.critic = PatchCritic(self.critic_widths)
@@ -93,12 +94,13 @@ class VAEGAN(VAE):
     def draw(self, outputs, images):
         """As many pictures of the prior as there are `images`, and of their size."""
         nothing = ops.zeros_like(outputs["mean"])
-        parameters = self.decoder(self.prior.sample(self.prior_noise(nothing, nothing)), training=True)
-        return self.likelihood.mean(self.crop(parameters, images))
+        drawn = self.prior.sample(self.prior_noise(nothing, nothing))
+        parameters = self.parameters_of(drawn, images, training=True, labels=outputs.get("labels"))
+        return self.likelihood.mean(parameters)
 
-    def part_losses(self, images):
+    def part_losses(self, images, **labels):
         """Losses of encoder, decoder and critic; distortion + beta * rate, a scalar like them; and terms by example."""
-        outputs = self(images, training=True)
+        outputs = self(images, training=True, **labels)
         distortion, rate = self.elbo_terms(images, training=True, outputs=outputs)
         scores, features = self.judge(images)
         rebuilt_scores, rebuilt_features = self.judge(self.likelihood.mean(outputs["parameters"]))
@@ -119,14 +121,14 @@ class VAEGAN(VAE):
 
     def gradient_terms(self, images, **labels):
         with tf.GradientTape(persistent=True) as tape:
-            losses, loss, terms = self.part_losses(images)
+            losses, loss, terms = self.part_losses(images, **labels)
             scaled = [self.scaled_loss(one) for one in losses]  # a regulariser is of the part that it regularises
         parts = (part.trainable_variables for part in (self.encoder, self.decoder, self.critic))
         return self.per_loss_gradients(tape, zip(scaled, parts, strict=True)), loss, *terms
 
     def served(self):
         """A VAE of the same encoder and decoder: a trained model needs no critic."""
-        return VAE(self.encoder, self.decoder, prior=self.prior)
+        return VAE(self.encoder, self.decoder, prior=self.prior, label_names=self.label_names)
 
     def get_config(self):
         return {

@@ -1,6 +1,6 @@
 """Latent dynamics: what happens next in a film, given its last frames."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import tensorflow as tf
@@ -61,6 +61,8 @@ class VideoVAE(VariationalModel):
         https://arxiv.org/abs/1605.07571
     """
 
+    usual: ClassVar = {"network": "resnet", "widths": (32, 64), "likelihood": "bernoulli"}
+
     def __init__(
         self,
         channels,
@@ -90,19 +92,7 @@ class VideoVAE(VariationalModel):
         self.transition.build(*[(None, None, None, self.widths[1])] * 2)
 
     @classmethod
-    def from_shape(
-        cls,
-        image_shape,
-        latent_dim=16,
-        *,
-        network="resnet",
-        widths=(32, 64),
-        hidden=256,
-        dropout=0.0,
-        likelihood="bernoulli",
-        seed=None,
-        **options,
-    ):
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
         only_spatial_resnet("clips", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 
@@ -225,7 +215,7 @@ class VideoVAE(VariationalModel):
         loss = estimate_loss(truth, estimate, self.floor)
         return ops.sum(ops.reshape(loss, (-1, self.frames - self.context)), axis=1)
 
-    def log_weights(self, images, encoded, noise):
+    def log_weights(self, images, encoded, noise, labels=None):
         """As `VAE.log_weights`; the posterior of a frame depends on the draws before it, so `encoded` is not used."""
         noise = float32(noise)
         images = ops.broadcast_to(images, (ops.shape(noise)[0], *ops.shape(images)[1:]))

@@ -112,14 +112,12 @@ class VQVAE(LatentModel):
         self.prior.build((None, None, None))
 
     @classmethod
-    def from_shape(cls, image_shape, latent_dim=16, **settings):
-        """As `LatentModel.from_shape`; the latent of pictures of one size is a map, too, and the prior of all of it.
-
-        `latent = "vector"` in a recipe says that the pictures have one size, `"spatial"` that it is open.
-        """
+    def assemble(cls, image_shape, latent_dim, **settings):
+        # `latent = "vector"` in a recipe says that the pictures have one size, `"spatial"` that it is open: either way
+        # the latent is a map, of the size of which the prior is.
         height, width, channels = image_shape
         size = None if height is None else (height, width)
-        return super().from_shape((None, None, channels), latent_dim, size=size, **settings)
+        return super().assemble((None, None, channels), latent_dim, size=size, **settings)
 
     @property
     def image_shape(self):

@@ -70,6 +70,7 @@ def describe(work: Export, pictures: Pictures) -> dict[str, Any]:
         # Of a spatial latent the decoder returns whole cells, which the page crops as `reconstruct` does.
         "decoded_width": int(work.reference.answers["decode"][0]["image"].shape[2]),
         "latent": latent,
+        "labels": list(model.label_names) if model.conditional else [],
         "code_output": "mean" if "mean" in work.reference.answers["encode"][0] else "code",
         "fit": config.fit if len(latent) == 1 else "crop",
         "not_applied": [name for name in ("denoise", "contrast") if getattr(config, name)],

@@ -152,17 +152,20 @@ def _cropped(images: np.ndarray) -> np.ndarray:
 
 
 def _cases(model, images: np.ndarray, call: Call):
-    codes = call("codes", images)["codes"]
-    asked = {"encode": {"image": images}, "decode": {"z": codes}, "reconstruct": {"image": images}}
+    codes, labels = call("codes", images)["codes"], {}
+    if model.conditional:
+        classes = len(model.label_names)
+        labels = {"labels": np.eye(classes, dtype=np.float32)[np.arange(len(images)) % classes]}
+    asked = {"encode": {"image": images}, "decode": {"z": codes, **labels}, "reconstruct": {"image": images, **labels}}
     if model.prior is not None:
         noise = np.random.default_rng(1).standard_normal(codes.shape).astype(np.float32)
-        asked["generate"] = {"noise": noise}
+        asked["generate"] = {"noise": noise, **labels}
     asked["serving_default"] = asked[DEFAULT_SIGNATURE]
     answers: dict[str, Tensors] = {}
     for signature, inputs in asked.items():
         method = _method(signature)
         if method not in answers:
-            answers[method] = call(method, *inputs.values())
+            answers[method] = _answer(call, method, inputs)
         yield signature, inputs, answers[method]
 
 
@@ -170,7 +173,12 @@ def _warmup_answers(saved_model: Path, call: Call):
     for request in warmup.read(saved_model):
         inputs = {name: messages.read_tensor(proto) for name, proto in request.inputs.items()}
         signature = request.model_spec.signature_name
-        yield signature, inputs, call(_method(signature), *inputs.values())
+        yield signature, inputs, _answer(call, _method(signature), inputs)
+
+
+def _answer(call: Call, method: str, inputs: Tensors) -> Tensors:
+    (_, value), *given = sorted(inputs.items(), key=lambda item: item[0] == "labels")
+    return call(method, value, **dict(given))
 
 
 def _write_records(path: Path, cases) -> None:

@@ -40,6 +40,7 @@ def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str,
         "code": "mean" if model.prior is not None else "code",
         "code_shape": [1, *_places(work), model.latent_shape[-1]],
         "has_prior": model.prior is not None,
+        "labels": list(model.label_names) if model.conditional else [],
         "files": {
             artefact.name: {
                 "signature": artefact.facts["signature"],
@@ -158,5 +159,6 @@ def _words(work: Export) -> dict[str, str]:
         "code_shape": str((1, *_places(work), model.latent_shape[-1])),
         "drawn": ", draw new ones" if model.prior is not None else "",
         "noise": ", or standard normal numbers to draw a new picture" if model.prior is not None else "",
+        "labels": ", and `labels` (1 at the place of the class, 0 elsewhere)" if model.conditional else "",
         "padding": f", and drop what is beyond {width} × {height}" if padded not in ([], [height, width]) else "",
     }

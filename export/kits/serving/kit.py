@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,7 @@ def _model(work: Export, facts: dict[str, Any]) -> dict[str, Any]:
         "image_shape": list(work.model.image_shape),
         "latent_shape": list(work.model.latent_shape),
         "factor": work.model.factor,
+        "labels": list(work.model.label_names) if work.model.conditional else [],
         "signatures": {
             signature: {
                 side: {name: entry["shape"] for name, entry in sides[side].items()} for side in ("inputs", "outputs")
@@ -108,6 +110,7 @@ def _tokens(work: Export, facts: dict[str, Any], records: int) -> dict[str, str]
     weights = 4 * work.weights
     signatures = [signature for signature in facts["signatures"] if signature != "serving_default"]
     has_prior = work.model.prior is not None
+    label = f" --label {shlex.quote(work.model.label_names[0])}" if work.model.conditional else ""
     return {
         "NAME": name,
         "DNS": dns_name(name),
@@ -137,11 +140,16 @@ def _tokens(work: Export, facts: dict[str, Any], records: int) -> dict[str, str]
         "GRPC_IMAGES": f"{GRPC_MESSAGE // image_bytes:,}",
         "REST_KB": f"{image_bytes / 4 * TEXT_DIGITS / 1000:,.1f}",
         "EXAMPLE_SIGNATURE": "generate" if has_prior else "decode",
-        "EXAMPLE_INPUT": "noise" if has_prior else "z",
-        "EXAMPLE_VALUE": json.dumps(_zeros(work)),
+        "EXAMPLE_INPUTS": json.dumps({"noise" if has_prior else "z": _zeros(work), **_first_label(work)}),
         "CODE": "mean" if has_prior else "code",
-        "GENERATE": "python serving/client_grpc.py generate --count 4 --out new.png\n" if has_prior else "",
+        "GENERATE": f"python serving/client_grpc.py generate --count 4{label} --out new.png\n" if has_prior else "",
     }
+
+
+def _first_label(work: Export) -> dict[str, Any]:
+    """The input `labels` of one picture of the first class of a conditional model."""
+    classes = len(work.model.label_names) if work.model.conditional else 0
+    return {"labels": [[1.0] + [0.0] * (classes - 1)]} if classes else {}
 
 
 def _zeros(work: Export) -> Any:

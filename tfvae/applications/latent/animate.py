@@ -9,6 +9,7 @@ from scipy.interpolate import CubicSpline
 
 from tfvae.applications.latent.generate import drawn_size, noise_shape
 from tfvae.applications.latent.interpolate import METHODS as ARCS
+from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import batches, largest_batch
 
 METHODS = (*ARCS, "spline")
@@ -40,9 +41,9 @@ def animate(
     """
     if not hasattr(model, "decode"):
         raise ValueError(f"`model` must decode a code and nothing else. Received: {type(model).__name__}")
-    codes = np.concatenate([keras.ops.convert_to_numpy(model.codes(x)) for x in batches(images, batch_size)])
+    codes = np.concatenate([whole_codes(model, x) for x in batches(images, batch_size)])
     way = walk(codes, frames, method, loop)
-    yield from _decoded(model.decode, way, images[0].shape[:2], batch_size)
+    yield from _decoded(lambda codes: decoded(model, codes), way, images[0].shape[:2], batch_size)
 
 
 def animate_draws(
@@ -55,6 +56,7 @@ def animate_draws(
     temperature: float = 1.0,
     size: tuple[int, int] | None = None,
     batch_size: int = 16,
+    labels: Any = None,
 ) -> Iterator[np.ndarray]:
     """Frames on the way through `count` draws of the prior, of which the first are those that `generate` draws.
 
@@ -68,6 +70,7 @@ def animate_draws(
         temperature: As in `generate`.
         size: As in `generate`.
         batch_size: Most frames decoded at once.
+        labels: Of a conditional model, one for all frames: an index, a name, or weights; None: the first.
 
     Yields:
         As `animate`.
@@ -80,7 +83,14 @@ def animate_draws(
     height, width = drawn_size(model, size)
     noise = np.random.default_rng(seed).standard_normal((count, *noise_shape(model, height, width)), dtype=np.float32)
     way = walk(noise, frames, method, loop)
-    yield from _decoded(lambda z: model.generate(z, np.float32(temperature)), way, (height, width), batch_size)
+    if labels is None and model.conditional:
+        labels = 0
+    given = {} if labels is None else {"labels": labels}
+
+    def draw(z: np.ndarray) -> np.ndarray:
+        return keras.ops.convert_to_numpy(model.generate(z, np.float32(temperature), **given)["image"])
+
+    yield from _decoded(draw, way, (height, width), batch_size)
 
 
 def walk(codes: np.ndarray, frames: int, method: str = "slerp", loop: bool = False) -> Iterator[np.ndarray]:
@@ -122,7 +132,7 @@ def walk(codes: np.ndarray, frames: int, method: str = "slerp", loop: bool = Fal
 
 
 def _decoded(
-    decode: Callable[[np.ndarray], Any], way: Iterator[np.ndarray], size: tuple[int, ...], batch_size: int
+    decode: Callable[[np.ndarray], np.ndarray], way: Iterator[np.ndarray], size: tuple[int, ...], batch_size: int
 ) -> Iterator[np.ndarray]:
     """Frames of the codes, in batches of one size, so that nothing is compiled twice."""
     height, width = size
@@ -132,7 +142,7 @@ def _decoded(
     def drawn() -> np.ndarray:
         full = np.stack(batch + batch[-1:] * (batch_size - len(batch)))
         # A spatial latent decodes to whole multiples of its factor; the picture is the top left of it.
-        return keras.ops.convert_to_numpy(decode(full)["image"])[: len(batch), :height, :width]
+        return decode(full)[: len(batch), :height, :width]
 
     for code in way:
         batch.append(code)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import keras
 import numpy as np
 
 from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
 from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import generate
 from tfvae.applications.latent.interpolate import interpolate
+from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import largest_batch
 from tfvae.metrics.active_units import ACTIVE, unit_variances
 from tfvae.pictures import latent_map
@@ -115,14 +115,14 @@ class Dreamer:
 
     def code(self, image: np.ndarray) -> np.ndarray:
         """The whole code of one image, not averaged over places."""
-        return keras.ops.convert_to_numpy(self.model.codes(pixels(image)[None]))[0]
+        return whole_codes(self.model, pixels(image)[None])[0]
 
     def decoded(self, codes: Sequence[np.ndarray], like: np.ndarray) -> list[np.ndarray]:
         """The pictures of codes of one shape, at the size of `like`."""
         height, width = like.shape[:2]
         size = largest_batch(64, height, width)
         parts = [np.stack(codes[start : start + size]) for start in range(0, len(codes), size)]
-        images = [keras.ops.convert_to_numpy(self.model.decode(part)["image"]) for part in parts]
+        images = [decoded(self.model, part) for part in parts]
         return list(np.concatenate(images)[:, :height, :width])
 
 

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 
 from tfvae.data.array_batches import largest_batch
+from tfvae.inputs import as_label_weights, in_turn
 
 DEFAULT_SIDE = 128  # pixels of a drawn picture where the model leaves its size open
 
@@ -17,7 +18,7 @@ def generate(
     temperature: float = 1.0,
     size: tuple[int, int] | None = None,
     batch_size: int = 64,
-    **given: Any,
+    labels: Any = None,
 ) -> np.ndarray:
     """Images decoded from draws of the prior: `E[x|z]` with `z = temperature * noise`, noise standard normal.
 
@@ -33,14 +34,15 @@ def generate(
             0 the same image `count` times.
         size: `(height, width)` in pixels, for a model with a spatial latent only; 128×128 by default.
         batch_size: Most images decoded at once.
-        given: Further arguments of the model's `generate`: `weights` of styles.
+        labels: Of a conditional model: of each image or of all, class indices, names, or weights `(count, classes)`;
+            None: every class in turn.
 
     Returns:
         float32 in [0, 1], shape `(count, height, width, channels)`.
 
     Raises:
-        ValueError: When the model has no prior, `count` or a side is not positive, `temperature` is negative, or
-            `size` is given though the model draws one size only.
+        ValueError: When the model has no prior, does not know a label, `count` or a side is not positive, `temperature`
+            is negative, or `size` is given though the model draws one size only.
     """
     if not hasattr(model, "generate"):
         raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
@@ -51,11 +53,19 @@ def generate(
     height, width = drawn_size(model, size)
     latent_shape = noise_shape(model, height, width)
     batch_size = largest_batch(batch_size, height, width)
+    given = {}
+    if model.conditional:
+        labels = in_turn(range(count), model.label_names) if labels is None else labels
+        weights = keras.ops.convert_to_numpy(as_label_weights(labels, model.label_names))
+        given["labels"] = np.broadcast_to(weights, (count, weights.shape[1]))
+    elif labels is not None:
+        raise ValueError(f"`labels` must be None for a model that is not conditional. Received: labels={labels!r}")
     rng = np.random.default_rng(seed)
     images = []
     for start in range(0, count, batch_size):
         noise = rng.standard_normal((min(batch_size, count - start), *latent_shape), dtype=np.float32)
-        drawn = keras.ops.convert_to_numpy(model.generate(noise, np.float32(temperature), **given)["image"])
+        mine = {name: value[start : start + batch_size] for name, value in given.items()}
+        drawn = keras.ops.convert_to_numpy(model.generate(noise, np.float32(temperature), **mine)["image"])
         images.append(drawn[:, :height, :width])
     return np.concatenate(images)
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-import keras
 import numpy as np
 
+from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import largest_batch
 from tfvae.pixels import pixels
 
@@ -39,12 +39,12 @@ def interpolate(
     a, b = pixels(a), pixels(b)
     if a.shape != b.shape:
         raise ValueError(f"`a` and `b` must have the same shape. Received: {a.shape} and {b.shape}.")
-    start, end = keras.ops.convert_to_numpy(model.codes(np.stack([a, b])))
+    start, end = whole_codes(model, np.stack([a, b]))
     path = np.stack([METHODS[method](start, end, t) for t in np.linspace(0.0, 1.0, steps)])
     images = []
     batch_size = largest_batch(batch_size, *a.shape[:2])
     for place in range(0, steps, batch_size):
-        images.append(keras.ops.convert_to_numpy(model.decode(path[place : place + batch_size])["image"]))
+        images.append(decoded(model, path[place : place + batch_size]))
     # A spatial latent decodes to whole multiples of its factor; the picture is the top left of it.
     return np.concatenate(images)[:, : a.shape[0], : a.shape[1]]
 

@@ -14,12 +14,13 @@ from tfvae.errors import did_you_mean
 PART = re.compile(r"(?P<name>.+?)(?::(?P<weight>[^:]*))?")
 
 
-def parse_style(text: str, names: Sequence[str], extrapolate: bool = False) -> np.ndarray:
+def parse_style(text: str, names: Sequence[str], extrapolate: bool = False, word: str = "style") -> np.ndarray:
     """Weights of each style from `monet:0.6,hokusai:0.4` or `monet`; a name without a number has the weight 1.
 
     Args:
         text: Names and numbers.
         names: The styles that there are.
+        word: What the names are called in a message: "style" or "label".
         extrapolate: Take the numbers as they are, negative ones, too. Otherwise they are shares: scaled to the sum 1.
 
     Returns:
@@ -33,9 +34,11 @@ def parse_style(text: str, names: Sequence[str], extrapolate: bool = False) -> n
         match = PART.fullmatch(part)
         name, number = (match["name"].strip(), match["weight"]) if match else ("", None)
         if name not in names:
-            raise ValueError(f"no style '{name}'.{did_you_mean(name, names)} Styles of this run: {', '.join(names)}.")
+            raise ValueError(
+                f"no {word} '{name}'.{did_you_mean(name, names)} {word.capitalize()}s of this run: {', '.join(names)}."
+            )
         if name in weights:
-            raise ValueError(f"style '{name}' is named twice. Received: {text!r}.")
+            raise ValueError(f"{word} '{name}' is named twice. Received: {text!r}.")
         try:
             weights[name] = 1.0 if number is None else float(number)
         except ValueError:

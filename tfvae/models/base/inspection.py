@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.inputs import as_images, as_labels
+from tfvae.inputs import as_images, as_labels, check_labels
 from tfvae.pixels import out_of_range
 from tfvae.quiet import native_messages_held
 
@@ -121,15 +121,9 @@ class Inspection:
         raise ValueError(f"data outside the likelihood's range: {seen}. Remedy: {remedy}, or give them as uint8.")
 
     def _labels(self, y: Any) -> None:
-        names = self.model.label_names
         if y is None:
             raise ValueError(f"{self._name} is conditional: it takes a label for each image, fit(x, y). Received: none")
-        y = np.asarray(as_labels(np.asarray(y)))
-        if y.size and not 0 <= y.min() <= y.max() < len(names):
-            raise ValueError(
-                f"labels must be from 0 to {len(names) - 1}, the places of {', '.join(map(str, names[:12]))}. "
-                f"Received: labels from {y.min()} to {y.max()}"
-            )
+        check_labels(np.asarray(as_labels(np.asarray(y))), self.model.label_names)
 
 
 def is_array(x: Any) -> bool:

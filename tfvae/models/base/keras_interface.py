@@ -1,6 +1,7 @@
 """What a Keras user calls: compile, fit, evaluate, predict. Nothing is accepted and ignored."""
 
 import contextlib
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -13,7 +14,8 @@ from tfvae.models.base.inspection import Inspection, is_array
 class KerasInterface(keras.Model):
     """A `keras.Model` that looks at what it is given before it trains on it."""
 
-    conditional = False  # whether batches come with labels; the constructor then takes their names, `label_names`
+    conditional = False  # whether batches come with labels, of the classes that `label_names` names
+    label_names: Sequence[str] = ()
     jit_compile: bool
     automatic_jit = False  # whether `compile` chose
     default_endpoint = "reconstruct"  # what `predict` does, and a server when a request names nothing
@@ -21,6 +23,11 @@ class KerasInterface(keras.Model):
     def __init__(self, **kwargs):
         check_keras_settings()
         super().__init__(**kwargs)
+
+    @property
+    def warm_up(self) -> float:
+        """Steps of training before the loss has its final form."""
+        return 0
 
     @property
     def allows_xla(self) -> bool:
@@ -31,6 +38,10 @@ class KerasInterface(keras.Model):
     def image_shape(self) -> tuple[int | None, int | None, int]:
         """`(height, width, channels)` of the images; height and width None where any size will do."""
         raise NotImplementedError
+
+    def as_images(self, x):
+        """float32 images of the model's shape; see `tfvae.inputs.as_images`."""
+        return as_images(x, self.image_shape, type(self).__name__)
 
     def compile(
         self,
@@ -180,7 +191,7 @@ class KerasInterface(keras.Model):
         endpoint = getattr(self, self.default_endpoint)
         if isinstance(x, dict):
             return endpoint(**x)
-        return endpoint(as_images(x, self.image_shape, type(self).__name__))
+        return endpoint(self.as_images(x))
 
 
 def _target(x, y, weights):

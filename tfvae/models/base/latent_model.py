@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import keras
 import numpy as np
@@ -12,7 +12,6 @@ from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import noise_shape
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.distributions import float32
-from tfvae.inputs import as_images
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base.replicated_step import ReplicatedStep
 from tfvae.networks.decoder import Decoder
@@ -34,6 +33,11 @@ def after(seed, steps):
     return None if seed is None else seed + steps
 
 
+def given(labels):
+    """The labels as an argument of methods that only a conditional model's take it."""
+    return {} if labels is None else {"labels": labels}
+
+
 class LatentModel(ReplicatedStep):
     """An encoder, a decoder with its likelihood, perhaps a prior, and an objective of a distortion and a rate.
 
@@ -46,13 +50,17 @@ class LatentModel(ReplicatedStep):
     prior: Any = None  # a `Prior` of the code; None where a code has no distribution, so that there is no bound
     frames = 1  # frames of a film in one example, one below the other
     stochastic = False  # whether the encoder of `assemble` emits a posterior
+    usual: ClassVar[dict[str, Any]] = {"network": "conv", "widths": (32, 64), "likelihood": "bernoulli"}
 
-    def __init__(self, encoder, decoder, likelihood=None, **kwargs):
+    def __init__(self, encoder, decoder, likelihood=None, label_names=(), **kwargs):
         super().__init__(**kwargs)
         encoder, decoder = coders(encoder, decoder, likelihood, self.stochastic)
-        if encoder.latent_shape != decoder.latent_shape or encoder.image_shape != decoder.image_shape:
+        *places, units = encoder.latent_shape
+        taken = (*places, units + len(label_names))  # the decoder of a conditional model also takes the label
+        if taken != decoder.latent_shape or encoder.image_shape != decoder.image_shape:
             raise ValueError(
-                "`encoder` and `decoder` must agree on image and latent shape. "
+                "`encoder` and `decoder` must agree on image and latent shape"
+                f"{f', the latter with {len(label_names)} labels' if label_names else ''}. "
                 f"Received: encoder {encoder.image_shape} -> {encoder.latent_shape}, "
                 f"decoder {decoder.latent_shape} -> {decoder.image_shape}"
             )
@@ -63,6 +71,8 @@ class LatentModel(ReplicatedStep):
             )
         self.encoder = encoder
         self.decoder = decoder
+        if label_names:
+            self.conditional, self.label_names = True, [str(name) for name in label_names]
         # The parts arrive built: they know their shapes. To say so here, rather than to call `build`, leaves Keras's
         # state open, so that a subclass can add layers and weights of its own after `super().__init__`.
         self.built = True
@@ -73,27 +83,34 @@ class LatentModel(ReplicatedStep):
         image_shape: Sequence[int | None],
         latent_dim: int = 16,
         *,
-        network: str = "conv",
-        widths: Sequence[int] = (32, 64),
+        network: str | None = None,
+        widths: Sequence[int] | None = None,
         hidden: int = 256,
         dropout: float = 0.0,
-        likelihood: Likelihood | str = "bernoulli",
+        likelihood: Likelihood | str | None = None,
         seed: int | None = None,
         **options: Any,
     ) -> Self:
-        """A model of an `Encoder` and a `Decoder` that mirror each other, for images of one shape.
+        """A model of an encoder and a decoder that mirror each other, for images of one shape.
 
             vae = tfvae.VAE.from_shape((28, 28, 1), latent_dim=16)
 
         Args:
             image_shape, latent_dim, network, widths, hidden, dropout, likelihood: As `Encoder` and `Decoder` take
-                them; `widths` from fine to coarse.
+                them; `widths` from fine to coarse. None: what is usual of this class, `cls.usual`.
             seed: Of the encoder; parts that also draw numbers get the ones after it.
             options: Of the constructor.
 
         Raises:
             ValueError: When the parts cannot be put together.
         """
+        asked = {"network": network, "widths": widths, "likelihood": likelihood}
+        settings = cls.usual | {name: value for name, value in asked.items() if value is not None}
+        return cls.assemble(image_shape, latent_dim, hidden=hidden, dropout=dropout, seed=seed, **settings, **options)
+
+    @classmethod
+    def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
+        """The model of the settings of `from_shape`, none of which is None."""
         shared: dict[str, Any] = {
             "image_shape": image_shape,
             "latent_dim": latent_dim,
@@ -102,12 +119,13 @@ class LatentModel(ReplicatedStep):
             "dropout": dropout,
         }
         encoder = Encoder(**shared, widths=widths, stochastic=cls.stochastic, seed=seed)
+        shared["latent_dim"] += len(options.get("label_names", ()))
         decoder = Decoder(**shared, widths=widths[::-1], likelihood=likelihood, seed=after(seed, 1))
         seeded = {"seed": after(seed, 2)} if "seed" in inspect.signature(cls).parameters else {}
         return cls(encoder, decoder, **options, **seeded)
 
     def __call__(self, images, *args, **kwargs):
-        return super().__call__(as_images(images, self.image_shape, type(self).__name__), *args, **kwargs)
+        return super().__call__(self.as_images(images), *args, **kwargs)
 
     def build_from_config(self, config):
         """Nothing: the constructor has built the parts."""
@@ -140,9 +158,9 @@ class LatentModel(ReplicatedStep):
         """`{"image"}` at the size of `images`: what the model makes of their codes; deterministic."""
         raise NotImplementedError
 
-    def reconstruction_for_metrics(self, images):
+    def reconstruction_for_metrics(self, images, labels=None):
         """What PSNR and SSIM compare with `images`, at their size; deterministic."""
-        return self.reconstruct(images)["image"]
+        return self.reconstruct(images, **given(labels))["image"]
 
     def decode_with_context(self, outputs, z):
         """`E[x|z]` of another `z` for the pictures that `self(images)` gave `outputs` of; float32."""

@@ -8,7 +8,7 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.example_weights import as_weighted_mean, batch_mean, weighted
-from tfvae.inputs import as_images, as_labels
+from tfvae.inputs import as_labels
 from tfvae.models.base.keras_interface import KerasInterface
 from tfvae.models.base.trackers import FirstSkip, GradientNorm, GradientPeak, Mean
 from tfvae.objectives import elbo
@@ -57,8 +57,9 @@ class TrainingStep(KerasInterface):
 
     def _results(self, metrics):
         shown = [one for one in metrics if one is not self.first_skip]
-        results = [one.result() if isinstance(one.result(), dict) else {one.name: one.result()} for one in shown]
-        return {name: value for result in results for name, value in result.items()}
+        results = {one.name: one.result() for one in shown}
+        named = [result if isinstance(result, dict) else {name: result} for name, result in results.items()]
+        return {name: value for result in named for name, value in result.items()}
 
     def train_step(self, data):
         images, labels, weights = self.batch_of(data)
@@ -66,7 +67,7 @@ class TrainingStep(KerasInterface):
             gradients, loss, *terms = self.gradient_terms(images, **labels)
             loss = as_weighted_mean(loss)
         self.finish_train_step(gradients, loss, *terms, weights=weights)
-        self.update_compiled_metrics(images, weights)
+        self.update_compiled_metrics(images, weights, **labels)
         return self.get_metrics_result()
 
     def test_step(self, data):
@@ -75,7 +76,7 @@ class TrainingStep(KerasInterface):
             loss, distortion, rate = self.loss_terms(images, **labels)
             loss = as_weighted_mean(loss)
         self.finish_test_step(loss, distortion, rate, weights)
-        self.update_compiled_metrics(images, weights)
+        self.update_compiled_metrics(images, weights, **labels)
         unseen = {id(one) for one in (*self.gradient_trackers, *self.more_trackers)}
         return self._results(one for one in self.metrics if id(one) not in unseen)
 
@@ -85,16 +86,16 @@ class TrainingStep(KerasInterface):
         An image of weight 0 is replaced by black: whatever it holds, it changes nothing.
         """
         images, labels, weights = keras.utils.unpack_x_y_sample_weight(data)
-        images = as_images(images, self.image_shape, type(self).__name__)
+        images = self.as_images(images)
         if weights is not None:
             weights = float32(ops.reshape(weights, (-1,)))
             images = ops.where(weights[:, None, None, None] != 0, images, 0.0)
         return images, {"labels": as_labels(labels)} if self.conditional else {}, weights
 
-    def update_compiled_metrics(self, images, weights):
+    def update_compiled_metrics(self, images, weights, **labels):
         """Updates `compile(metrics=…)` with the images and their reconstructions."""
         if self._compile_metrics is not None:
-            pictures = self.reconstruction_for_metrics(images)
+            pictures = self.reconstruction_for_metrics(images, **labels)
             self._compile_metrics.update_state(images, pictures, sample_weight=weights)
 
     def elbo_terms(self, images, training=False):

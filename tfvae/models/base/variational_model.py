@@ -6,9 +6,8 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.example_weights import batch_mean
-from tfvae.inputs import as_images
 from tfvae.layers.sampling import GaussianSampler
-from tfvae.models.base.latent_model import LatentModel
+from tfvae.models.base.latent_model import LatentModel, given
 from tfvae.objectives import free_bits_rate
 from tfvae.priors import StandardNormal
 from tfvae.priors.base import gaussian_log_prob
@@ -78,22 +77,22 @@ class VariationalModel(LatentModel):
         return self.beta_schedule.warm_up if self.beta_schedule else 0
 
     def encode(self, images):
-        mean, log_var = self.encoder(as_images(images, self.image_shape, type(self).__name__))
+        mean, log_var = self.encoder(self.as_images(images))
         return {"mean": mean, "log_var": log_var}
 
     def codes(self, images):
         return self.encode(images)["mean"]
 
-    def parameters_of(self, z, images, training=False):
-        """Of `p(x|z)` for codes of `images`, at their size."""
+    def parameters_of(self, z, images, training=False, labels=None):
+        """Of `p(x|z)` for codes of `images`, at their size; `labels` are for a conditional model."""
         return self.crop(self.decoder(z, training=training), images)
 
-    def elbo_terms(self, images, training=False, outputs=None):
+    def elbo_terms(self, images, training=False, outputs=None, labels=None):
         """Distortion and rate of each example, both shape `(batch,)`, in nats, float32.
 
         `outputs` are those of `self(images)`, where they are known already.
         """
-        outputs = self(images, training=training) if outputs is None else outputs
+        outputs = self(images, training=training, **given(labels)) if outputs is None else outputs
         distortion = -self.likelihood.log_prob(images, outputs["parameters"], training=training)
         return distortion, self.prior.rate(outputs["mean"], outputs["log_var"], outputs["z"])
 
@@ -137,7 +136,7 @@ class VariationalModel(LatentModel):
         shape = (samples, *ops.shape(encoded["mean"])[1:])
         return tf.random.stateless_normal(shape, seed, alg="philox")
 
-    def log_weights(self, images, encoded, noise):
+    def log_weights(self, images, encoded, noise, labels=None):
         """Log importance weights `log p(x|z) + log p(z) - log q(z|x)` at `z = mean + exp(0.5 * log_var) * noise`.
 
         Args:
@@ -151,7 +150,7 @@ class VariationalModel(LatentModel):
         mean, log_var, noise = encoded["mean"], encoded["log_var"], float32(noise)
         z = mean + ops.exp(0.5 * log_var) * noise
         log_ratio = self.prior.log_prob(z) - gaussian_log_prob(z, mean, log_var)
-        return self.likelihood.log_prob(images, self.parameters_of(z, images)) + log_ratio
+        return self.likelihood.log_prob(images, self.parameters_of(z, images, **given(labels))) + log_ratio
 
     def get_config(self):
         schedule = self.beta_schedule

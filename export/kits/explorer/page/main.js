@@ -3,6 +3,7 @@
 import { Blend } from "./blend.js";
 import { Code, linear, normal } from "./code.js";
 import { Map2D } from "./map.js";
+import { Labels } from "./labels.js";
 import { fetched, Network } from "./network.js";
 import { readFile, Sheet, strip } from "./pictures.js";
 import { Stage } from "./stage.js";
@@ -18,6 +19,7 @@ async function open() {
   introduce(data);
   const [network, sheet] = await Promise.all([Network.open(data), Sheet.open(data)]);
   const code = new Code(data);
+  const labels = new Labels(data, network, code);
   const stage = new Stage(data, network, code);
   const units = new Units(data, code);
   const map = new Map2D(data, sheet, code, network);
@@ -34,7 +36,10 @@ async function open() {
     const to = await network.encode(pixels);
     stage.glide(to, { text: `reconstruction of ${title}`, original: shown ? pixels : null });
   };
-  const startFrom = (index) => start(sheet.pixels(index), sheet.title(index));
+  const startFrom = (index) => {
+    labels.follow(index);
+    return start(sheet.pixels(index), sheet.title(index));
+  };
 
   const surprise = async () => {
     still();
@@ -102,11 +107,12 @@ async function open() {
   await blend.take(sheet.pixels(0), sheet.title(0), 0);
   await blend.take(sheet.pixels(other), sheet.title(other), 1);
   const first = await sheet.code(0, network);
+  labels.follow(0);
   code.load(first, { text: `reconstruction of ${sheet.title(0)}`, original: sheet.pixels(0) });
   blend.share.style.setProperty("--filled", "50%");
   await stage.shown;
   return Object.assign(explorer, {
-    data, code, stage, sheet, map,
+    data, code, stage, sheet, map, labels,
     decode: (z) => network.decode(z),
     encode: (pixels) => network.encode(pixels),
     read: (file) => readFile(file, data),

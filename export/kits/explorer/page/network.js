@@ -30,6 +30,8 @@ export class Network {
       encode: { model: encoder, input: "image", shape: [1, height, width, channels], output: data.code_output },
       decode: { model: decoder, input: "z", shape: [1, ...data.latent], output: "image" },
     };
+    this.labels = new Float32Array(data.labels.length); // of a conditional decoder: 1 at the label, 0 elsewhere
+    this.labels[0] = 1;
     this.milliseconds = 0;
     this.last = Promise.resolve();
   }
@@ -54,11 +56,14 @@ export class Network {
   async runNow(name, values) {
     const { model, input, shape, output } = this.parts[name];
     const began = performance.now();
-    const tensor = new Tensor(Float32Array.from(values), shape);
-    const outputs = await model.run({ [input]: tensor });
+    const inputs = { [input]: new Tensor(Float32Array.from(values), shape) };
+    if (name === "decode" && this.labels.length) {
+      inputs.labels = new Tensor(Float32Array.from(this.labels), [1, this.labels.length]);
+    }
+    const outputs = await model.run(inputs);
     const result = Float32Array.from(outputs[output].toTypedArray());
     // Tensors live on the heap of the WebAssembly module, where no garbage is collected.
-    for (const each of [tensor, ...Object.values(outputs)]) each.delete();
+    for (const each of [...Object.values(inputs), ...Object.values(outputs)]) each.delete();
     if (name === "decode") this.milliseconds = performance.now() - began;
     return result;
   }

@@ -104,6 +104,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("picture", nargs="?", help="any picture that Pillow reads")
     parser.add_argument("--seed", type=int, metavar="S", help="decode standard normal noise of this seed instead")
+    if TENSORS["labels"]:
+        parser.add_argument(
+            "--label", choices=TENSORS["labels"], default=TENSORS["labels"][0], help="what to decode as"
+        )
     parser.add_argument("--variant", default="float32", help="float32, float16, int8 …")
     parser.add_argument("--runtime", default="interpreter", choices=RUNTIMES)
     parser.add_argument("-o", "--out", default="rebuilt.png", metavar="OUT")
@@ -121,7 +125,10 @@ def main() -> None:
         code = call("encoder", options.variant, options.runtime, image=image)[TENSORS["code"]]
     else:
         parser.error("a PICTURE or --seed S is needed")
-    shown(call("decoder", options.variant, options.runtime, z=code)["image"]).save(options.out)
+    inputs = {"z": code}
+    if TENSORS["labels"]:
+        inputs["labels"] = np.array([[name == options.label for name in TENSORS["labels"]]], np.float32)
+    shown(call("decoder", options.variant, options.runtime, **inputs)["image"]).save(options.out)
     print(f"wrote {options.out}")
 
 

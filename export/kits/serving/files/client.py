@@ -65,7 +65,7 @@ def read_codes(path):
 def message_bytes(model, signature, inputs):
     """Bytes of the larger of a request's and its answer's tensors, 4 for each number."""
     counts = {"in": 0, "out": 0}
-    (value,) = inputs.values()
+    value, *further = inputs.values()
     height, width = value.shape[1:3] if value.ndim == 4 else (1, 1)
     factor = model["factor"]
     if signature in ("decode", "generate"):
@@ -75,7 +75,7 @@ def message_bytes(model, signature, inputs):
         sides = (height, width) if name == "image" else (math.ceil(height / factor), math.ceil(width / factor))
         open_sides = iter((len(value), *sides))
         counts["out"] += 4 * math.prod(side if side is not None else next(open_sides) for side in shape)
-    counts["in"] = 4 * value.size
+    counts["in"] = 4 * (value.size + sum(each.size for each in further))
     return max(counts.values())
 
 
@@ -94,6 +94,7 @@ def parser(program, description):
     options.add_argument(
         "--size", type=height_and_width, metavar="HxW", help="generate, where the size is open (default: 256x256)"
     )
+    options.add_argument("--label", metavar="LABEL", help="of a conditional model: the class of every picture")
     options.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: 30")
     beside = Path(__file__).with_name("model.json")
     options.add_argument("--model", default=beside, metavar="FILE", help="default: model.json beside this file")
@@ -121,14 +122,30 @@ def requests(model, options):
             sides = options.size or (256, 256)
             latent = [*(math.ceil(side / model["factor"]) for side in sides), latent[-1]]
         noise = np.random.default_rng(options.seed).standard_normal((options.count, *latent))
-        return [{"noise": noise.astype(np.float32)}]
-    if not options.files:
+        found = [{"noise": noise.astype(np.float32)}]
+    elif not options.files:
         raise ClientError(f"{options.signature} needs a file.")
-    if options.signature == "decode":
-        return [{"z": read_codes(path)} for path in options.files]
-    images = [read_picture(path, shape) for path in options.files]
-    # One size: one request for all. Open sizes: one for each.
-    return [{"image": np.concatenate(images)}] if None not in shape else [{"image": image} for image in images]
+    elif options.signature == "decode":
+        found = [{"z": read_codes(path)} for path in options.files]
+    else:
+        images = [read_picture(path, shape) for path in options.files]
+        # One size: one request for all. Open sizes: one for each.
+        found = [{"image": np.concatenate(images)}] if None not in shape else [{"image": image} for image in images]
+    return [{**inputs, **labels(model, options, len(next(iter(inputs.values()))))} for inputs in found]
+
+
+def labels(model, options, rows):
+    """The input `labels` of a conditional model: 1 at the class that --label names, for every row."""
+    names = model.get("labels", [])
+    if "labels" not in model["signatures"][options.signature]["inputs"]:
+        if options.label is not None:
+            raise ClientError(f"{options.signature} of this model takes no --label.")
+        return {}
+    if options.label not in names:
+        raise ClientError(f"--label must be one of {', '.join(names)}. Received: {options.label}.")
+    weights = np.zeros((rows, len(names)), np.float32)
+    weights[:, names.index(options.label)] = 1
+    return {"labels": weights}
 
 
 def run(options, predict):

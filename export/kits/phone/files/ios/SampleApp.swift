@@ -23,22 +23,26 @@ actor Worker {
     decoder = try Model(Worker.names.decoder, tensors: tensors)
   }
 
-  func rebuild(_ original: UIImage) throws -> UIImage? {
+  func rebuild(_ original: UIImage, label: Int) throws -> UIImage? {
     let code = try encoder.run(["image": prepared(original, tensors)])[tensors.code] ?? []
-    return try decode(code)
+    return try decode(code, label)
   }
 
-  func draw() throws -> UIImage? {
+  func draw(label: Int) throws -> UIImage? {
     // Two uniform numbers make a standard normal one (Box and Muller 1958).
     let noise = (0..<tensors.codeShape.reduce(1, *)).map { _ -> Float in
       let (u, v) = (Float.random(in: Float.leastNonzeroMagnitude..<1), Float.random(in: 0..<1))
       return (-2 * log(u)).squareRoot() * cos(2 * Float.pi * v)
     }
-    return try decode(noise)
+    return try decode(noise, label)
   }
 
-  private func decode(_ code: [Float]) throws -> UIImage? {
-    let image = try decoder.run(["z": code])["image"] ?? []
+  private func decode(_ code: [Float], _ label: Int) throws -> UIImage? {
+    var inputs = ["z": code]
+    if !tensors.labels.isEmpty {
+      inputs["labels"] = tensors.labels.indices.map { $0 == label ? 1 : 0 }
+    }
+    let image = try decoder.run(inputs)["image"] ?? []
     return picture(image, shape: tensors.files[Worker.names.decoder]!.outputs[0].shape, tensors)
   }
 }
@@ -48,6 +52,7 @@ struct ContentView: View {
   @State private var original: UIImage?
   @State private var rebuilt: UIImage?
   @State private var note = ""
+  @State private var label = 0
   private let worker = Result { try Worker() }
 
   var body: some View {
@@ -55,6 +60,11 @@ struct ContentView: View {
       PhotosPicker("Open a picture", selection: $chosen, matching: .images)
       if let tensors = try? worker.get().tensors, tensors.hasPrior {
         Button("Draw a new one") { run(nil) }
+      }
+      if let tensors = try? worker.get().tensors, !tensors.labels.isEmpty {
+        Picker("Label", selection: $label) {
+          ForEach(tensors.labels.indices, id: \.self) { Text(tensors.labels[$0]) }
+        }
       }
       Text(note)
       ForEach([original, rebuilt].compactMap { $0 }, id: \.self) { image in
@@ -78,9 +88,9 @@ struct ContentView: View {
       do {
         let worker = try worker.get()
         if let image {
-          rebuilt = try await worker.rebuild(image)
+          rebuilt = try await worker.rebuild(image, label: label)
         } else {
-          rebuilt = try await worker.draw()
+          rebuilt = try await worker.draw(label: label)
         }
         original = image
         note = ""

@@ -4,9 +4,11 @@ import android.app.Activity
 import android.content.Intent
 import android.graphics.Bitmap
 import android.os.Bundle
+import android.widget.ArrayAdapter
 import android.widget.Button
 import android.widget.ImageView
 import android.widget.LinearLayout
+import android.widget.Spinner
 import android.widget.TextView
 import java.io.IOException
 import java.util.Locale
@@ -23,19 +25,23 @@ class MainActivity : Activity() {
     private lateinit var original: ImageView
     private lateinit var rebuilt: ImageView
     private lateinit var note: TextView
+    private lateinit var labels: Spinner
 
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         original = ImageView(this).apply { adjustViewBounds = true }
         rebuilt = ImageView(this).apply { adjustViewBounds = true }
         note = TextView(this)
+        labels = Spinner(this)
         tensors = Tensors.read(assets)
+        labels.adapter = ArrayAdapter(this, android.R.layout.simple_spinner_dropdown_item, tensors.labels)
         val buttons = buildList {
             add(button("Open a picture") { choose() })
             if (tensors.hasPrior) add(button("Draw a new one") { draw() })
         }
         val column = LinearLayout(this).apply { orientation = LinearLayout.VERTICAL }
-        (buttons + listOf(note, original, rebuilt)).forEach(column::addView)
+        val choice = if (tensors.labels.isEmpty()) emptyList() else listOf(labels)
+        (buttons + choice + listOf(note, original, rebuilt)).forEach(column::addView)
         setContentView(column)
         worker.execute { start(buttons) }
     }
@@ -88,9 +94,16 @@ class MainActivity : Activity() {
         show(null, FloatArray(tensors.codeSize) { random.nextGaussian().toFloat() })
     }
 
+    /** The input `labels` of a conditional model's decoder: the class that was chosen. */
+    private fun label(): Map<String, FloatArray> {
+        if (tensors.labels.isEmpty()) return emptyMap()
+        val chosen = labels.selectedItemPosition
+        return mapOf("labels" to FloatArray(tensors.labels.size) { if (it == chosen) 1f else 0f })
+    }
+
     private fun show(image: FloatArray?, code: FloatArray) {
         val start = System.nanoTime()
-        val decoded = decoder.run(mapOf("z" to code)).getValue("image")
+        val decoded = decoder.run(mapOf("z" to code) + label()).getValue("image")
         val milliseconds = (System.nanoTime() - start) / 1e6
         val given: Bitmap? = image?.let { bitmap(it, tensors.file(ENCODER).inputs.first().shape, tensors) }
         val made = bitmap(decoded, tensors.file(DECODER).outputs.first().shape, tensors)
