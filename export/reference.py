@@ -22,10 +22,10 @@ class Reference:
 
     def __init__(self, model, images: np.ndarray, seed: int):
         self.model, self.images = model, images
-        self.codes = self.call("codes", images)["codes"]
         self.labels = self.labels_of(images)
+        self.codes = self.call("codes", images, **self.labels)["codes"]
         self.requests: dict[str, list[Tensors]] = {
-            "encode": [{"image": images}],
+            "encode": [{"image": images, **self.labels}],
             "decode": [{"z": self.codes, **self.labels}],
             "reconstruct": [{"image": images, **self.labels}],
         }

@@ -118,7 +118,7 @@ def test_a_recipe_trains_a_conditional_model(tmp_path, capsys):
     assert json.loads((out / "report.json").read_text())["protocol"]["labels"] == "given"
     np.savez(tmp_path / "bare.npz", np.zeros((40, 8, 8), np.uint8))
     assert train("--data", str(tmp_path / "bare.npz"), *words, "--out", str(tmp_path / "none")) == 2
-    assert "model.conditional: these pictures have no labels" in capsys.readouterr().err
+    assert "the model is conditional, and these pictures have no labels" in capsys.readouterr().err
     assert train("--data", "digits", "--set", "model.conditional=true", "--set", "model.kind=autoencoder") == 2
     assert "a autoencoder takes no labels" in capsys.readouterr().err
 

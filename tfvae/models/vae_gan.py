@@ -123,7 +123,10 @@ class VAEGAN(VAE):
         with tf.GradientTape(persistent=True) as tape:
             losses, loss, terms = self.part_losses(images, **labels)
             scaled = [self.scaled_loss(one) for one in losses]  # a regulariser is of the part that it regularises
-        parts = (part.trainable_variables for part in (self.encoder, self.decoder, self.critic))
+        decoders, critics = self.decoder.trainable_variables, self.critic.trainable_variables
+        others = {id(weight) for weight in (*decoders, *critics)}
+        encoders = [weight for weight in self.trainable_variables if id(weight) not in others]
+        parts = (encoders, decoders, critics)
         return self.per_loss_gradients(tape, zip(scaled, parts, strict=True)), loss, *terms
 
     def served(self):

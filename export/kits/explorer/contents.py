@@ -41,11 +41,12 @@ class Pictures:
 
 def choose(work: Export) -> Pictures:
     """Pictures evenly spaced through the held-out images, at the size that the `.tflite` files take."""
-    split, images = work.splits.measured
+    split, held_out = work.splits.measured
     most = max(FEWEST_PICTURES, SHEET_PIXELS // math.prod(work.size))
-    chosen = images.take(spread(len(images), min(MOST_PICTURES, most)))
+    chosen = held_out.take(spread(len(held_out), min(MOST_PICTURES, most)))
     pixels = np.stack([fitted(image, work.size) for image in chosen])
-    codes = work.reference.call("codes", pixels.astype(np.float32) / np.float32(255.0))["codes"]
+    images = pixels.astype(np.float32) / np.float32(255.0)
+    codes = work.reference.call("codes", images, **work.reference.labels_of(images))["codes"]
     labelled = chosen.labels is not None and bool((chosen.labels >= 0).any())
     labels = chosen.labels.tolist() if labelled else None
     return Pictures(pixels, codes, labels, chosen.names, chosen.label_names if labelled else [], split)

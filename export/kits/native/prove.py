@@ -152,11 +152,12 @@ def _cropped(images: np.ndarray) -> np.ndarray:
 
 
 def _cases(model, images: np.ndarray, call: Call):
-    codes, labels = call("codes", images)["codes"], {}
+    labels = {}
     if model.conditional:
         classes = len(model.label_names)
         labels = {"labels": np.eye(classes, dtype=np.float32)[np.arange(len(images)) % classes]}
-    asked = {"encode": {"image": images}, "decode": {"z": codes, **labels}, "reconstruct": {"image": images, **labels}}
+    codes, pictures = call("codes", images, **labels)["codes"], {"image": images, **labels}
+    asked = {"encode": pictures, "decode": {"z": codes, **labels}, "reconstruct": pictures}
     if model.prior is not None:
         noise = np.random.default_rng(1).standard_normal(codes.shape).astype(np.float32)
         asked["generate"] = {"noise": noise, **labels}

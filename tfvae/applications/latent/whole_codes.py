@@ -5,6 +5,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from tfvae.inputs import as_label_weights
+
 
 def whole_codes(model: Any, images: Any) -> np.ndarray:
     """The deterministic code of each image; of a conditional model with the weights of the label behind it.
@@ -17,10 +19,12 @@ def whole_codes(model: Any, images: Any) -> np.ndarray:
         `(n, *latent_shape)`, float32, with as many numbers more in the last axis as there are classes. The label is the
         likeliest.
     """
-    codes = keras.ops.convert_to_numpy(model.codes(images))
     if not model.conditional:
-        return codes
-    return keras.ops.convert_to_numpy(model.conditioned(codes, model.likeliest_labels(images)))
+        return keras.ops.convert_to_numpy(model.codes(images))
+    labels = as_label_weights(model.likeliest_labels(images), model.label_names)
+    codes = keras.ops.convert_to_numpy(model.codes(images, labels))
+    weights = np.reshape(labels, (len(codes), *[1] * (codes.ndim - 2), -1))
+    return np.concatenate([codes, np.broadcast_to(weights, (*codes.shape[:-1], weights.shape[-1]))], axis=-1)
 
 
 def decoded(model: Any, codes: np.ndarray) -> np.ndarray:

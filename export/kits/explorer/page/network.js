@@ -30,7 +30,7 @@ export class Network {
       encode: { model: encoder, input: "image", shape: [1, height, width, channels], output: data.code_output },
       decode: { model: decoder, input: "z", shape: [1, ...data.latent], output: "image" },
     };
-    this.labels = new Float32Array(data.labels.length); // of a conditional decoder: 1 at the label, 0 elsewhere
+    this.labels = new Float32Array(data.labels.length); // of a conditional model: 1 at the label, 0 elsewhere
     this.labels[0] = 1;
     this.milliseconds = 0;
     this.last = Promise.resolve();
@@ -57,7 +57,7 @@ export class Network {
     const { model, input, shape, output } = this.parts[name];
     const began = performance.now();
     const inputs = { [input]: new Tensor(Float32Array.from(values), shape) };
-    if (name === "decode" && this.labels.length) {
+    if (this.labels.length) {
       inputs.labels = new Tensor(Float32Array.from(this.labels), [1, this.labels.length]);
     }
     const outputs = await model.run(inputs);

@@ -112,6 +112,9 @@ def main() -> None:
     parser.add_argument("--runtime", default="interpreter", choices=RUNTIMES)
     parser.add_argument("-o", "--out", default="rebuilt.png", metavar="OUT")
     options = parser.parse_args()
+    labels = {}
+    if TENSORS["labels"]:
+        labels["labels"] = np.array([[name == options.label for name in TENSORS["labels"]]], np.float32)
     if options.seed is not None:
         # Without a prior, noise is no code that the decoder knows; the pictures are then noise, too.
         code = np.random.default_rng(options.seed).standard_normal(TENSORS["code_shape"]).astype(np.float32)
@@ -122,13 +125,10 @@ def main() -> None:
                 image = prepared(picture)
         except (OSError, Image.DecompressionBombError) as error:
             raise SystemExit(f"call.py: {options.picture}: {error}") from None
-        code = call("encoder", options.variant, options.runtime, image=image)[TENSORS["code"]]
+        code = call("encoder", options.variant, options.runtime, image=image, **labels)[TENSORS["code"]]
     else:
         parser.error("a PICTURE or --seed S is needed")
-    inputs = {"z": code}
-    if TENSORS["labels"]:
-        inputs["labels"] = np.array([[name == options.label for name in TENSORS["labels"]]], np.float32)
-    shown(call("decoder", options.variant, options.runtime, **inputs)["image"]).save(options.out)
+    shown(call("decoder", options.variant, options.runtime, z=code, **labels)["image"]).save(options.out)
     print(f"wrote {options.out}")
 
 

@@ -24,7 +24,8 @@ actor Worker {
   }
 
   func rebuild(_ original: UIImage, label: Int) throws -> UIImage? {
-    let code = try encoder.run(["image": prepared(original, tensors)])[tensors.code] ?? []
+    let inputs = labelled(["image": prepared(original, tensors)], label)
+    let code = try encoder.run(inputs)[tensors.code] ?? []
     return try decode(code, label)
   }
 
@@ -37,12 +38,15 @@ actor Worker {
     return try decode(noise, label)
   }
 
+  /// Inputs with the label of a conditional model: 1 at its place, 0 elsewhere.
+  private func labelled(_ inputs: [String: [Float]], _ label: Int) -> [String: [Float]] {
+    guard !tensors.labels.isEmpty else { return inputs }
+    let weights = tensors.labels.indices.map { Float($0 == label ? 1 : 0) }
+    return inputs.merging(["labels": weights]) { own, _ in own }
+  }
+
   private func decode(_ code: [Float], _ label: Int) throws -> UIImage? {
-    var inputs = ["z": code]
-    if !tensors.labels.isEmpty {
-      inputs["labels"] = tensors.labels.indices.map { $0 == label ? 1 : 0 }
-    }
-    let image = try decoder.run(inputs)["image"] ?? []
+    let image = try decoder.run(labelled(["z": code], label))["image"] ?? []
     return picture(image, shape: tensors.files[Worker.names.decoder]!.outputs[0].shape, tensors)
   }
 }

@@ -19,7 +19,7 @@ struct Tensors: Decodable {
   let code: String
   let codeShape: [Int]
   let hasPrior: Bool
-  /// The classes of a conditional model, whose decoder also takes `labels`: 1 at the wanted one, 0 elsewhere.
+  /// The classes of a conditional model, which also takes `labels`: 1 at the wanted one, 0 elsewhere.
   let labels: [String]
   let files: [String: File]
 

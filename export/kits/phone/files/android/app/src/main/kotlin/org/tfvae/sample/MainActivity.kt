@@ -85,7 +85,7 @@ class MainActivity : Activity() {
                 runOnUiThread { note.text = "This picture cannot be read: ${failure.message}" }
                 return@execute
             }
-            show(image, encoder.run(mapOf("image" to image)).getValue(tensors.code))
+            show(image, encoder.run(mapOf("image" to image) + label()).getValue(tensors.code))
         }
     }
 
@@ -94,7 +94,7 @@ class MainActivity : Activity() {
         show(null, FloatArray(tensors.codeSize) { random.nextGaussian().toFloat() })
     }
 
-    /** The input `labels` of a conditional model's decoder: the class that was chosen. */
+    /** The input `labels` of a conditional model: the class that was chosen. */
     private fun label(): Map<String, FloatArray> {
         if (tensors.labels.isEmpty()) return emptyMap()
         val chosen = labels.selectedItemPosition

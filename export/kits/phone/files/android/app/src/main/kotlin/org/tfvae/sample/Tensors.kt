@@ -17,7 +17,7 @@ class Tensors(text: String) {
     val codeSize = json.getJSONArray("code_shape").ints().fold(1, Int::times)
     val hasPrior = json.getBoolean("has_prior")
 
-    /** The classes of a conditional model, whose decoder also takes `labels`: 1 at the wanted one, 0 elsewhere. */
+    /** The classes of a conditional model, which also takes `labels`: 1 at the wanted one, 0 elsewhere. */
     val labels: List<String> = json.getJSONArray("labels").let { names -> (0 until names.length()).map(names::getString) }
 
     fun file(name: String): FileTensors {
