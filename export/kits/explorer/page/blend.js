@@ -41,10 +41,10 @@ export class Blend {
   }
 
   /** Make a picture, pixels in [0, 1], one end of the path; by default the end that was not set last. */
-  async take(pixels, title, end = this.next) {
+  async take(pixels, title, end = this.next, label = "") {
     this.next = 1 - end;
     const slot = this.slots[end];
-    slot.code = await this.network.encode(pixels);
+    slot.code = await this.network.encode(pixels, label);
     const decoded = await this.network.decode(slot.code);
     paint(slot.original, pixels, this.data.image);
     paint(slot.rebuilt, decoded, this.data.image, this.data.decoded_width);

@@ -20,15 +20,13 @@ export class Labels {
   /** What is decoded from here on is of this class. */
   choose(index) {
     if (!this.buttons.length) return;
-    this.network.labels.fill(0);
-    this.network.labels[index] = 1;
+    this.network.label = index;
     for (const [place, button] of this.buttons.entries()) button.setAttribute("aria-pressed", String(place === index));
   }
 
-  /** The class of a picture of the sheet, where the model knows it. */
-  follow(picture) {
-    const { labels, label_names: names } = this.data.pictures;
-    const index = labels ? this.data.labels.indexOf(names[labels[picture]]) : -1;
+  /** A class by its name, where the model knows it. */
+  follow(name) {
+    const index = this.data.labels.indexOf(name);
     if (index >= 0) this.choose(index);
   }
 }

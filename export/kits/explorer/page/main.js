@@ -37,7 +37,7 @@ async function open() {
     stage.glide(to, { text: `reconstruction of ${title}`, original: shown ? pixels : null });
   };
   const startFrom = (index) => {
-    labels.follow(index);
+    labels.follow(sheet.label(index));
     return start(sheet.pixels(index), sheet.title(index));
   };
 
@@ -79,7 +79,7 @@ async function open() {
   strip(get("start"), sheet, STRIP, guarded(startFrom));
   get("start").prepend(opener((files) => accept(files)));
   strip(get("ends"), sheet, STRIP, guarded(async (index) => {
-    await blend.take(sheet.pixels(index), sheet.title(index));
+    await blend.take(sheet.pixels(index), sheet.title(index), undefined, sheet.label(index));
     blend.show();
   }));
   blend.slots.forEach(({ element }, end) => {
@@ -104,17 +104,17 @@ async function open() {
   get("explorer").hidden = false;
   // Two pictures that differ, so that there is something to look at before anything is dropped.
   const other = differing(data.pictures);
-  await blend.take(sheet.pixels(0), sheet.title(0), 0);
-  await blend.take(sheet.pixels(other), sheet.title(other), 1);
+  await blend.take(sheet.pixels(0), sheet.title(0), 0, sheet.label(0));
+  await blend.take(sheet.pixels(other), sheet.title(other), 1, sheet.label(other));
   const first = await sheet.code(0, network);
-  labels.follow(0);
+  labels.follow(sheet.label(0));
   code.load(first, { text: `reconstruction of ${sheet.title(0)}`, original: sheet.pixels(0) });
   blend.share.style.setProperty("--filled", "50%");
   await stage.shown;
   return Object.assign(explorer, {
     data, code, stage, sheet, map, labels,
     decode: (z) => network.decode(z),
-    encode: (pixels) => network.encode(pixels),
+    encode: (pixels, label) => network.encode(pixels, label),
     read: (file) => readFile(file, data),
   });
 }

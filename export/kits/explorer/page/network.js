@@ -30,35 +30,37 @@ export class Network {
       encode: { model: encoder, input: "image", shape: [1, height, width, channels], output: data.code_output },
       decode: { model: decoder, input: "z", shape: [1, ...data.latent], output: "image" },
     };
-    this.labels = new Float32Array(data.labels.length); // of a conditional model: 1 at the label, 0 elsewhere
-    this.labels[0] = 1;
+    this.names = data.labels; // of the classes of a conditional model
+    this.label = 0; // place of the one that is drawn
     this.milliseconds = 0;
     this.last = Promise.resolve();
   }
 
-  /** Code (Float32Array) of pixels in [0, 1] (Float32Array, rows from the top, channels last). */
-  encode(pixels) {
-    return this.run("encode", pixels);
+  /** Code (Float32Array) of pixels in [0, 1] (Float32Array, rows from the top, channels last) of a class, by its name. */
+  encode(pixels, label) {
+    const place = this.names.indexOf(label);
+    return this.run("encode", pixels, place < 0 ? this.label : place);
   }
 
   /** Pixels in [0, 1] of a code; of a spatial code their height and width are multiples of the model's factor. */
   decode(code) {
-    return this.run("decode", code);
+    return this.run("decode", code, this.label);
   }
 
-  run(name, values) {
+  run(name, values, label) {
     // Calls take turns, in the order in which they were made.
-    const result = this.last.then(() => this.runNow(name, values));
+    const result = this.last.then(() => this.runNow(name, values, label));
     this.last = result.catch(() => {});
     return result;
   }
 
-  async runNow(name, values) {
+  async runNow(name, values, label) {
     const { model, input, shape, output } = this.parts[name];
     const began = performance.now();
     const inputs = { [input]: new Tensor(Float32Array.from(values), shape) };
-    if (this.labels.length) {
-      inputs.labels = new Tensor(Float32Array.from(this.labels), [1, this.labels.length]);
+    if (this.names.length) {
+      const weights = Float32Array.from(this.names, (_, place) => Number(place === label));
+      inputs.labels = new Tensor(weights, [1, weights.length]);
     }
     const outputs = await model.run(inputs);
     const result = Float32Array.from(outputs[output].toTypedArray());

@@ -37,7 +37,7 @@ export class Sheet {
 
   /** The code of an image, computed once. */
   async code(index, network) {
-    if (!this.codes.has(index)) this.codes.set(index, network.encode(this.pixels(index)));
+    if (!this.codes.has(index)) this.codes.set(index, network.encode(this.pixels(index), this.label(index)));
     return this.codes.get(index);
   }
 
