@@ -8,6 +8,7 @@ from typing import Any
 
 from tfvae.data import Splits
 from tfvae.pictures import save_png, search_panels
+from tfvae.whole_files import whole_file, write_whole
 from training import run
 from training.config import Tables, merge, shortened, write_tables
 from training.journal import duration
@@ -30,8 +31,8 @@ def write(plan: Search, rows: list[dict[str, Any]], splits: Splits, path: Path, 
     best_point = [row["trial"] for row in rows if row["status"] == "completed"].index(best["trial"])
     picture = search_panels(points, f"validation {UNITS[plan.objective]}", best_point, logarithmic)
     save_png(path / "tune.png", picture)
-    (path / "tune.md").write_text(_markdown(plan, rows, best, splits, path, command), encoding="utf-8")
-    (path / "best.toml").write_text(_recipe(plan, rows, best, splits, command), encoding="utf-8")
+    write_whole(path / "tune.md", _markdown(plan, rows, best, splits, path, command))
+    write_whole(path / "best.toml", _recipe(plan, rows, best, splits, command))
     return best
 
 
@@ -39,7 +40,7 @@ def _write_csv(plan: Search, rows: list[dict[str, Any]], path: Path) -> None:
     facts = ("trial", "continues", "status")
     figures = ("epochs", "best_epoch", "weights", *FIGURES, "seconds", "message")
     keys = [searched.key for searched in plan.space]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*facts, *keys, *figures])
         for row in rows:
