@@ -54,8 +54,8 @@ def export_run(
         native: How many requests a C program answers with the SavedModel, while its memory is watched; 0: no proof.
         licence: The short name of the licence that the files are given away under, as the Hugging Face Hub and SPDX
             have it; `other` where nothing is stated.
-        data_source: The images of a `.keras` file, as `python -m training --data` takes them: int8 is calibrated, and
-            every artefact compared, with them.
+        data_source: The images of a `.keras` file, or where those of a run lie now, as `python -m training --data`
+            takes them: int8 is calibrated, and every artefact compared, with them.
 
     Returns:
         The artefacts, those withheld included.
@@ -109,7 +109,7 @@ def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Exp
     say(f"{run.path}: {type(model).__name__} of {shape} images")
     config = run.own_data(model)
     size = static_size(model.image_shape, config, size)
-    splits = data.load(config, seed=run.seed)
+    splits = data.load_own(run, model)
     samples = draw_samples(splits, config, size, run.seed)
     say(
         f"{len(samples.calibration)} training images to calibrate int8, "

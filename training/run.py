@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import re
 import time
 from collections.abc import Callable
@@ -13,7 +14,10 @@ import tensorflow as tf
 
 import tfvae
 from tfvae.data import Splits, load, steps_per_epoch
+from tfvae.data.own import check_place, manifest
 from tfvae.errors import UserError
+from tfvae.runs import MANIFEST
+from tfvae.toml_sections import check_text
 from tfvae.whole_files import PART, write_whole
 from training import build, choose, devices, lock, report, same_run
 from training.checkpoint import disk_full_is_told, newest_progress
@@ -54,6 +58,7 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
     config, asked, where = request.config, request.asked, request.where
     build.check_model(config.model, config.objective)
     build.check_frames(config.model, config.data.frames)
+    check_text(_absolute(config.data.source))  # that of a folder above it may be of other bytes
     path = place(config)
     reasons: list[str] = []
     if not request.recipe:
@@ -83,6 +88,8 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
 
 def resume(path: Path, config: RunConfig) -> None:
     """The run at `path`, from its newest checkpoint."""
+    check_place(config.data, str(path))
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=_absolute(config.data.source)))
     devices.join(config.training)
     with _alone(config, path):
         _execute(config, _load(config, path), path, [], resume=True)
@@ -111,6 +118,8 @@ def fit(
         if resume and (saved := newest_progress(path / CHECKPOINTS)):
             # Before anything is written: a run that is refused stays as it was.
             same_run.check(saved.get("identity"), same_run.identity(config, splits), path)
+        elif not (path / CONFIG).exists():
+            write_whole(path / MANIFEST, json.dumps(manifest(splits, config.data), indent=1) + "\n")
         write_whole(path / CONFIG, config.toml())
         weights = sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables)
         print(f"model: {config.model.kind}, {config.model.network}, {weights:,} weights; run directory: {path}")

@@ -64,7 +64,7 @@ def _given(model: Any, arguments: argparse.Namespace) -> dict[str, Any]:
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """`tfvae reconstruct`: originals, reconstructions and their difference."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, folder = place(arguments.out, run.path / "reconstruction.png", (".png", ""))
     model = run.load_model()
     images = images_of(run, model, arguments.source)
@@ -83,7 +83,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
 
 def interpolate(arguments: argparse.Namespace) -> None:
     """`tfvae interpolate`: the way from one image to another."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, folder = place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
     model = run.load_model()
     if not hasattr(model, "decode"):
@@ -118,7 +118,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
 
 def embed(arguments: argparse.Namespace) -> None:
     """`tfvae embed`: codes with file names and labels, and a map of them."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "codes.npz", (".npz", ".csv"))
     model = run.load_model()
     images = images_of(run, model, arguments.source)

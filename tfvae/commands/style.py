@@ -69,7 +69,7 @@ def _stylize_film(run: Run, arguments: argparse.Namespace) -> None:
 
 def styles(arguments: argparse.Namespace) -> None:
     """`tfvae styles`: pictures in groups by the statistics of their codes, as a table that `data.labels` reads."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "styles.csv", (".csv",))
     model = run.load_model()
     images = images_of(run, model, arguments.source)

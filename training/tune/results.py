@@ -8,9 +8,10 @@ from typing import Any
 
 from tfvae.data import Splits
 from tfvae.pictures import save_png, search_panels
+from tfvae.toml_sections import write_toml
 from tfvae.whole_files import whole_file, write_whole
 from training import run
-from training.config import Tables, merge, shortened, write_tables
+from training.config import Tables, merge, shortened
 from training.journal import duration
 from training.tune.search import FIGURES, Search, score
 from training.tune.space import apply
@@ -109,7 +110,7 @@ def _recipe(plan: Search, rows: list[dict[str, Any]], best: dict[str, Any], spli
     # As in the trials, no warm-up may take more of the training than its first quarter.
     config = shortened(apply(plan.config, best["values"]), run.steps_in_all(plan.config, splits))
     tables: Tables = {name: _said(getattr(config, name)) for name in ("data", "model", "training")}
-    return "\n".join(head) + "\n\n" + write_tables(merge(tables, {"objective": config.objective}))
+    return "\n".join(head) + "\n\n" + write_toml(merge(tables, {"objective": config.objective}))
 
 
 def _said(section: Any) -> dict[str, Any]:
