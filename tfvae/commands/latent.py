@@ -140,7 +140,7 @@ def embed(arguments: argparse.Namespace) -> None:
     say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
 
 
-def _file_names(names: Sequence[str]) -> list[PurePath]:
+def _file_names(names: Sequence[str]) -> list[str]:
     """A distinct PNG file name for each image name; folders in names are kept, ways out of the folder are not."""
     taken = {"comparison.png"}
     files = []
@@ -149,7 +149,7 @@ def _file_names(names: Sequence[str]) -> list[PurePath]:
         stem = "/".join(part for part in parts if part not in ("", ".", ".."))
         *folders, last = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", stem).split("/")
         folder = PurePath(*(fitting(name, "") for name in folders))
-        files.append(distinct(folder, last or "image", ".png", taken))
+        files.append(distinct(folder, last or "image", ".png", taken).as_posix())
     return files
 
 

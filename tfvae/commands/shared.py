@@ -11,6 +11,9 @@ from tfvae.data import Images, Refusal, Splits, load_images, load_own
 from tfvae.errors import UserError
 from tfvae.runs import Run
 
+# Besides those of pictures, films and sounds: how the names of files end that somebody may mean.
+OF_FILES = (".txt", ".html", ".csv", ".json", ".npz", ".npy", ".pdf", ".zip", ".keras", ".tflite", ".toml")
+
 
 def images_of(run: Run, model: Any, source: str | None) -> Images:
     """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
@@ -43,7 +46,8 @@ def place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[P
     Refused before any work.
     """
     out = out or default
-    of_a_file = out.suffix.lower() in suffixes or mimetypes.MimeTypes().guess_type(f"a{out.suffix}")[0]
+    kind = str(mimetypes.MimeTypes().guess_type(f"a{out.suffix}")[0]).partition("/")[0]
+    of_a_file = kind in ("image", "video", "audio") or out.suffix.lower() in (*suffixes, *OF_FILES)
     folder = out.is_dir() or not out.suffix or ("" in suffixes and not of_a_file)  # results.v2
     if folder and ("" not in suffixes or out.is_file()):
         raise UserError(f"{out}: -o must be a file ending in {' or '.join(filter(None, suffixes))}.")

@@ -113,18 +113,18 @@ def look_at_folder(folder: Path, how: Preparation, limit: int, seed: int) -> np.
 
 def _walk(top: Path) -> Iterator[tuple[Path, str]]:
     """Files below `top`, sorted, each with "" or with what is wrong; links to folders are followed once."""
-    seen: set[str] = set()
+    seen: set[tuple[int, int]] = set()
     stack: list[tuple[Path, str]] = [(top, "")]  # not a recursion: folders may be nested a thousand deep
     while stack:
         path, problem = stack.pop()
         if problem or not (path is top or os.path.isdir(path)):
             yield path, problem
             continue
-        real = os.path.realpath(path)
-        if real in seen:
-            continue
-        seen.add(real)
         try:
+            facts = os.stat(path)
+            if (facts.st_dev, facts.st_ino) in seen:
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
             names = sorted(os.listdir(path), reverse=True)
         except OSError as error:
             yield path, f"folder cannot be listed: {error.strerror}"
