@@ -78,7 +78,7 @@ def test_changed_images_are_one_line_at_every_use(run, photos, capsys, change, t
     assert told in line and "position" not in line
 
 
-@pytest.mark.parametrize("words", [["evaluate", "--figures", "elbo"], ["reconstruct"], ["embed"], ["dreams"]])
+@pytest.mark.parametrize("words", [["evaluate", "--figures", "elbo"], ["reconstruct"], ["interpolate", "0", "0"]])
 def test_commands_say_it_and_go_on(run, photos, capsys, words):
     draw(photos / "a new one.png", 99)
     assert tfvae([words[0], str(run), *words[1:]]) == 0
@@ -112,7 +112,7 @@ def test_a_damaged_manifest_is_one_line(run, capsys):
 
 def test_moved_images_are_asked_for_and_can_be_named(run, photos, tmp_path, capsys):
     moved = photos.rename(tmp_path / "moved")
-    for words in (["evaluate", "--figures", "elbo"], ["reconstruct"], ["embed"], ["interpolate", "0", "0"], ["dreams"]):
+    for words in (["evaluate", "--figures", "elbo"], ["reconstruct"], ["embed"], ["interpolate", "0", "0"]):
         assert tfvae([words[0], str(run), *words[1:]]) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1 and error.endswith("Where they are now: --data SOURCE.\n")

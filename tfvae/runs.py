@@ -7,6 +7,7 @@ from typing import Any
 
 from tfvae.data_config import DataConfig, of_a_run
 from tfvae.errors import UserError, did_you_mean
+from tfvae.file_names import user_path
 from tfvae.toml_sections import read_section, read_toml
 from tfvae.whole_files import read_json
 
@@ -158,7 +159,7 @@ def open_run(path: str | Path, data: str | None = None) -> Run:
     Raises:
         UserError: When there is no such run.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.is_file() and path.suffix == SUFFIX and not (path.parent / CONFIG).is_file():
         return ModelFile(path.with_suffix(""), {"data": {"source": data}} if data else {})
     if not path.exists():

@@ -33,6 +33,9 @@ def read_section(cls: type[Section], table: dict[str, Any], where: str) -> Secti
             hint = did_you_mean(key, fields)
             raise UserError(f"{where}: unknown key '{key}'.{hint} Known keys: {', '.join(fields)}.")
         values[key] = _coerce(value, fields[key], f"{where}: '{key}'")
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{where}: '{field.name}' is missing.")
     return cls(**values)
 
 

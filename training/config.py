@@ -129,7 +129,8 @@ def read_recipe(name: str) -> Tables:
     path = Path(name)
     if path.suffix == ".toml":
         tables = read_toml(path)
-        return merge(tables, {"data": of_a_run(tables.get("data", {}))}) if path.name == CONFIG else tables
+        data = tables.get("data", {})
+        return {**tables, "data": of_a_run(data)} if path.name == CONFIG and isinstance(data, dict) else tables
     known = recipe_names()
     if name not in known:
         raise UserError(

@@ -111,13 +111,13 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     try:
         with open(path, newline="", encoding="utf-8") as file:
             for row in csv.DictReader(file, strict=True):
-                if None in row or None in row.values():
-                    raise ValueError("it has more or fewer cells than there are columns")
+                if None in row or None in row.values() or not {"epoch", "step"} <= row.keys():
+                    raise ValueError("its cells are not those of the columns epoch, step, …")
                 numbers = {key: _number(value) for key, value in row.items()}
                 if not all(isinstance(numbers[key], int) for key in ("epoch", "step")):
                     raise ValueError("epoch and step must be whole numbers")
                 rows.append(numbers)
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise UserError(
             f"{path}: damaged in row {len(rows) + 1} ({error}). Cut it off there, or remove the file."
         ) from error

@@ -37,7 +37,9 @@ def load_own(run: Run, model: Any, progress: Progress | None = None) -> Splits:
 def check_place(config: DataConfig, run: str) -> None:
     """Raises `UserError` where the images of a run are no longer where it read them."""
     if not is_word(config.source) and not os.path.exists(user_path(config.source)):
-        raise UserError(f"{run}: its images are not at '{config.source}'. Where they are now: --data SOURCE.")
+        raise UserError(
+            f"{run}: its images are not at '{config.source}', as config.toml has it. Where they are now: --data SOURCE."
+        )
 
 
 def manifest(splits: Splits, config: DataConfig) -> dict[str, Any]:
