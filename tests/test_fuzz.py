@@ -27,7 +27,7 @@ from training import checkpoint, encrypt, journal, watch
 from training.request import resumed
 
 FEW, MANY = 20, 2000
-LIMIT = 20.0  # seconds that one file may take
+LIMIT = 120.0  # seconds that one file may take, on a machine that does much else
 MEANINGFUL = [b"", b"\0", b"\xff", b"[", b"{", b'"', b"\n", b",", b"1e999", b"-1", b"nan", b"9" * 5000, b"\x80" * 8]
 
 
