@@ -90,6 +90,17 @@ def test_shards_that_it_did_not_write_are_never_removed(folder, key_file, tmp_pa
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
+@pytest.mark.parametrize("names", [["a.txt"], ["film.mp4.part"], ["a.txt", ".0-1-2.part"]])
+def test_a_folder_that_holds_something_else_is_refused(folder, key_file, tmp_path, capsys, names):
+    out = tmp_path / "s"
+    out.mkdir()
+    for name in names:
+        (out / name).touch()
+    assert seal(folder, out, key_file) == 2
+    assert "is not empty" in capsys.readouterr().err
+    assert sorted(path.name for path in out.iterdir()) == sorted(names)
+
+
 def test_a_note_left_over_in_a_whole_data_set_costs_it_nothing(folder, key_file, tmp_path, capsys):
     """The moment between the index and the removal of the note."""
     out = tmp_path / "s"

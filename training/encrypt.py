@@ -177,10 +177,9 @@ def check_out(out: Path) -> None:
     if not out.is_dir():
         return
     sweep(out)
-    others = [path.name for path in set(out.iterdir()) - set(_left(out)) if path.name != lock.LOCK]
-    if any(name.endswith(PART) for name in others):
-        return  # another process writes there: its lock says which
-    if others:
+    others = {path.name for path in set(out.iterdir()) - set(_left(out))}
+    # What is hidden and unfinished is of another process that writes there: its lock says which.
+    if any(name != lock.LOCK and not (name.startswith(".") and name.endswith(PART)) for name in others):
         from tfvae.data.encrypted import INDEX, is_encrypted
 
         lost = is_encrypted(out) and not (out / INDEX).exists()
