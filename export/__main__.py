@@ -20,8 +20,7 @@ def parser() -> ProgramParser:
         "Write a run's model as a SavedModel and as TFLite files (float32, float16, int8), each checked against Keras "
         "on held-out images; what misses its bound is withheld, and the exit code is then 1.",
     )
-    args.run(p)
-    p.add_argument("--data", metavar="SOURCE", help="images of a .keras file: a folder, .npy, .npz, tfds:NAME …")
+    args.run(p, data=True)
     args.out(p, "where the bundle goes", "RUN/export", metavar="DIR")
     args.size(p, "pixels that the .tflite files take, for models with spatial latents (default: the run's crop)")
     p.add_argument(

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfvae.errors import UserError
+from tfvae.whole_files import is_alive
 
 REPORT = "export_report.json"
 
@@ -66,19 +67,9 @@ def _remove_leftovers(out: Path) -> None:
     for kind in ("partial", "old"):
         for folder in out.parent.glob(f".{out.name}.{kind}-*"):
             number = folder.name.rpartition("-")[2]
-            if not number.isdigit() or _alive(int(number)):
+            if not number.isdigit() or is_alive(int(number)):
                 continue
             if kind == "old" and not out.exists():
                 folder.rename(out)  # killed between the two renames: the earlier bundle goes back to its place
             else:
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True

@@ -1,12 +1,14 @@
 """From a run directory to a bundle of checked artefacts."""
 
+import contextlib
+import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from export import NO_LICENCE, card, card_head, checksums, evidence, report
 from export.artefacts import Artefact, Export
-from export.atomic_folder import check_place, placed
+from export.atomic_folder import REPORT, check_place, placed
 from export.formats import onnx as onnx_files
 from export.formats import tflite_files
 from export.formats.saved_model import Request, run_in_fresh_process
@@ -24,8 +26,9 @@ from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
 from tfvae.runs import Run, open_run
 from tfvae.serving import DEFAULT_SIGNATURE, float32_copy, write_saved_model
+from tfvae.whole_files import read_json
 
-SAVED_MODEL = "saved_model/1"  # TensorFlow Serving serves the highest version number under the folder
+SAVED_MODEL = "saved_model"  # its versions are numbered folders, of which TensorFlow Serving serves the highest
 Say = Callable[[str], None]
 
 
@@ -45,7 +48,8 @@ def export_run(
 
     Args:
         path: A run directory, or the `.keras` file of a model that was trained in Python.
-        out: Where the bundle goes; an earlier bundle there is replaced when the new one is complete.
+        out: Where the bundle goes; an earlier bundle there is replaced when the new one is complete, and the version of
+            its SavedModel counted on.
         size: `(height, width)` of the `.tflite` files of a model with spatial latents.
         bounds: By `saved_model` and variant; what misses its own is not written.
         say: Is given one line about each step.
@@ -54,8 +58,8 @@ def export_run(
         native: How many requests a C program answers with the SavedModel, while its memory is watched; 0: no proof.
         licence: The short name of the licence that the files are given away under, as the Hugging Face Hub and SPDX
             have it; `other` where nothing is stated.
-        data_source: The images of a `.keras` file, as `python -m training --data` takes them: int8 is calibrated, and
-            every artefact compared, with them.
+        data_source: The images of a `.keras` file, or where those of a run lie now, as `python -m training --data`
+            takes them: int8 is calibrated, and every artefact compared, with them.
 
     Returns:
         The artefacts, those withheld included.
@@ -68,6 +72,7 @@ def export_run(
     run = open_run(path, data_source)
     out = Path(out) if out is not None else run.path / "export"
     check_place(out)
+    saved_model = next_version(out)
     if explorer:
         litert_js.files()  # what cannot be had is better said before the work than after it
     if onnx:
@@ -76,7 +81,7 @@ def export_run(
         native_build.require()
     work = _prepare(run, size, bounds, say, licence)
     with placed(out) as partial:
-        artefacts = [_saved_model(work, partial, say), *tflite_files.write(work, partial, say)]
+        artefacts = [_saved_model(work, partial, saved_model, say), *tflite_files.write(work, partial, say)]
         if onnx:
             artefacts += onnx_files.write(work, partial, say)
         serving_kit.write(work, artefacts, partial)
@@ -109,7 +114,7 @@ def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Exp
     say(f"{run.path}: {type(model).__name__} of {shape} images")
     config = run.own_data(model)
     size = static_size(model.image_shape, config, size)
-    splits = data.load(config, seed=run.seed)
+    splits = data.load_own(run, model)
     samples = draw_samples(splits, config, size, run.seed)
     say(
         f"{len(samples.calibration)} training images to calibrate int8, "
@@ -121,9 +126,18 @@ def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Exp
     return Export(run, model, trained.dtype_policy.name, splits, samples, size, reference, bounds, licence)
 
 
-def _saved_model(work: Export, folder: Path, say: Say) -> Artefact:
+def next_version(out: Path) -> str:
+    """Where the SavedModel of a new bundle goes: one version further than any before it, so that servers load it."""
+    former = [path.relative_to(out).as_posix() for path in out.glob(f"{SAVED_MODEL}/*")]
+    with contextlib.suppress(UserError, KeyError, TypeError):  # none yet, or none that can be read
+        former += [str(artefact["name"]) for artefact in read_json(out / REPORT)["artefacts"]]  # withheld ones, too
+    found = [re.fullmatch(rf"{SAVED_MODEL}/(\d{{1,9}})", name) for name in former]
+    return f"{SAVED_MODEL}/{1 + max((int(match[1]) for match in found if match), default=0)}"
+
+
+def _saved_model(work: Export, folder: Path, name: str, say: Say) -> Artefact:
     """Write the SavedModel and have every signature answer in a process of its own."""
-    path = folder / SAVED_MODEL
+    path = folder / name
     path.parent.mkdir(parents=True)
     with native_messages_held():
         write_saved_model(work.model, path)
@@ -143,7 +157,7 @@ def _saved_model(work: Export, folder: Path, say: Say) -> Artefact:
         pair = work.reference.psnr_pair(_method(signature), [outputs[i] for i in mine])
         expected = [answers[i] for i in mine]
         verdicts[signature] = judge(work.bounds["saved_model"], expected, [outputs[i] for i in mine], pair)
-    artefact = Artefact(SAVED_MODEL, verdicts, {"signatures": facts["signatures"], "bytes": _bytes(path)})
+    artefact = Artefact(name, verdicts, {"signatures": facts["signatures"], "bytes": _bytes(path)})
     artefact.facts["checked_with"] = f"tensorflow {facts['tensorflow']} alone, fresh process, batches of 1 and more"
     named = ", ".join(verdicts)
     say(f"{artefact.outcome}, {artefact.worst}; {named}; answered by TensorFlow alone in a fresh process")

@@ -175,11 +175,11 @@ def _tensors(work: Export) -> str:
 
 def _calls(work: Export, written: list[str]) -> str:
     text = "## How to call it"
-    if "saved_model/1" in written:
+    if saved_model := next((name for name in written if name.startswith("saved_model/")), None):
         text += (
             "\n\nThe SavedModel needs TensorFlow alone (for TensorFlow Serving: `serving/README.md`):\n\n"
             "```python\nimport tensorflow as tf\n\n"
-            'model = tf.saved_model.load("saved_model/1")\n'
+            f'model = tf.saved_model.load("{saved_model}")\n'
             f'rebuilt = model.signatures["reconstruct"](image=images)["image"]\n{_noise_line(work)}```'
         )
     encoder, decoder = (

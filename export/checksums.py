@@ -5,9 +5,10 @@ who can change a file can also change its line. To prove *who* made a bundle, si
 of their own (`gpg --detach-sign`, `ssh-keygen -Y sign`, `cosign sign-blob`), and keep the signature next to the folder.
 """
 
+import contextlib
 import hashlib
+import os
 import re
-import stat
 from pathlib import Path
 
 from tfvae.errors import UserError
@@ -16,7 +17,10 @@ SUMS = "SHA256SUMS"
 
 
 def write(folder: Path) -> None:
-    """Write `SHA256SUMS` into `folder`, over every file in it: the last thing a bundle gets."""
+    """Write `SHA256SUMS` into `folder`, over every file in it: the last thing a bundle gets. Empty folders go."""
+    for place, _, _ in os.walk(folder, topdown=False):
+        with contextlib.suppress(OSError):
+            os.rmdir(place)
     (folder / SUMS).write_text(_rendered(folder), encoding="utf-8", newline="\n")
 
 
@@ -46,16 +50,34 @@ def digest(path: Path) -> str:
 
 
 def _rendered(folder: Path) -> str:
-    lines = []
-    for path in sorted(folder.rglob("*")):
-        name, mode = path.relative_to(folder).as_posix(), path.lstat().st_mode
-        if stat.S_ISDIR(mode) or name == SUMS:
-            continue
-        if not stat.S_ISREG(mode):
-            # What a link points to is not in the bundle, and may change under it.
-            raise UserError(f"{folder}: refused: {name} is a link or a special file; a bundle holds plain files only.")
-        lines.append(f"{digest(path)}  {name}\n")
-    return "".join(lines)
+    return "".join(f"{digest(folder / name)}  {name}\n" for name in _files(folder) if name != SUMS)
+
+
+def _files(folder: Path) -> list[str]:
+    """The files of a bundle, in order. Raises `UserError` for whatever else is in it: sums would not hold it."""
+    found, folders = [], [""]
+    while folders:
+        inner = folders.pop()
+        try:
+            entries = list(os.scandir(folder / inner))
+        except OSError as error:
+            raise UserError(f"{folder}: refused: {inner or 'it'} cannot be listed ({error.strerror}).") from None
+        if inner and not entries:
+            raise UserError(f"{folder}: refused: {inner} is an empty folder; a bundle holds plain files only.")
+        for entry in entries:
+            name = f"{inner}/{entry.name}" if inner else entry.name
+            if not name.isprintable():
+                raise UserError(f"{folder}: refused: {name!a} is no name of a bundle's file.")
+            if entry.is_dir(follow_symlinks=False):
+                folders.append(name)
+            elif entry.is_file(follow_symlinks=False):
+                found.append(name)
+            else:
+                # What a link points to is not in the bundle, and may change under it.
+                raise UserError(
+                    f"{folder}: refused: {name} is a link or a special file; a bundle holds plain files only."
+                )
+    return sorted(found, key=lambda name: name.split("/"))
 
 
 def _parsed(content: bytes, folder: Path) -> dict[str, str]:

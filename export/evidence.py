@@ -13,9 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from export.artefacts import Artefact, Export
-from export.parity import Bound, Tensors, mean_psnr
+from export.parity import MEASURES, Bound, Tensors, mean_psnr
 from export.samples import spread
 from tfvae.serving import DEFAULT_SIGNATURE
+from tfvae.whole_files import read_arrays, read_json
 
 FOLDER = "parity"
 ARRAYS, INDEX = "reference.npz", "parity.json"
@@ -101,10 +102,8 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
 
 
 def read(folder: Path) -> Evidence:
-    """The evidence in the bundle at `folder`."""
-    index = json.loads((folder / FOLDER / INDEX).read_text(encoding="utf-8"))
-    with np.load(folder / FOLDER / ARRAYS) as stored:
-        arrays = {name: stored[name] for name in stored.files}
+    """The evidence in the bundle at `folder`. Raises `ValueError`, `KeyError`, … for what is none."""
+    index, arrays = read_json(folder / FOLDER / INDEX), read_arrays(folder / FOLDER / ARRAYS)
     cases = {
         signature: [
             Case(
@@ -117,10 +116,18 @@ def read(folder: Path) -> Evidence:
         for signature, calls in index["cases"].items()
     }
     artefacts = {
-        name: HeldTo(entry["signatures"], Bound(entry["measure"], entry["limit"]))
+        name: HeldTo(list(map(str, entry["signatures"])), Bound(entry["measure"], float(entry["limit"])))
         for name, entry in index["artefacts"].items()
     }
-    return Evidence(arrays[index["images"]], cases, artefacts)
+    images = arrays[index["images"]]
+    asked = {signature for held_to in artefacts.values() for signature in held_to.signatures} - {"serving_default"}
+    if images.ndim != 4 or any(array.dtype != np.float32 or not array.size for array in arrays.values()):
+        raise ValueError("its arrays are no images and no answers")
+    if not asked | {DEFAULT_SIGNATURE} <= cases.keys() or not all(cases.values()):
+        raise ValueError("it has no case for a signature")
+    if not all(held_to.signatures and held_to.bound.measure in MEASURES for held_to in artefacts.values()):
+        raise ValueError("a bound is none of " + ", ".join(MEASURES))
+    return Evidence(images, cases, artefacts)
 
 
 def _rows(tensors: Tensors, kept: list[int]) -> Tensors:

@@ -22,6 +22,7 @@ class Bound:
     limit: float
 
 
+MEASURES = ("max_abs", "psnr_drop_db")
 # The numbers of the project's targets.
 BOUNDS = {
     "saved_model": Bound("max_abs", 1e-5),

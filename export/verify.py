@@ -70,8 +70,9 @@ def verify(bundle: str | Path, say: Say = print) -> list[str]:
 def _evidence(folder: Path) -> Evidence:
     try:
         kept = evidence.read(folder)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{folder}: incomplete: {evidence.FOLDER}/ cannot be read ({error}).") from None
+    except (UserError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{folder}: incomplete: {evidence.FOLDER}/ cannot be read ({reason}).") from None
     models = (*folder.glob("*.tflite"), *folder.glob(f"{OPEN_BATCH}/*"), *folder.glob("*.onnx"))
     present = {path.relative_to(folder).as_posix() for path in (*models, *folder.glob("saved_model/*"))}
     if present != set(kept.artefacts):
@@ -89,12 +90,14 @@ def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
             outputs[name] = _attempt(_answers, TFLiteFile, folder / name, kept.cases, kept.artefacts[name], True)
     # Integer codes are judged by the images decoded from them; the SavedModel does that, which is within 1e-5 of Keras.
     codes = {
-        name: next(answers[0][key] for key in ("mean", "code") if key in answers[0])
+        name: answers[0]["mean" if "mean" in answers[0] else "code"]
         for name, answers in outputs.items()
         if not isinstance(answers, Exception)
+        and answers[0].keys() & {"mean", "code"}
         and (kept.artefacts[name].signatures, kept.artefacts[name].bound.measure) == (["encode"], "psnr_drop_db")
     }
-    given = kept.cases["decode"][0].inputs  # of a conditional model the labels, too
+    # Of a conditional model the labels, too.
+    given = next((case.inputs for case in kept.cases.get("decode", [])), {})
     decoded: dict[str, np.ndarray] = {}
     if saved_model:
         signatures = kept.artefacts[saved_model].signatures
@@ -105,14 +108,19 @@ def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
         if isinstance(answered, Exception):
             yield Row(saved_model, MISSED, _reason(answered))
         else:
-            decoded = {name: answer["image"] for name, answer in zip(codes, answered[len(calls) :], strict=True)}
+            images = zip(codes, answered[len(calls) :], strict=True)
+            decoded = {name: answer["image"] for name, answer in images if "image" in answer}
             table: dict[str, list[Tensors]] = {signature: [] for signature in signatures}
             for (signature, _), answer in zip(calls, answered, strict=False):
                 table[signature].append(answer)
             yield _row(kept, saved_model, table)
     if not decoded and isinstance(outputs.get("decoder.tflite"), list):  # the SavedModel was withheld, or has failed
         decoder = TFLiteFile((folder / "decoder.tflite").read_bytes())
-        decoded = {name: decoder.run({**given, "z": code})["image"] for name, code in codes.items()}
+        found = {
+            name: _attempt(lambda code: decoder.run({**given, "z": code})["image"], code)
+            for name, code in codes.items()
+        }
+        decoded = {name: image for name, image in found.items() if not isinstance(image, Exception)}
     for name, answers in outputs.items():
         yield _file_row(kept, name, answers, decoded.get(name))
     names = [name for name in kept.artefacts if name.endswith(".onnx")]
@@ -131,7 +139,7 @@ def _attempt(function, *arguments):
     """The result, or the exception of a runtime that refuses a file: a verdict on the file, no bug of this program."""
     try:
         return function(*arguments)
-    except (RuntimeError, ValueError, KeyError) as error:
+    except Exception as error:
         return error
 
 
@@ -153,7 +161,7 @@ def _row(kept: Evidence, name: str, table: dict[str, list[Tensors]], decoded: np
     bound = kept.artefacts[name].bound
     try:
         verdicts = [_judged(kept, bound, signature, found, decoded) for signature, found in table.items()]
-    except ValueError as error:
+    except (ValueError, KeyError, IndexError, TypeError) as error:
         return Row(name, MISSED, _reason(error))  # other names or shapes than Keras's
     worst = max(verdicts, key=lambda verdict: (not verdict.passed, verdict.value))
     return Row(name, OK if worst.passed else MISSED, f"{worst}; {', '.join(table)}")

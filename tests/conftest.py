@@ -39,3 +39,19 @@ def float32_policy():
     keras.utils.set_random_seed(0)
     yield
     keras.config.set_dtype_policy("float32")
+
+
+@pytest.fixture
+def deep_folder(tmp_path):
+    """The innermost of 1,100 folders in one another, more than Python's own walks go into."""
+    inner = tmp_path / "deep"
+    inner.mkdir()
+    for _ in range(1100):
+        inner = inner / "a"
+        inner.mkdir()
+    yield inner
+    while inner != tmp_path:
+        for entry in os.scandir(inner):
+            os.unlink(entry.path)
+        os.rmdir(inner)
+        inner = inner.parent

@@ -191,7 +191,7 @@ def test_compare_sets_like_evaluations_side_by_side_and_refuses_unlike_ones(runs
     assert "nll" not in done(capsys, "compare", a, c, "--figures", "elbo,psnr")
     assert "Did you mean 'psnr'?" in refusal(capsys, "compare", a, c, "--figures", "psrn")
     assert "two files" in refusal(capsys, "compare", a)
-    assert "no such file" in refusal(capsys, "compare", a, tmp_path / "none.json")
+    assert "No such file" in refusal(capsys, "compare", a, tmp_path / "none.json")
     (tmp_path / "other.json").write_text('{"elbo": 1}')
     assert "no evaluation" in refusal(capsys, "compare", a, tmp_path / "other.json")
 

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfvae.data import DataConfig, encrypted, load, load_images, look
+from tfvae.data import DataConfig, data_key, encrypted, load, load_images, look
 from tfvae.data.reading import Preparation
 from tfvae.data.workers import Content, read_pictures
 from tfvae.errors import UserError, run_program
@@ -64,7 +64,7 @@ def shards(encrypted_once, tmp_path):
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch):
-    monkeypatch.delenv(encrypted.KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(data_key.KEY_VARIABLE, raising=False)
 
 
 def run(*words):
@@ -244,10 +244,10 @@ def test_a_new_key_is_its_owners_alone_and_overwrites_none(tmp_path, capsys):
     path = tmp_path / "new.key"
     assert run("encrypt", "--new-key", path) == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    key = encrypted.read_key(path)
+    key = data_key.read_key(path)
     assert path.read_text().strip() not in capsys.readouterr().out
     assert run("encrypt", "--new-key", path) == 2
-    assert encrypted.read_key(path) == key
+    assert data_key.read_key(path) == key
 
 
 @pytest.mark.parametrize(
@@ -268,27 +268,6 @@ def test_requests_that_cannot_be_met_leave_nothing(folder, key_file, tmp_path, c
     error = capsys.readouterr().err
     assert part in error and error.count("\n") == 1
     assert not list(tmp_path.rglob("*.encrypted")) + list(tmp_path.rglob("*.part"))
-
-
-def test_a_sealing_that_was_stopped_is_begun_anew(folder, key_file, tmp_path, monkeypatch):
-    real = encrypted.pack
-    calls = []
-
-    def stops(name, content):
-        calls.append(name)
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        return real(name, content)
-
-    monkeypatch.setattr(encrypted, "pack", stops)
-    assert run("encrypt", folder, "-o", tmp_path / "s", "--key-file", key_file) == 130
-    assert not list((tmp_path / "s").iterdir())
-    # A kill leaves shards without their index.
-    (tmp_path / "s" / encrypted.shard_name(0)).write_bytes(b"torn")
-    (tmp_path / "s" / f".{encrypted.shard_name(1)}.part").write_bytes(b"torn")
-    monkeypatch.undo()
-    assert run("encrypt", folder, "-o", tmp_path / "s", "--key-file", key_file) == 0
-    assert len(list(encrypted.pictures(tmp_path / "s", KEY)[1])) == 19
 
 
 def test_pictures_in_memory_are_read_as_files_are(folder, tmp_path):
@@ -321,7 +300,7 @@ def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_onc
     """As a user does it: in processes of their own, the key in the environment, a temporary folder that is searched."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
-    environment = {**os.environ, encrypted.KEY_VARIABLE: KEY.hex(), "TMPDIR": str(scratch)}
+    environment = {**os.environ, data_key.KEY_VARIABLE: KEY.hex(), "TMPDIR": str(scratch)}
     settings = ["model.network=mlp", "model.widths=[8]", "model.latent_dim=2", "training.epochs=1"]
     flags = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
@@ -338,13 +317,13 @@ def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_onc
     pixels = np.asarray(Image.open(folder / "ill" / f"{SECRET_NAME}-01.png")).tobytes()
     for file in (path for path in scratch.rglob("*") if path.is_file()):
         assert pixels not in file.read_bytes() and b"IHDR" not in file.read_bytes()
-    del environment[encrypted.KEY_VARIABLE]
+    del environment[data_key.KEY_VARIABLE]
     refused = subprocess.run(measure, env=environment, capture_output=True, text=True)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and encrypted.KEY_VARIABLE in refused.stderr
+    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and data_key.KEY_VARIABLE in refused.stderr
 
 
 def test_a_decoder_does_not_inherit_the_key(folder, tmp_path, monkeypatch):
-    monkeypatch.setenv(encrypted.KEY_VARIABLE, KEY.hex())
+    monkeypatch.setenv(data_key.KEY_VARIABLE, KEY.hex())
     script = tmp_path / "worker.py"
     script.write_text(
         "import os, struct, sys\n"
@@ -352,7 +331,7 @@ def test_a_decoder_does_not_inherit_the_key(folder, tmp_path, monkeypatch):
         "out = sys.stdout.buffer\n"
         "out.write(reply.pack(2, 0, 0, 0, 0)); out.flush()\n"
         "for line in sys.stdin:\n"
-        f"    word = os.environ.get({encrypted.KEY_VARIABLE!r}, 'no key').encode()\n"
+        f"    word = os.environ.get({data_key.KEY_VARIABLE!r}, 'no key').encode()\n"
         "    out.write(reply.pack(1, 0, 0, 0, len(word)) + word); out.flush()\n"
     )
     picture = next(folder.rglob("*.png"))

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from tfvae.data import encrypted
+from tfvae.data import data_key
 from tfvae.errors import UserError
 
 KEY = bytes(range(32))
@@ -12,7 +12,7 @@ KEY = bytes(range(32))
 
 @pytest.fixture(autouse=True)
 def no_key(monkeypatch):
-    monkeypatch.delenv(encrypted.KEY_VARIABLE, raising=False)
+    monkeypatch.delenv(data_key.KEY_VARIABLE, raising=False)
 
 
 @pytest.mark.parametrize(
@@ -33,19 +33,19 @@ def test_a_key_is_base64_hexadecimal_or_32_bytes(tmp_path, content, opens):
     path = tmp_path / "a.key"
     path.write_bytes(content)
     if opens:
-        assert encrypted.read_key(path) == KEY
+        assert data_key.read_key(path) == KEY
         return
     with pytest.raises(UserError, match="holds no key") as caught:
-        encrypted.read_key(path)
+        data_key.read_key(path)
     assert "sesame" not in str(caught.value)
 
 
 def test_the_key_comes_from_a_file_or_else_the_environment(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="TFVAE_DATA_KEY in the environment"):
-        encrypted.read_key()
+        data_key.read_key()
     with pytest.raises(UserError, match=r"gone\.key' cannot be read"):
-        encrypted.read_key(tmp_path / "gone.key")
-    monkeypatch.setenv(encrypted.KEY_VARIABLE, KEY.hex())
-    assert encrypted.read_key() == KEY == encrypted.read_key(tmp_path / "gone.key")
+        data_key.read_key(tmp_path / "gone.key")
+    monkeypatch.setenv(data_key.KEY_VARIABLE, KEY.hex())
+    assert data_key.read_key() == KEY == data_key.read_key(tmp_path / "gone.key")
     (tmp_path / "other.key").write_bytes(bytes(32))
-    assert encrypted.read_key(tmp_path / "other.key") == bytes(32)
+    assert data_key.read_key(tmp_path / "other.key") == bytes(32)

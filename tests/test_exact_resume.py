@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_training_run import TINY, train
+from test_whole_files import part_of_the_dead
 
+from tfvae import whole_files
 from tfvae.errors import UserError, run_program
 from training import checkpoint
 from training.__main__ import main
@@ -75,7 +77,9 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_names_it(tmp_path, monk
     with checkpoint.Checkpoints(folder, model) as checkpoints:
         checkpoints.save({"step": 7})
         checkpoints.wait()
-        (folder / ".step-00000009.npz.part").symlink_to(full)  # Whatever is written there meets a full disk.
+        part = folder / ".torn.part"
+        part.symlink_to(full)  # Whatever is written there meets a full disk.
+        monkeypatch.setattr(whole_files, "part_of", lambda path, suffix="": part)
         checkpoints.save({"step": 9})
         with pytest.raises(
             UserError, match=r"disk is full; the last good checkpoint is step-00000007.npz\. .*--resume"
@@ -86,7 +90,7 @@ def test_a_full_disk_leaves_the_last_good_checkpoint_and_names_it(tmp_path, monk
 
 
 def test_torn_files_of_a_kill_are_swept_away(tmp_path):
-    (tmp_path / ".step-00000003.npz.part").write_bytes(b"half")
+    part_of_the_dead(tmp_path / "step-00000003.npz").write_bytes(b"half")
     with checkpoint.Checkpoints(tmp_path, tiny_model()):
         assert not list(tmp_path.iterdir())
 
@@ -94,7 +98,7 @@ def test_torn_files_of_a_kill_are_swept_away(tmp_path):
 def test_a_torn_config_does_not_keep_its_place(tmp_path):
     path = tmp_path / "run"
     path.mkdir()
-    (path / ".config.toml.part").write_text("[dat")
+    part_of_the_dead(path / "config.toml").write_text("[dat")
     assert train(path, "--epochs", "1", settings=SETTINGS) == 0
 
 
@@ -105,7 +109,7 @@ def test_a_torn_config_does_not_keep_its_place(tmp_path):
         ("seed = 0", "seed = 1", "training.seed is 1, but .* 0"),
         ("steps = 9", "steps = 10", "objective.beta is"),
         ("limit = 120", "limit = 100", "data.limit is 100, but .* 120"),
-        ("widths = [12]", "widths = [13]", "made by another model"),
+        ("widths = [12]", "widths = [13]", r"model.widths is \[13\], but .* \[12\]"),
     ],
 )
 def test_a_changed_config_is_named(copy, capsys, old, new, told):

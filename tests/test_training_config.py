@@ -93,7 +93,10 @@ def test_settings_are_toml_and_bare_words_are_strings(text, expected):
         (["--recipe", "digits", "--out", "FULL"], ["FULL", "not empty"]),
         (["--recipe", "digits", "--out", "RUN"], ["holds a run already", "--resume"]),
         (["--out", "EMPTY", "--resume"], ["nothing to resume"]),
-        (["--out", "RUN", "--resume", "--set", "model.latent_dim=3"], ["only --epochs may change"]),
+        (
+            ["--out", "RUN", "--resume", "--set", "model.latent_dim=3"],
+            ["only --epochs, and --data where"],
+        ),
     ],
     ids=lambda value: " ".join(value) if value and value[0].startswith("--") else None,
 )

@@ -13,6 +13,7 @@ from PIL import Image
 from tfvae.data import DataConfig, Images
 from tfvae.errors import UserError, run_program
 from tfvae.toml_sections import read_toml
+from tfvae.whole_files import whole_file
 from training import checkpoint, choose, journal, loop
 from training.__main__ import main
 from training.build import build_model, compile_model
@@ -142,13 +143,10 @@ def test_a_kill_while_writing_leaves_the_former_file(tmp_path):
     path = tmp_path / "step.npz"
     path.write_bytes(b"former")
 
-    def killed(file):
+    with pytest.raises(KeyboardInterrupt), whole_file(path) as file:
         file.write(b"half of the new")
         raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        checkpoint.write_atomically(path, killed)
-    assert path.read_bytes() == b"former"
+    assert path.read_bytes() == b"former" and list(tmp_path.iterdir()) == [path]
 
 
 def test_a_run_whose_steps_are_all_bad_stops_and_says_so(tmp_path, capsys):

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tfvae.errors import UserError, did_you_mean
 
@@ -36,6 +36,9 @@ class DataConfig:
     augment: tuple[str, ...] = ()  # of AUGMENTATIONS
     validation: float = 0.1  # below 1 a fraction, from 1 on a number of images
     test: float = 0.1  # likewise; ignored when the source has an official test split
+    # Which images are held out of a source that may grow: drawn by a hash of each name or, as in older runs, by
+    # position, where one more picture changes all.
+    split: Literal["name", "position"] = "name"
     manual_dir: str = ""  # tfds: raw files under their original names, no network
     key_file: str = ""  # of an encrypted data set; the key itself, or TFVAE_DATA_KEY, is never a setting
     labels: str = ""  # CSV file with the columns name and label; "" = the sub-folders, where there are any
@@ -59,6 +62,7 @@ class DataConfig:
             )
         _check(self.channels in (0, 1, 3), "channels", self.channels, "0 (from the data), 1 or 3")
         _check(self.fit in ("crop", "resize"), "fit", self.fit, "crop or resize")
+        _check(self.split in ("name", "position"), "split", self.split, "name or position")
         if self.height and self.crop > min(self.height, self.width):
             raise UserError(f"data.crop must fit into {self.height}x{self.width} pixels. Received: {self.crop}.")
         odd = self.denoise == 0 or (self.denoise > 0 and self.denoise % 2 == 1)
@@ -79,6 +83,11 @@ class DataConfig:
             share = getattr(self, name)
             whole = share >= 1 and float(share).is_integer() if math.isfinite(share) else False
             _check(0 <= share < 1 or whole, name, share, "a fraction below 1 or a whole number of images")
+
+
+def of_a_run(table: dict[str, Any]) -> dict[str, Any]:
+    """The section `[data]` of a run's `config.toml`, with what runs did before they wrote it down."""
+    return {"split": "position", **table}
 
 
 def _check(holds: bool, name: str, value: object, accepted: str) -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import difflib
+import errno
 import re
 import shutil
 import sys
@@ -11,6 +12,10 @@ from typing import NoReturn
 
 from tfvae import __version__
 from tfvae.terminal import patient_output
+
+# What a disk refuses, so that no other file could be written there either; and names that it cannot hold.
+FULL_OR_CLOSED = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
+OF_THE_DISK = (*FULL_OR_CLOSED, errno.ENAMETOOLONG)
 
 
 class UserError(Exception):
@@ -24,7 +29,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def run_program(name: str, main: Callable[[], None]) -> int:
-    """Exit code of `main()`: 0; 2 after one line for a `UserError`; 130 when stopped with Ctrl-C.
+    """Exit code of `main()`: 0; 2 after one line for a `UserError` or a disk that refuses; 130 after Ctrl-C.
 
     Any other exception is a bug and keeps its traceback. Nothing that is printed can end the work.
     """
@@ -33,6 +38,12 @@ def run_program(name: str, main: Callable[[], None]) -> int:
             main()
         except UserError as error:
             print(f"{name}: error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:
+            if error.errno not in OF_THE_DISK:
+                raise
+            where = error.filename2 or error.filename  # the latter is only the unfinished file where there are both
+            print(f"{name}: error: {f'{where}: ' if where else ''}{error.strerror}.", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             print(f"{name}: stopped", file=sys.stderr)

@@ -22,6 +22,8 @@ LIGHT = (
     "cli",
     "data_config",
     "errors",
+    "whole_files",
+    "file_names",
     "first_use",
     "quiet",
     "runs",

@@ -1,17 +1,19 @@
 """A run directory, read: what `training` wrote, opened by everything that uses a trained model."""
 
-import json
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from tfvae.data_config import DataConfig
+from tfvae.data_config import DataConfig, of_a_run
 from tfvae.errors import UserError, did_you_mean
+from tfvae.file_names import user_path
 from tfvae.toml_sections import read_section, read_toml
+from tfvae.whole_files import read_json
 
-CONFIG, MODEL, REPORT = "config.toml", "model.keras", "report.json"
+CONFIG, MODEL, REPORT, MANIFEST = "config.toml", "model.keras", "report.json", "data.json"
 SUFFIX = ".keras"
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -29,22 +31,37 @@ class Run:
     @property
     def data_config(self) -> DataConfig:
         """The section `[data]`. Raises `UserError` for keys and values it cannot have."""
-        return read_section(DataConfig, self.config.get("data", {}), f"{self.path / CONFIG} [data]")
+        table = of_a_run(self._table("data"))
+        return read_section(DataConfig, table, f"{self.path / CONFIG} [data]")
 
     @property
     def seed(self) -> int:
         """Seed of the split into training, validation and test images."""
-        return int(self.config.get("training", {}).get("seed", 0))
+        seed = self._table("training").get("seed", 0)
+        if not isinstance(seed, int) or seed < 0:
+            raise UserError(f"{self.path / CONFIG} [training]: 'seed' must be a whole number. Received: {seed!r}.")
+        return seed
 
     @property
     def report(self) -> dict[str, Any]:
         """The facts of `report.json`; empty while the training has not ended."""
-        try:
-            return json.loads((self.path / REPORT).read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise UserError(f"{self.path / REPORT}: not valid JSON ({error}).") from error
+        path = self.path / REPORT
+        return read_json(path) if path.exists() else {}
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """What is known of its images: `parts`, by name, and how they were `prepared`; see `tfvae.data.own`."""
+        path = self.path / MANIFEST
+        if path.exists():
+            table = read_json(path)
+            parts = table.get("parts")
+            if not isinstance(parts, dict) or not all(isinstance(facts, dict) for facts in parts.values()):
+                raise UserError(f"{path}: damaged: not what a training writes. Without it images are not compared.")
+            return {**table, "parts": {part: facts for part, facts in parts.items() if part in PARTS}}
+        protocol = self.report.get("protocol")  # of a run from before there were manifests
+        if not isinstance(protocol, dict) or protocol.get("split") not in PARTS or "sha256" not in protocol:
+            return {"parts": {}}
+        return {"parts": {protocol["split"]: {"count": protocol.get("images"), "sha256": protocol["sha256"]}}}
 
     @property
     def model_file(self) -> Path:
@@ -61,9 +78,12 @@ class Run:
         import keras
 
         path = self.model_file
-        if not zipfile.is_zipfile(path):
-            raise UserError(f"{path}: not a Keras model file (cut short or overwritten).")
-        return keras.saving.load_model(path, compile=False)
+        check_model_file(path)
+        try:
+            return keras.saving.load_model(path, compile=False)
+        except Exception as error:  # of Keras, HDF5, or a class of the model: whatever is wrong, it is in the file
+            reason = " ".join(str(error).split())[:300]
+            raise UserError(f"{path}: cannot be loaded ({type(error).__name__}: {reason}).") from error
 
     def load_unfused(self) -> Any:
         """`load_model()`, to run it in this process: TensorFlow tries to fuse no layers in this process any more.
@@ -75,6 +95,12 @@ class Run:
         tf.config.optimizer.set_experimental_options({"remapping": False})
         return self.load_model()
 
+    def _table(self, section: str) -> dict[str, Any]:
+        table = self.config.get(section, {})
+        if not isinstance(table, dict):
+            raise UserError(f"{self.path / CONFIG}: '{section}' must be a section. Received: {table!r}.")
+        return table
+
     def prepared_like(self, model: Any) -> DataConfig:
         """`data_config` with the size and channels the model takes, so that any picture can be made to fit it."""
         height, width, channels = model.image_shape
@@ -83,6 +109,21 @@ class Run:
     def own_data(self, model: Any) -> DataConfig:
         """`prepared_like(model)`, to load the images that the model was trained on and those held out."""
         return self.prepared_like(model)
+
+
+def check_model_file(path: Path) -> None:
+    """Raises `UserError` where a `.keras` file is damaged: what it holds has check sums, and they are looked at."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            damaged = archive.testzip()
+            if damaged is None:
+                archive.getinfo("config.json")
+                return
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
+    except Exception:  # whatever a damaged directory or stream of a zip file leads to
+        damaged = "its directory"
+    raise UserError(f"{path}: not a Keras model file (cut short, overwritten or damaged in {damaged}).")
 
 
 @dataclass(frozen=True)
@@ -113,16 +154,14 @@ def open_run(path: str | Path, data: str | None = None) -> Run:
 
     Args:
         path: Of the run, or of a `.keras` file.
-        data: The images of a model file, as `--data` of a training names them.
+        data: The images of a model file, or where those of a run lie now, as `--data` of a training names them.
 
     Raises:
-        UserError: When there is no such run, or `data` is given for one that has its own.
+        UserError: When there is no such run.
     """
-    path = Path(path)
+    path = user_path(path)
     if path.is_file() and path.suffix == SUFFIX and not (path.parent / CONFIG).is_file():
         return ModelFile(path.with_suffix(""), {"data": {"source": data}} if data else {})
-    if data is not None:
-        raise UserError(f"--data: names the images of a {SUFFIX} file; a run directory has its own. Received: {path}.")
     if not path.exists():
         raise UserError(f"{path}: there is no such run directory.{_near(path)}")
     if not path.is_dir():
@@ -131,7 +170,8 @@ def open_run(path: str | Path, data: str | None = None) -> Run:
         inside = sorted(child.name for child in path.iterdir() if (child / CONFIG).is_file())
         hint = f" Runs in it: {', '.join(inside[:5])}{', …' if len(inside) > 5 else ''}." if inside else _near(path)
         raise UserError(f"{path}: no run directory (no {CONFIG} in it).{hint}")
-    return Run(path, read_toml(path / CONFIG))
+    run = Run(path, read_toml(path / CONFIG))
+    return run if data is None else replace(run, config={**run.config, "data": {**run._table("data"), "source": data}})
 
 
 def _near(path: Path) -> str:

@@ -29,6 +29,7 @@ import tensorflow as tf
 from tfvae.inputs import as_label_weights
 from tfvae.pixels import pixels
 from tfvae.quiet import native_messages_held
+from tfvae.whole_files import write_whole
 
 # float16: weights are stored in half precision, arithmetic is float32 (or half, where the phone's GPU chooses so).
 # dynamic_range: weights are 8-bit integers; activations are float32, and quantised for each call where a kernel gains.
@@ -182,7 +183,7 @@ def write_tflite(
             found = write_saved_model(model, folder, batch=batch, size=size)
         calibration = [] if representative is None else list(_calibration(model, found, representative, size))
         content = tflite_content(Path(folder), list(found), quantize, calibration)
-    Path(path).write_bytes(content)
+    write_whole(path, content)
     return list(found)
 
 

@@ -1,6 +1,8 @@
 """Sections of a TOML file as frozen dataclasses, checked once, at the edge."""
 
 import dataclasses
+import datetime
+import re
 import tomllib
 import types
 import typing
@@ -18,7 +20,7 @@ def read_toml(path: str | Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid TOML ({error}).") from error
 
 
@@ -31,18 +33,23 @@ def read_section(cls: type[Section], table: dict[str, Any], where: str) -> Secti
             hint = did_you_mean(key, fields)
             raise UserError(f"{where}: unknown key '{key}'.{hint} Known keys: {', '.join(fields)}.")
         values[key] = _coerce(value, fields[key], f"{where}: '{key}'")
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        if field.name not in values and field.default is field.default_factory is dataclasses.MISSING:
+            raise UserError(f"{where}: '{field.name}' is missing.")
     return cls(**values)
 
 
 def write_toml(sections: dict[str, Any]) -> str:
-    """TOML text of dataclass instances by section name; `None` is left out, as TOML has no null."""
+    """TOML text of dataclass instances or tables by section name; `None` is left out, as TOML has no null.
+
+    Raises:
+        UserError: For text that no TOML file can hold: the name of a file whose bytes are not UTF-8.
+    """
     lines = []
     for name, section in sections.items():
+        table = section if isinstance(section, dict) else dataclasses.asdict(section)
         lines.append(f"[{name}]")
-        for field in dataclasses.fields(section):
-            value = getattr(section, field.name)
-            if value is not None:
-                lines.append(f"{field.name} = {_toml_value(value)}")
+        lines += [f"{_key(key)} = {_toml_value(value)}" for key, value in table.items() if value is not None]
         lines.append("")
     return "\n".join(lines)
 
@@ -73,6 +80,8 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
+    if kind is str and isinstance(value, str):
+        check_text(value)
     if (kind is int and isinstance(value, bool)) or not isinstance(value, kind):
         raise UserError(f"{where} must be {kind.__name__}. Received: {value!r}.")
     return value
@@ -82,10 +91,30 @@ def _toml_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\t", "\\t")
-        return f'"{escaped}"'
+        check_text(value)
+        return '"' + "".join(map(_character, value)) + '"'
     if isinstance(value, (tuple, list)):
         return "[" + ", ".join(map(_toml_value, value)) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{key} = {_toml_value(item)}" for key, item in value.items()) + " }"
-    return repr(value)
+        return "{ " + ", ".join(f"{_key(key)} = {_toml_value(item)}" for key, item in value.items()) + " }"
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else repr(value)
+
+
+def check_text(value: str) -> None:
+    """Raises `UserError` for text that is not Unicode, as the name of a file whose bytes are not UTF-8."""
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        shown = value.encode("utf-8", "backslashreplace").decode()
+        raise UserError(f"'{shown}' is not UTF-8, and no config.toml can hold it. Accepted: another name.") from None
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+
+
+def _character(character: str) -> str:
+    """In a basic string: quotation marks, backslashes and control characters are escaped."""
+    if character in '"\\':
+        return f"\\{character}"
+    return f"\\u{ord(character):04X}" if ord(character) < 32 or ord(character) == 127 else character

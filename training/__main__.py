@@ -52,6 +52,7 @@ def parser() -> ProgramParser:
             "python -m training --recipe digits --out runs/digits",
             "python -m training --data FOLDER --out runs/mine --set model.latent_dim=64 --set objective.beta=4",
             "python -m training --out runs/mine --resume --epochs 40",
+            "python -m training --out runs/mine --resume --data /where/they/are/now",
         ],
     )
     return p
@@ -73,14 +74,15 @@ def main(arguments: list[str]) -> None:
     }
     training = {key: value for key, value in flags.items() if value is not None}
     if options.resume:
-        changed = [f"--{name}" for name in ("data", "recipe", "set") if getattr(options, name)]
+        changed = [f"--{name}" for name in ("recipe", "set") if getattr(options, name)]
         changed += [f"--{key.replace('_', '-')}" for key in training if key != "epochs"]
         if changed:
             raise UserError(
-                f"--resume continues {options.out} with its own config.toml; only --epochs may change. "
+                f"--resume continues {options.out} with its own config.toml; only --epochs, and --data where the same "
+                "images lie now, may change. "
                 f"Received: {', '.join(changed)}."
             )
-        config = resumed(options.out, options.epochs)
+        config = resumed(options.out, options.epochs, options.data)
         from training.run import resume  # TensorFlow loads here, after what was written has been checked.
 
         resume(options.out, config)

@@ -3,10 +3,9 @@
 import contextlib
 import errno
 import json
-import os
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +13,7 @@ import keras
 import numpy as np
 
 from tfvae.errors import UserError
+from tfvae.whole_files import part_of, read_arrays, sweep, whole_file
 
 
 def state_of(model: keras.Model) -> list[keras.Variable]:
@@ -40,8 +40,7 @@ class Checkpoints:
 
     def __enter__(self) -> "Checkpoints":
         self.folder.mkdir(parents=True, exist_ok=True)
-        for torn in self.folder.glob(".*.part"):  # left by a kill
-            torn.unlink()
+        sweep(self.folder)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
@@ -85,21 +84,17 @@ class Checkpoints:
         damaged = []
         for path in reversed(self.paths):
             try:
-                # Reading every member checks its CRC: a file cut short or altered is found here.
-                with np.load(path, allow_pickle=False) as file:
-                    arrays = {name: file[name] for name in file.files}
-                progress = json.loads(str(arrays.pop("progress")))
-            except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+                progress, values = read_state(path)
+            except ValueError as error:
                 damaged.append(f"{path.name} ({error})")
                 continue
             variables = state_of(self.model)
-            shapes = [arrays[str(i)].shape for i in range(len(arrays))]
-            if shapes != [tuple(variable.shape) for variable in variables]:
+            if [value.shape for value in values] != [tuple(variable.shape) for variable in variables]:
                 raise UserError(
                     f"{path}: made by another model than this config's. Accepted: the config it was made with."
                 )
-            for index, variable in enumerate(variables):
-                variable.assign(arrays[str(index)])
+            for variable, value in zip(variables, values, strict=True):
+                variable.assign(value)
             if damaged:
                 print(f"passed over: {'; '.join(damaged)}; resuming from {path.name}")
             return progress
@@ -112,16 +107,41 @@ class Checkpoints:
     @property
     def paths(self) -> list[Path]:
         """The checkpoints on the disk, oldest first."""
-        return sorted(self.folder.glob("step-*.npz"))
+        return _saved(self.folder)
 
     def _write(self, path: Path, arrays: dict[str, np.ndarray]) -> None:
         try:
-            with disk_full_is_told(self.folder.parent):
-                write_atomically(path, lambda file: np.savez(file, **arrays))  # type: ignore[arg-type]
+            with disk_full_is_told(self.folder.parent), whole_file(path) as file:
+                np.savez(file, **arrays)  # type: ignore[arg-type]
             for old in self.paths[: -self.keep]:
                 old.unlink()
         except Exception as failure:  # raised where the thread is waited for
             self._failure = failure
+
+
+def read_state(path: Path) -> tuple[dict[str, Any], list[np.ndarray]]:
+    """Progress and values, in the order of `state_of`, of a checkpoint. Raises `ValueError` that says what is wrong."""
+    arrays = read_arrays(path)
+    try:
+        progress = json.loads(str(arrays.pop("progress")))
+        values = [arrays[str(index)] for index in range(len(arrays))]
+    except (ValueError, KeyError, RecursionError) as error:
+        raise ValueError(f"incomplete: {error}") from error
+    if not isinstance(progress, dict) or any(value.dtype.kind not in "biuf" for value in values):
+        raise ValueError("holds something else than the state of a run")
+    return progress, values
+
+
+def newest_progress(folder: Path) -> dict[str, Any] | None:
+    """What the newest whole checkpoint in `folder` says about its run; None where there is none."""
+    for path in reversed(_saved(folder)):
+        with contextlib.suppress(ValueError):
+            return read_state(path)[0]
+    return None
+
+
+def _saved(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*.npz"))
 
 
 @contextlib.contextmanager
@@ -140,27 +160,15 @@ def disk_full_is_told(run: Path) -> Iterator[None]:
         ) from error
 
 
-def write_atomically(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """`write(file)` into a temporary file beside `path`, synced and renamed: a kill leaves the former one."""
-    temporary = path.with_name(f".{path.name}.part")
-    try:
-        with open(temporary, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            temporary.unlink()  # A full disk needs the room.
-        raise
-
-
 def save_model(path: Path, model: keras.Model) -> None:
     """`model.save`, atomically, and without the date and the addresses in memory: equal models are equal files."""
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
-    model.save(temporary)
-    write_atomically(path, lambda file: _copy_without_traces(temporary, file))
-    temporary.unlink()
+    saved = part_of(path, path.suffix)
+    try:
+        model.save(saved)
+        with whole_file(path) as file:
+            _copy_without_traces(saved, file)
+    finally:
+        saved.unlink(missing_ok=True)
 
 
 def _copy_without_traces(saved: Path, into: IO[bytes]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from tfvae.data_config import DataConfig
+from tfvae.data_config import DataConfig, of_a_run
 from tfvae.errors import UserError, did_you_mean
 from tfvae.toml_sections import read_section, read_toml, write_toml
 
@@ -87,8 +87,8 @@ class RunConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def toml(self) -> str:
-        text = write_toml({"data": self.data, "model": self.model, "training": self.training})
-        return text + "\n" + write_tables({"objective": self.objective})
+        sections = {"data": self.data, "model": self.model, "training": self.training}
+        return write_toml({**sections, "objective": self.objective})
 
 
 def with_epochs(config: RunConfig, epochs: int) -> RunConfig:
@@ -129,7 +129,9 @@ def read_recipe(name: str) -> Tables:
     """The tables of a recipe, by the name of a file in `training/recipes` or by path."""
     path = Path(name)
     if path.suffix == ".toml":
-        return read_toml(path)
+        tables = read_toml(path)
+        data = tables.get("data", {})
+        return {**tables, "data": of_a_run(data)} if path.name == CONFIG and isinstance(data, dict) else tables
     known = recipe_names()
     if name not in known:
         raise UserError(
@@ -172,12 +174,3 @@ def shortened(config: RunConfig, steps: int) -> RunConfig:
         objective["beta"] = {**beta, "steps": min(beta["steps"], most)}
     training = dataclasses.replace(config.training, warmup_steps=min(config.training.warmup_steps, most))
     return dataclasses.replace(config, objective=objective, training=training)
-
-
-def write_tables(tables: Tables) -> str:
-    """TOML text of sections."""
-    sections = {}
-    for name, table in tables.items():
-        fields = dataclasses.make_dataclass(name, [(key, Any) for key in table])
-        sections[name] = fields(**table)
-    return write_toml(sections)

@@ -16,17 +16,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tfvae.errors import OneLineParser, UserError
+from tfvae.file_names import user_path
+from tfvae.whole_files import PART, sweep, sync, whole_path, write_whole
+from training import lock
 
+# In a folder whose encryption has not ended: the id of the data set, so that its shards are known to be of no use.
+UNFINISHED = "unfinished.json"
 SHARD_BYTES = 64 * 2**20  # of files; a shard is ended by the one that passes it
 LARGEST = 2**30  # bytes of a file that is encrypted; AES-GCM itself ends at 2**31
 
 
 def parser() -> OneLineParser:
     p = OneLineParser("python -m training encrypt", "Seals a folder of pictures record by record.")
-    p.add_argument("folder", nargs="?", type=Path, metavar="FOLDER", help="pictures; sub-folders are labels")
-    p.add_argument("-o", "--out", type=Path, metavar="SHARDS", help="a folder that is new or empty")
-    p.add_argument("--key-file", type=Path, metavar="FILE", help="holds the key; else TFVAE_DATA_KEY does")
-    p.add_argument("--new-key", type=Path, metavar="FILE", help="write a fresh key first, which you alone may read")
+    p.add_argument("folder", nargs="?", type=user_path, metavar="FOLDER", help="pictures; sub-folders are labels")
+    p.add_argument("-o", "--out", type=user_path, metavar="SHARDS", help="a folder that is new or empty")
+    p.add_argument("--key-file", type=user_path, metavar="FILE", help="holds the key; else TFVAE_DATA_KEY does")
+    p.add_argument(
+        "--new-key", type=user_path, metavar="FILE", help="write a fresh key first, which you alone may read"
+    )
     p.note(
         "examples",
         [
@@ -47,7 +54,7 @@ def main(arguments: list[str]) -> None:
     if options.folder is not None:
         if not options.folder.is_dir():
             raise UserError(f"encrypt: '{options.folder}' is no folder. Accepted: a folder of pictures.")
-        _check_out(options.out)
+        check_out(options.out)
     if options.new_key:
         write_new_key(options.new_key)
         print(f"wrote a new key: {options.new_key}; without it nothing that it seals can be read again")
@@ -57,7 +64,7 @@ def main(arguments: list[str]) -> None:
 
 def write_new_key(path: Path) -> None:
     """A fresh key in a file of its own that its owner alone may read. Raises `UserError` when there is one already."""
-    from tfvae.data.encrypted import new_key
+    from tfvae.data.data_key import new_key
 
     try:
         number = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -70,27 +77,27 @@ def write_new_key(path: Path) -> None:
     with open(number, "w", encoding="ascii") as file:
         file.write(new_key() + "\n")
         file.flush()
-        os.fsync(file.fileno())
+        sync(file)
 
 
 def seal_folder(folder: Path, out: Path, key_file: str | Path) -> None:
     """Writes the shards of `folder` into `out`, the index last: without it they are no data set.
 
     Raises:
-        UserError: No picture, no key, or a disk that is full; nothing is left in `out` then.
+        UserError: No picture, no key, a disk that is full, or another process that writes there; nothing of it is left
+            in `out` then.
     """
-    from tfvae.data import encrypted
+    from tfvae.data import data_key, encrypted
     from tfvae.data import folder as pictures
 
-    key = encrypted.read_key(key_file)
+    key = data_key.read_key(key_file)
     candidates, others = pictures.list_files(folder)
     dataset = secrets.token_bytes(16)
     index = encrypted.Seal(key, dataset, encrypted.INDEX_NUMBER)  # also says early that cryptography is missing
-    out.mkdir(parents=True, exist_ok=True)
     refused = [(str(path.relative_to(folder)), reason) for path, reason in others]
     counts: list[int] = []
     contents = _contents(folder, candidates, refused)
-    with _all_or_nothing(out):
+    with lock.held(out), _all_or_nothing(out, dataset):
         following = next(contents, None)
         while following is not None:
             seal = encrypted.Seal(key, dataset, len(counts))
@@ -113,7 +120,7 @@ def seal_folder(folder: Path, out: Path, key_file: str | Path) -> None:
     if len(refused) > 10:
         print(f"  … and {len(refused) - 10:,} more")
     print(f"encrypted {sum(counts):,} files in {len(counts):,} shard{'s' if len(counts) > 1 else ''}: {out}")
-    where = f" --set data.key_file={key_file}" if key_file else f"   (with {encrypted.KEY_VARIABLE} in the environment)"
+    where = f" --set data.key_file={key_file}" if key_file else f"   (with {data_key.KEY_VARIABLE} in the environment)"
     print(f"train on them: python -m training --data {out}{where}")
 
 
@@ -139,45 +146,56 @@ def _record_writer(path: Path):
     """A function that appends records to a TFRecord file, which has its name only when it is whole and on the disk."""
     import tensorflow as tf
 
-    part = path.with_name(f".{path.name}.part")
     try:
-        with tf.io.TFRecordWriter(str(part)) as writer:
+        with whole_path(path) as part, tf.io.TFRecordWriter(str(part)) as writer:
             yield writer.write
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
     except (tf.errors.OpError, OSError) as error:
-        part.unlink(missing_ok=True)
         reason = getattr(error, "strerror", None) or getattr(error, "message", str(error)).splitlines()[0]
         raise UserError(f"{path}: cannot be written ({reason}).") from error
 
 
 @contextlib.contextmanager
-def _all_or_nothing(out: Path) -> Iterator[None]:
-    """Empties `out` of shards when what is within does not come to its end."""
+def _all_or_nothing(out: Path, dataset: bytes) -> Iterator[None]:
+    """Removes what is written of `dataset` when what is within does not come to its end."""
+    check_out(out)
+    for path in _left(out):
+        path.unlink()
+    write_whole(out / UNFINISHED, json.dumps({"dataset": dataset.hex()}))
     try:
         yield
     except BaseException:
-        for path in _unfinished(out):
+        for path in _left(out):
             path.unlink()
         raise
+    (out / UNFINISHED).unlink()
 
 
-def _check_out(out: Path) -> None:
-    """`out` must be new, empty, or what a killed sealing left: useless without its index, it is removed."""
+def check_out(out: Path) -> None:
+    """`out` must be new, empty, or hold what a killed encryption left and nothing else; nothing is removed here."""
     if out.exists() and not out.is_dir():
         raise UserError(f"encrypt: -o: {out} is a file. Accepted: a folder that is new or empty.")
-    left = _unfinished(out)
-    if out.is_dir() and set(out.iterdir()) - set(left):
-        raise UserError(f"encrypt: -o: {out} is not empty. Accepted: a folder that is new or empty.")
-    for path in left:
-        path.unlink()
+    if not out.is_dir():
+        return
+    sweep(out)
+    others = {path.name for path in set(out.iterdir()) - set(_left(out))}
+    # What is hidden and unfinished is of another process that writes there: its lock says which.
+    if any(name != lock.LOCK and not (name.startswith(".") and name.endswith(PART)) for name in others):
+        from tfvae.data.encrypted import INDEX, is_encrypted
+
+        lost = is_encrypted(out) and not (out / INDEX).exists()
+        why = "holds shards whose index is lost, which are left alone" if lost else "is not empty"
+        raise UserError(f"encrypt: -o: {out} {why}. Accepted: a folder that is new or empty.")
 
 
-def _unfinished(out: Path) -> list[Path]:
-    """The shards in `out` that have no index; none where there is one."""
-    from tfvae.data.encrypted import INDEX, SUFFIX
+def _left(out: Path) -> list[Path]:
+    """The shards of an encryption that did not come to its index, then the note of whose they are; of no other."""
+    from tfvae.data.encrypted import INDEX, SUFFIX, dataset_of
 
     if (out / INDEX).exists():
         return []
-    return [*out.glob(f"shard-*{SUFFIX}"), *out.glob(f".*{SUFFIX}.part")]
+    note = out / UNFINISHED
+    try:
+        dataset = bytes.fromhex(json.loads(note.read_bytes())["dataset"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [*(path for path in out.glob(f"*{SUFFIX}") if dataset_of(path) == dataset), note]

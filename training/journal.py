@@ -1,7 +1,6 @@
 """What a run says while it goes: progress lines, metrics.csv, TensorBoard events, sample grids."""
 
 import csv
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +10,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfvae.errors import UserError
 from tfvae.pictures import grid, reconstruction_picture, restoration_picture, save_png
+from tfvae.whole_files import whole_file
 
 SAMPLES = 64
 
@@ -53,13 +54,11 @@ class Journal:
     def epoch(self, epoch: int, name: str, step: int, row: dict[str, float], note: str = "") -> None:
         """One row of metrics.csv, its events, and a line."""
         self.rows.append({"epoch": epoch, "step": step, **row})
-        # Written whole each time: a killed run never leaves half a row.
-        temporary = self.csv_path.with_suffix(".part")
-        with open(temporary, "w", newline="") as file:
+        # All of it each time: a killed run never leaves half a row.
+        with whole_file(self.csv_path, "w", newline="") as file:
             writer = csv.DictWriter(file, fieldnames=list(self.rows[-1]))
             writer.writeheader()
             writer.writerows(self.rows)
-        os.replace(temporary, self.csv_path)
         with self.events.as_default():
             for key, value in row.items():
                 tf.summary.scalar(key, value, step=step)
@@ -101,11 +100,28 @@ def comparison_picture(model: Any, images: Sequence[np.ndarray], columns: int = 
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """The rows of metrics.csv; empty when there is none yet."""
+    """The rows of metrics.csv; empty when there is none yet.
+
+    Raises:
+        UserError: When it is damaged; it names the row.
+    """
     if not path.is_file():
         return []
-    with open(path, newline="") as file:
-        return [{key: _number(value) for key, value in row.items()} for row in csv.DictReader(file)]
+    rows: list[dict[str, Any]] = []
+    try:
+        with open(path, newline="", encoding="utf-8") as file:
+            for row in csv.DictReader(file, strict=True):
+                if None in row or None in row.values() or not {"epoch", "step"} <= row.keys():
+                    raise ValueError("its cells are not those of the columns epoch, step, …")
+                numbers = {key: _number(value) for key, value in row.items()}
+                if not all(isinstance(numbers[key], int) for key in ("epoch", "step")):
+                    raise ValueError("epoch and step must be whole numbers")
+                rows.append(numbers)
+    except (OSError, ValueError, csv.Error) as error:
+        raise UserError(
+            f"{path}: damaged in row {len(rows) + 1} ({error}). Cut it off there, or remove the file."
+        ) from error
+    return rows
 
 
 def duration(seconds: float) -> str:

@@ -15,6 +15,7 @@ from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.evaluation import evaluate
 from tfvae.models.restoration_model import RestorationModel
 from tfvae.pictures import latent_map, learning_curves, save_png
+from tfvae.whole_files import write_whole
 from training import report_health, watch
 from training.config import RunConfig
 from training.journal import comparison_picture, duration, read_rows, sample_picture
@@ -79,8 +80,8 @@ def write(
     }
     pictures = _pictures(path, model, config, measured, rows)
     health = report_health.section(facts["health"], report_health.picture(path, facts["health"], record))
-    (path / "report.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    (path / "report.md").write_text(_markdown(path.name, config, facts, pictures, health), encoding="utf-8")
+    write_whole(path / "report.json", json.dumps(facts, indent=2) + "\n")
+    write_whole(path / "report.md", _markdown(path.name, config, facts, pictures, health))
     return figures
 
 

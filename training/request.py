@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from tfvae.errors import UserError
-from tfvae.toml_sections import read_toml
 from training.config import (
     CONFIG,
     RunConfig,
@@ -49,9 +48,14 @@ def read_request(data: str | None, recipe: str | None, settings: Sequence[str], 
     return Request(recipe, asked, where, read_config(tables, where))
 
 
-def resumed(path: Path, epochs: int | None) -> RunConfig:
-    """The config of the run at `path`, which may be given more epochs. Raises `UserError` when there is no run."""
+def resumed(path: Path, epochs: int | None, data: str | None = None) -> RunConfig:
+    """The config of the run at `path`, which may be given more epochs, and where its images lie now.
+
+    Raises:
+        UserError: When there is no run.
+    """
     if not (path / CONFIG).is_file():
         raise UserError(f"{path}: no run directory (no {CONFIG} in it), so nothing to resume.")
-    config = read_config(read_toml(path / CONFIG), str(path / CONFIG))
+    tables = merge(read_recipe(str(path / CONFIG)), {"data": {"source": data}} if data else {})
+    config = read_config(tables, str(path / CONFIG))
     return config if epochs is None else with_epochs(config, epochs)

@@ -1,6 +1,8 @@
 """One run from its settings to its report."""
 
+import contextlib
 import dataclasses
+import json
 import re
 import time
 from collections.abc import Callable
@@ -12,15 +14,19 @@ import tensorflow as tf
 
 import tfvae
 from tfvae.data import Splits, load, steps_per_epoch
+from tfvae.data.own import check_place, manifest
 from tfvae.errors import UserError
-from training import build, choose, devices, report
-from training.checkpoint import disk_full_is_told, write_atomically
+from tfvae.runs import MANIFEST
+from tfvae.toml_sections import check_text
+from tfvae.whole_files import PART, write_whole
+from training import build, choose, devices, lock, report, same_run
+from training.checkpoint import disk_full_is_told, newest_progress
 from training.config import CONFIG, RunConfig, merge, read_config, shortened
 from training.journal import duration, reading
 from training.loop import Progress, Stopped, train
 from training.request import Request
 
-MODEL = "model.keras"
+MODEL, CHECKPOINTS = "model.keras", "checkpoints"
 
 # TensorFlow's own advice about its own deprecations is not for the person who trains.
 tf.get_logger().setLevel("ERROR")
@@ -41,7 +47,10 @@ def start(request: Request, out: Path | None) -> None:
     settled = settle(
         request, lambda config: _join(config, out, Path(request.recipe or _name_of(config.data.source)).stem)
     )
-    _execute(settled.config, settled.splits, settled.path, settled.reasons, resume=False)
+    with _alone(settled.config, settled.path):
+        if devices.is_chief(settled.config.training):
+            _new_directory(settled.path, "")  # another training may have begun while the images were read
+        _execute(settled.config, settled.splits, settled.path, settled.reasons, resume=False)
 
 
 def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
@@ -49,6 +58,7 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
     config, asked, where = request.config, request.asked, request.where
     build.check_model(config.model, config.objective)
     build.check_frames(config.model, config.data.frames)
+    check_text(_absolute(config.data.source))  # that of a folder above it may be of other bytes
     path = place(config)
     reasons: list[str] = []
     if not request.recipe:
@@ -78,8 +88,11 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
 
 def resume(path: Path, config: RunConfig) -> None:
     """The run at `path`, from its newest checkpoint."""
+    check_place(config.data, str(path))
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=_absolute(config.data.source)))
     devices.join(config.training)
-    _execute(config, _load(config, path), path, [], resume=True)
+    with _alone(config, path):
+        _execute(config, _load(config, path), path, [], resume=True)
 
 
 def fit(
@@ -102,8 +115,12 @@ def fit(
         if config.training.init:
             build.start_from(model, config.training.init)
         build.compile_model(model, config.training, total_steps or steps_in_all(config, splits))
-        path.mkdir(parents=True, exist_ok=True)
-        write_atomically(path / CONFIG, lambda file: file.write(config.toml().encode()))
+        if resume and (saved := newest_progress(path / CHECKPOINTS)):
+            # Before anything is written: a run that is refused stays as it was.
+            same_run.check(saved.get("identity"), same_run.identity(config, splits), path)
+        elif not (path / CONFIG).exists():
+            write_whole(path / MANIFEST, json.dumps(manifest(splits, config.data), indent=1) + "\n")
+        write_whole(path / CONFIG, config.toml())
         weights = sum(int(variable.value.shape.num_elements()) for variable in model.trainable_variables)
         print(f"model: {config.model.kind}, {config.model.network}, {weights:,} weights; run directory: {path}")
         return train(model, splits, config, path, resume), weights
@@ -132,6 +149,11 @@ def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], 
             shown = {key: value for key, value in figures.items() if isinstance(value, float)}
             print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in shown.items())}")
             print(f"report: {path / 'report.md'}")
+
+
+def _alone(config: RunConfig, path: Path) -> contextlib.AbstractContextManager[None]:
+    """Within, no other process trains in `path`. Workers that are not the chief have folders of their own."""
+    return lock.held(path) if devices.is_chief(config.training) else contextlib.nullcontext()
 
 
 def _load(config: RunConfig, path: Path) -> Splits:
@@ -205,8 +227,8 @@ def _new_directory(out: Path | None, name: str) -> Path:
         raise UserError(f"--out: {out} is a file. Accepted: a folder that is new or empty.")
     if (out / CONFIG).is_file():
         raise UserError(f"--out: {out} holds a run already. Add --resume to continue it, or name another folder.")
-    # A run killed in its first moments may have left a torn config.
-    if out.is_dir() and any(entry.suffix != ".part" for entry in out.iterdir()):
+    # A run killed in its first moments may have left a torn config, and its lock, which is looked at when it is taken.
+    if out.is_dir() and any(entry.suffix != PART and entry.name != lock.LOCK for entry in out.iterdir()):
         raise UserError(f"--out: {out} is not empty. Accepted: a folder that is new or empty.")
     return out
 

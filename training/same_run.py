@@ -43,8 +43,12 @@ def _bound(section: str, settings: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if key not in FREE.get(section, ())}
 
 
-def check(saved: dict[str, Any], now: dict[str, Any], path: Path) -> None:
+def check(saved: Any, now: dict[str, Any], path: Path) -> None:
     """Raises `UserError`, naming the first setting or part of the data that differs from the checkpoint's."""
+    if not isinstance(saved, dict) or {key: sorted(saved.get(key, ())) for key in now} != {
+        key: sorted(table) for key, table in now.items()
+    }:
+        raise UserError(f"{path}: its checkpoints do not say what they were made with. Start again without --resume.")
     for section, former in saved["settings"].items():
         present = now["settings"][section]
         # A setting that only one version of tfvae has cannot differ; the objective holds just what was asked for.

@@ -10,13 +10,15 @@ import keras
 import numpy as np
 
 from tfvae.data import DataConfig, Images, Splits, evaluation_batches, training_batches, training_indices
+from tfvae.errors import UserError
 from tfvae.health import Course, Examination, Explanation, Finding, Vitals, explain, findings
 from tfvae.health.callback import final_loss
 from tfvae.health.findings import ENOUGH
-from training.checkpoint import write_atomically
+from tfvae.whole_files import read_json, write_whole
 from training.config import RunConfig
 
 FILE = "health.json"
+ROW = {"epoch", "loss", "findings"}  # what is in each row besides the vital signs
 LOOK_AT = 500  # images; Burda et al. (2016) count active units over as many
 
 
@@ -105,14 +107,19 @@ class Watch:
     def _write(self) -> None:
         if self.writes:
             text = json.dumps({"first_skip": self.first_skip, "epochs": self.epochs}, indent=1, allow_nan=False)
-            write_atomically(self.path, lambda file: file.write(text.encode() + b"\n"))
+            write_whole(self.path, f"{text}\n")
 
 
 def read(path: Path) -> dict[str, Any]:
     """The record of the run at `path`; an empty one where nothing is written yet."""
     if not (path / FILE).is_file():
         return {"first_skip": None, "epochs": []}
-    return json.loads((path / FILE).read_text(encoding="utf-8"))
+    record = read_json(path / FILE)
+    epochs = record.get("epochs")
+    whole = isinstance(epochs, list) and all(isinstance(row, dict) and row.keys() >= ROW for row in epochs)
+    if not whole or "first_skip" not in record:
+        raise UserError(f"{path / FILE}: damaged: not what a training writes. Remove it; it is begun again.")
+    return record
 
 
 def sample(images: Images, config: DataConfig, seed: int = 0) -> list[np.ndarray]:

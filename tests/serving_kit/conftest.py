@@ -4,8 +4,6 @@ import pytest
 from kits import made
 from tiny_runs import conditional_vae, spatial_vae, vector_vae
 
-from export import bundle
-
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
@@ -26,5 +24,5 @@ def conditional(tmp_path_factory):
 def server(digits):
     from serving_stand_in import StandIn  # needs grpc, without which the tests are skipped
 
-    with StandIn(digits[0] / bundle.SAVED_MODEL, "My_Digits_2") as stand_in:
+    with StandIn(digits[0] / "saved_model/1", "My_Digits_2") as stand_in:
         yield stand_in

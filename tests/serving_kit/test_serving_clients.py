@@ -13,8 +13,6 @@ import tensorflow as tf
 from google.protobuf import text_format
 from PIL import Image
 
-from export import bundle
-
 grpc = pytest.importorskip("grpc")
 prediction_log_pb2 = pytest.importorskip("tensorflow_serving.apis.prediction_log_pb2")
 from kits import SSL, text  # noqa: E402
@@ -92,7 +90,7 @@ def test_pictures_of_any_size_go_one_by_one_where_the_model_takes_any(way, spati
     sizes = [(9, 14), (12, 8)]  # height, width
     for i, (height, width) in enumerate(sizes):
         Image.fromarray(np.full((height, width, 3), 40 * i, np.uint8)).save(tmp_path / f"{i}.png")
-    with StandIn(folder / bundle.SAVED_MODEL, "scans") as server:
+    with StandIn(folder / "saved_model/1", "scans") as server:
         files = [tmp_path / "0.png", tmp_path / "1.png"]
         code, printed, _ = call(folder, way, server, "reconstruct", *files, "--out", tmp_path / "out.png")
         assert code == 0 and server.seen == [("reconstruct", 1)] * 2
@@ -257,7 +255,7 @@ def test_the_tls_file_holds_what_serving_wants_and_the_client_talks_to_it(mutual
         config.custom_ca.encode() or None,
         config.client_verify,
     )
-    with StandIn(folder / bundle.SAVED_MODEL, "My_Digits_2", credentials) as server:
+    with StandIn(folder / "saved_model/1", "My_Digits_2", credentials) as server:
         arguments = ["generate", "--count", "1", "--ca", "ca.crt", "--timeout", "5"]
         identity = ["--cert", "client.crt", "--key", "client.key"] if mutual else []
         assert call(folder, "grpc", server, *arguments, *identity, cwd=tmp_path)[0] == 0

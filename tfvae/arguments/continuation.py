@@ -1,14 +1,13 @@
 """What `tfvae continue` accepts."""
 
-from pathlib import Path
-
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser
+from tfvae.file_names import user_path
 
 
 def continue_film(parser: OneLineParser) -> None:
-    args.run(parser)
-    parser.add_argument("source", metavar="FILM", type=Path, nargs="?", help="default: the run's first held-out clip")
+    args.run(parser, data=True)
+    parser.add_argument("source", metavar="FILM", type=user_path, nargs="?", help="default: a held-out clip of the run")
     parser.add_argument("--frames", type=args.integer(1), default=20, metavar="N", help="how many more (default: 20)")
     args.temperature(parser, "0: the mean of what may happen; 1: one of the things that may", 0.0)
     args.seed(parser, "of what is drawn")

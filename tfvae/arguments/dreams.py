@@ -5,7 +5,7 @@ from tfvae.errors import OneLineParser
 
 
 def dreams(parser: OneLineParser) -> None:
-    args.run(parser)
+    args.run(parser, data=True)
     args.count(parser, "draws a temperature", 24)
     parser.add_argument(
         "--minus",

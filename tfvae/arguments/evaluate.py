@@ -1,13 +1,12 @@
 """What `tfvae evaluate` and `tfvae compare` accept."""
 
-from pathlib import Path
-
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser
+from tfvae.file_names import user_path
 
 
 def evaluate(parser: OneLineParser) -> None:
-    args.run(parser)
+    args.run(parser, data=True)
     args.source(parser)
     parser.add_argument(
         "--split",
@@ -46,6 +45,8 @@ def evaluate(parser: OneLineParser) -> None:
 
 
 def compare(parser: OneLineParser) -> None:
-    parser.add_argument("files", metavar="OUT.json", nargs="+", type=Path, help="of `tfvae evaluate RUN -o OUT.json`")
+    parser.add_argument(
+        "files", metavar="OUT.json", nargs="+", type=user_path, help="of `tfvae evaluate RUN -o OUT.json`"
+    )
     parser.add_argument("--figures", type=args.names, metavar="A,B", help="these only; default: all in the files")
     parser.note("examples", ["tfvae compare a.json b.json", "tfvae compare a.json b.json --figures elbo,psnr"])

@@ -24,7 +24,7 @@ def generate(parser: OneLineParser) -> None:
 
 
 def reconstruct(parser: OneLineParser) -> None:
-    args.run(parser)
+    args.run(parser, data=True)
     args.source(parser)
     args.count(parser, "at most so many", shown="16; all for a folder")
     args.out(parser, "OUT.png, or a folder for every reconstruction as well", "RUN/reconstruction.png")
@@ -32,7 +32,7 @@ def reconstruct(parser: OneLineParser) -> None:
 
 
 def interpolate(parser: OneLineParser) -> None:
-    args.run(parser)
+    args.run(parser, data=True)
     for end, name in (("start", "A"), ("end", "B")):
         parser.add_argument(end, metavar=name, help="a picture, or a number: index into the held-out images")
     args.count(parser, "images, both ends included", 10, lowest=2)
@@ -48,7 +48,7 @@ def interpolate(parser: OneLineParser) -> None:
 
 
 def embed(parser: OneLineParser) -> None:
-    args.run(parser)
+    args.run(parser, data=True)
     args.source(parser)
     args.out(parser, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
     parser.note("examples", ["tfvae embed runs/digits", "tfvae embed runs/photos PICTURES -o codes.csv"])

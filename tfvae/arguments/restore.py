@@ -1,9 +1,8 @@
 """What `tfvae restore` and `tfvae enhance` accept."""
 
-from pathlib import Path
-
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser
+from tfvae.file_names import user_path
 
 
 def restore(parser: OneLineParser) -> None:
@@ -11,7 +10,10 @@ def restore(parser: OneLineParser) -> None:
     args.pictures(parser, "RUN/restored")
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
-        "--mask", type=Path, metavar="M", help="picture that is white where IN is damaged, or a folder with IN's names"
+        "--mask",
+        type=user_path,
+        metavar="M",
+        help="picture that is white where IN is damaged, or a folder with IN's names",
     )
     where.add_argument("--auto", action="store_true", help="find what 5 or more pictures of one size share, or damage")
     parser.add_argument(

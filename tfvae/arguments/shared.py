@@ -3,15 +3,19 @@
 import argparse
 import re
 from collections.abc import Callable
-from pathlib import Path
+
+from tfvae.file_names import user_path
 
 SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits, shapes, or tfds:NAME"
 
 
-def run(parser: argparse.ArgumentParser) -> None:
-    """The run directory."""
+def run(parser: argparse.ArgumentParser, data: bool = False) -> None:
+    """The run directory, and where its images lie now, if the command looks at them."""
     about = "run directory that `python -m training` wrote, or the .keras file of a model that was trained in Python"
-    parser.add_argument("run", metavar="RUN", type=Path, help=about)
+    parser.add_argument("run", metavar="RUN", type=user_path, help=about)
+    if data:
+        about = "where the images of RUN lie now, or those of a .keras file"
+        parser.add_argument("--data", metavar="SOURCE", help=about)
 
 
 def source(parser: argparse.ArgumentParser) -> None:
@@ -19,7 +23,7 @@ def source(parser: argparse.ArgumentParser) -> None:
 
 
 def pictures(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument("source", metavar="IN", type=Path, help="a picture, or a folder of pictures")
+    parser.add_argument("source", metavar="IN", type=user_path, help="a picture, or a folder of pictures")
     out(parser, "a folder, or OUT.png, .jpg, .webp, .tif or .bmp for one picture", default)
     parser.add_argument("--tile", type=integer(1), metavar="PX", help="side of the parts it is computed in")
     parser.add_argument("--page", action="store_true", help="a page before/after for one picture, too")
@@ -66,7 +70,7 @@ def batch_size(parser: argparse.ArgumentParser, meaning: str, default: int | Non
 
 def out(parser: argparse.ArgumentParser, meaning: str, default: str, metavar: str = "OUT") -> None:
     text = f"{meaning} (default: {default})"
-    parser.add_argument("-o", "--out", type=Path, metavar=metavar, help=text)
+    parser.add_argument("-o", "--out", type=user_path, metavar=metavar, help=text)
 
 
 def integer(lowest: int) -> Callable[[str], int]:

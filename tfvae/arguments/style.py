@@ -29,7 +29,7 @@ def stylize(parser: OneLineParser) -> None:
 
 
 def styles(parser: OneLineParser) -> None:
-    args.run(parser)
+    args.run(parser, data=True)
     args.source(parser)
     args.count(parser, "how many styles", 3, lowest=2)
     args.seed(parser, "of the search")

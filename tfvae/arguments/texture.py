@@ -5,7 +5,7 @@ from tfvae.errors import OneLineParser
 
 
 def texture(parser: OneLineParser) -> None:
-    args.run(parser)
+    args.run(parser, data=True)
     args.size(parser, "pixels (default: 1024x1024)", (1024, 1024))
     parser.add_argument("--seamless", action="store_true", help="periodic in both directions: a tile without an edge")
     parser.add_argument(

@@ -23,7 +23,7 @@ SHOWN = 24  # predicted frames in the picture, at most
 
 def continue_film(arguments: argparse.Namespace) -> None:
     """`tfvae continue`: the film, and the frames that the model sees coming; a picture of them beside it."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "continued.mp4", WRITTEN)
     if arguments.source and out.exists() and out.samefile(arguments.source):
         raise UserError(f"{out}: -o would replace the film that is continued. Name another file.")

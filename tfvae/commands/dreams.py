@@ -13,20 +13,20 @@ from tfvae.applications.latent.dreams import MOST, MOST_PIXELS, SIDE, Dreamer, M
 from tfvae.commands.evaluate import progress_line
 from tfvae.commands.pages.dreams import write_page
 from tfvae.commands.shared import held_out_images, images_of, place, say
-from tfvae.data import Images, load
+from tfvae.data import Images, load_own
 from tfvae.errors import UserError
 from tfvae.runs import Run, open_run
 
 
 def dreams(arguments: argparse.Namespace) -> None:
     """`tfvae dreams`: the page, into a folder."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     folder, _ = place(arguments.out, run.path / "dreams", ("",))
     for triple in arguments.minus or ():
         if len(triple) != 3:
             raise UserError(f"dreams: --minus takes three pictures, A,B,C for A - B + C. Received: {','.join(triple)}.")
     model = run.load_unfused()
-    splits = load(run.own_data(model), seed=run.seed)
+    splits = load_own(run, model)
     held_out = held_out_images(run, splits)
     # A run of one or two images has nothing but these in all its parts.
     training = splits.train.take([] if splits.train.names == held_out.names else np.arange(len(splits.train)))

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfvae.commands.shared import held_out_images, images_of, place, say
-from tfvae.data import Images, load
+from tfvae.data import Images, load, load_own
 from tfvae.errors import UserError, did_you_mean
 from tfvae.evaluation import (
     MEASURES,
@@ -32,7 +32,7 @@ WHOLE = "whole source"  # the split of images that were not split
 
 def evaluate(arguments: argparse.Namespace) -> None:
     """`tfvae evaluate`: figures of a run with their protocol."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     if arguments.out:
         place(arguments.out, arguments.out, (".json",))
     names, must = _measures(arguments)
@@ -144,10 +144,10 @@ def _parts(run: Run, model: Any, source: str | None, split: str | None) -> tuple
     if source is not None and split is None:
         return images_of(run, model, source), None, WHOLE
     own = source is None or source == run.data_config.source
-    config = run.own_data(model) if own else run.prepared_like(model)
-    if source is not None and not own:
-        config = replace(config, source=source, limit=0)
-    splits = load(config, seed=run.seed)
+    if source is None or own:
+        splits = load_own(run, model)
+    else:
+        splits = load(replace(run.prepared_like(model), source=source, limit=0), seed=run.seed)
     if split is None:
         images = held_out_images(run, splits)
         split = "test" if len(splits.test) else "validation"

@@ -1,6 +1,6 @@
 """Pictures in, pictures out: which file becomes which, one after the other, and what is said about it."""
 
-import errno
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -10,13 +10,11 @@ from tfvae.commands.meter import Meter
 from tfvae.commands.shared import place, say
 from tfvae.data.folder import LISTED, SUFFIXES, list_files, name_within
 from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
-from tfvae.errors import UserError
+from tfvae.errors import FULL_OR_CLOSED, UserError
+from tfvae.file_names import distinct, fitting
 from tfvae.pictures.files import MAX_PIXELS, WRITTEN
 
 Progress = Callable[[int, int], None]
-
-# What ends a folder, because no other picture could be written either.
-OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -35,7 +33,7 @@ class Job:
 
     def beside(self, what: str) -> Path:
         """The PNG file `OUT_what.png`."""
-        return self.out.with_name(f"{self.out.stem}_{what}.png")
+        return self.out.with_name(fitting(f"{self.out.stem}_{what}", ".png"))
 
 
 @dataclass(frozen=True)
@@ -68,9 +66,11 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
     Raises:
         UserError: When there is nothing to read, or something that is read would be written over.
     """
-    if not source.exists():
+    many = os.path.isdir(source)
+    if not os.path.exists(source):
         raise UserError(f"{source}: there is no such file or folder.")
-    many = source.is_dir()
+    if not many and not os.path.isfile(source):
+        raise UserError(f"{source}: a pipe or a device, which is not waited for. Accepted: a picture or a folder.")
     target, is_folder = place(out, default, ("",) if many else (*WRITTEN, ""))
     refused: list[tuple[str, str]] = []
     if many:
@@ -83,7 +83,7 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
             raise UserError(f"{source}: no picture in it. Accepted: a folder that holds {LISTED} files.")
         jobs = list(_named(source, found, target))
     else:
-        jobs = [Job(source, source.name, target / _file(source, set()) if is_folder else target)]
+        jobs = [Job(source, source.name, target / fitting(source.stem, _suffix(source)) if is_folder else target)]
     read = {path.resolve() for path in (*(job.source for job in jobs), *reserved)}
     for job in jobs:
         for path in (job.out, *(job.beside(what) for what in extras)):
@@ -119,7 +119,7 @@ def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
                 reason = str(error)
             except OSError as error:
                 reason = f"cannot be written: {error.strerror or error}"
-                if error.errno in OF_THE_DISK:
+                if error.errno in FULL_OR_CLOSED:
                     raise UserError(f"{error.filename or job.out}: {reason}.") from error
             except Exception as error:  # of a decoder, an encoder, a model: whatever it is, it is this picture's
                 reason = f"cannot be processed ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
@@ -167,16 +167,9 @@ def _named(source: Path, found: Sequence[Path], target: Path) -> Iterator[Job]:
     taken: set[str] = set()
     for path in found:
         inner = path.relative_to(source)
-        yield Job(path, name_within(path, source), target / inner.parent / _file(inner, taken))
+        yield Job(path, name_within(path, source), target / distinct(inner.parent, inner.stem, _suffix(path), taken))
 
 
-def _file(path: Path, taken: set[str]) -> str:
-    """The name of the result: the source's own where its format is written, else PNG; distinct from those `taken`."""
-    suffix = path.suffix if path.suffix.lower() in WRITTEN else ".png"
-    name, again = f"{path.stem}{suffix}", 1
-    # Lower case, because a.png and A.png are one file on many disks.
-    while str(path.parent / name).lower() in taken:
-        again += 1
-        name = f"{path.stem}_{again}{suffix}"
-    taken.add(str(path.parent / name).lower())
-    return name
+def _suffix(path: Path) -> str:
+    """Of the result: the source's own where its format is written, else PNG."""
+    return path.suffix if path.suffix.lower() in WRITTEN else ".png"

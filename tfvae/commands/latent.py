@@ -4,7 +4,7 @@ import argparse
 import csv
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -15,8 +15,10 @@ from tfvae.applications.styles.style_weights import parse_style
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data import Images
 from tfvae.errors import UserError
+from tfvae.file_names import distinct, fitting
 from tfvae.pixels import fitted
 from tfvae.runs import open_run
+from tfvae.whole_files import whole_file
 
 COMPARED = 16  # images in a comparison picture
 
@@ -69,7 +71,7 @@ def asked_label(model: Any, text: str | None, command: str) -> np.ndarray | None
 
 def reconstruct(arguments: argparse.Namespace) -> None:
     """`tfvae reconstruct`: originals, reconstructions and their difference."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, folder = place(arguments.out, run.path / "reconstruction.png", (".png", ""))
     model = run.load_model()
     images = images_of(run, model, arguments.source)
@@ -88,7 +90,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
 
 def interpolate(arguments: argparse.Namespace) -> None:
     """`tfvae interpolate`: the way from one image to another."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, folder = place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
     model = run.load_model()
     if not hasattr(model, "decode"):
@@ -123,20 +125,20 @@ def interpolate(arguments: argparse.Namespace) -> None:
 
 def embed(arguments: argparse.Namespace) -> None:
     """`tfvae embed`: codes with file names and labels, and a map of them."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "codes.npz", (".npz", ".csv"))
     model = run.load_model()
     images = images_of(run, model, arguments.source)
     codes = applications.embed(model, images)
     labels = images.labels
-    out.parent.mkdir(parents=True, exist_ok=True)
     if out.suffix.lower() == ".csv":
         _write_csv(out, codes, images)
     else:
         columns: dict[str, Any] = {"codes": codes, "names": np.array(images.names)}
         if labels is not None:
             columns |= {"labels": np.asarray(labels), "label_names": np.array(images.label_names)}
-        np.savez_compressed(out, **columns)
+        with whole_file(out) as file:
+            np.savez_compressed(file, **columns)
     title = f"{len(codes)} codes of {codes.shape[1]} numbers"
     # Without classes to colour, the images themselves say what lies where.
     alike = labels is None or len(np.unique(labels)) == 1
@@ -147,32 +149,28 @@ def embed(arguments: argparse.Namespace) -> None:
 
 def _file_names(names: Sequence[str]) -> list[str]:
     """A distinct PNG file name for each image name; folders in names are kept, ways out of the folder are not."""
-    taken: set[str] = set()
+    taken = {"comparison.png"}
     files = []
     for name in names:
         parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part) for part in re.split(r"[/\\]+", name)]
         stem = "/".join(part for part in parts if part not in ("", ".", ".."))
-        stem = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", stem) or "image"
-        file, again = f"{stem}.png", 1
-        # Lower case, because a.png and A.png are one file on many disks.
-        while file.lower() in taken or file == "comparison.png":
-            again += 1
-            file = f"{stem}_{again}.png"
-        taken.add(file.lower())
-        files.append(file)
+        *folders, last = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", stem).split("/")
+        folder = PurePath(*(fitting(name, "") for name in folders))
+        files.append(distinct(folder, last or "image", ".png", taken).as_posix())
     return files
 
 
 def _save_gif(path: Path, images: np.ndarray) -> None:
     """There and back again, a tenth of a second a picture, without end."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     frames = [Image.fromarray(pictures.grid(image[None])) for image in images]
-    frames[0].save(path, save_all=True, append_images=[*frames[1:], *frames[-2:0:-1]], duration=100, loop=0)
+    others = [*frames[1:], *frames[-2:0:-1]]
+    with whole_file(path) as file:
+        frames[0].save(file, "GIF", save_all=True, append_images=others, duration=100, loop=0)
 
 
 def _write_csv(path: Path, codes: np.ndarray, images: Images) -> None:
     labelled = images.labels is not None
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["name", *(["label"] if labelled else []), *(f"z{place}" for place in range(codes.shape[1]))])
         for index, (name, code) in enumerate(zip(images.names, codes, strict=True)):

@@ -18,8 +18,10 @@ from tfvae.commands.masks import DrawnMasks, Given, SharedOverlays
 from tfvae.commands.prior_restorer import PriorRestorer
 from tfvae.commands.shared import say
 from tfvae.errors import UserError
+from tfvae.file_names import fitting
 from tfvae.pictures.files import EditablePicture, open_picture, save
 from tfvae.runs import Run, open_run
+from tfvae.whole_files import whole_file
 
 # From a picture, what is given of it, and a progress, to what `Restored` holds.
 Engine = Callable[[np.ndarray, Given, Progress], Any]
@@ -134,13 +136,13 @@ def _write_uncertainty(path: Path, std: np.ndarray) -> None:
     picture = Image.fromarray(colours[np.clip(levels * (255 / top), 0, 255).astype(np.uint8)])
     text = PngImagePlugin.PngInfo()
     text.add_text("Description", f"standard deviation of each pixel: black is 0, brightest {top:.3g}, of white = 1")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(path, format="PNG", pnginfo=text)
+    with whole_file(path) as file:
+        picture.save(file, format="PNG", pnginfo=text)
 
 
 def _write_page(plan: Plan, done: list[Job], command: str, uncertain: bool) -> Path:
     from tfvae.commands.pages.before_after import Item, write_page
 
     items = [Item(job.name, job.source, job.out, job.beside("uncertainty") if uncertain else None) for job in done]
-    folder = plan.folder if plan.many else plan.folder / f"{done[0].out.stem}_page"
+    folder = plan.folder if plan.many else plan.folder / fitting(done[0].out.stem, "_page")
     return write_page(folder, items, {"restore": "Restored pictures", "enhance": "Enhanced pictures"}[command])

@@ -1,20 +1,24 @@
 """Where a command's pictures come from, where its results go, and what it says about both."""
 
+import mimetypes
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfvae.data import Images, Refusal, Splits, load, load_images
+from tfvae.data import Images, Refusal, Splits, load_images, load_own
 from tfvae.errors import UserError
 from tfvae.runs import Run
+
+# Besides those of pictures, films and sounds: how the names of files end that somebody may mean.
+OF_FILES = (".txt", ".html", ".csv", ".json", ".npz", ".npy", ".pdf", ".zip", ".keras", ".tflite", ".toml")
 
 
 def images_of(run: Run, model: Any, source: str | None) -> Images:
     """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
     if source is None:
-        return held_out_images(run, load(run.own_data(model), seed=run.seed))
+        return held_out_images(run, load_own(run, model))
     images, refused = load_images(source, like=run.prepared_like(model))
     name_refused(refused)
     if len(images) == 0:
@@ -37,9 +41,14 @@ def name_refused(refused: Sequence[Refusal]) -> None:
 
 
 def place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[Path, bool]:
-    """Where results go, and whether that is a folder: a path that is one, or has no suffix. Refused before any work."""
+    """Where results go, and whether that is a folder: one that is there, or whose name does not end as a file's.
+
+    Refused before any work.
+    """
     out = out or default
-    folder = out.is_dir() or not out.suffix
+    kind = str(mimetypes.MimeTypes().guess_type(f"a{out.suffix}")[0]).partition("/")[0]
+    of_a_file = kind in ("image", "video", "audio") or out.suffix.lower() in (*suffixes, *OF_FILES)
+    folder = out.is_dir() or not out.suffix or ("" in suffixes and not of_a_file)  # results.v2
     if folder and ("" not in suffixes or out.is_file()):
         raise UserError(f"{out}: -o must be a file ending in {' or '.join(filter(None, suffixes))}.")
     if not folder and out.suffix.lower() not in suffixes:

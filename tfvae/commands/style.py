@@ -18,6 +18,7 @@ from tfvae.commands.video import rerender_film
 from tfvae.errors import UserError
 from tfvae.pictures.files import open_picture, save
 from tfvae.runs import Run, open_run
+from tfvae.whole_files import whole_file
 
 SHOWN = 8  # pictures of each group in the picture of `styles`
 
@@ -68,7 +69,7 @@ def _stylize_film(run: Run, arguments: argparse.Namespace) -> None:
 
 def styles(arguments: argparse.Namespace) -> None:
     """`tfvae styles`: pictures in groups by the statistics of their codes, as a table that `data.labels` reads."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "styles.csv", (".csv",))
     model = run.load_model()
     images = images_of(run, model, arguments.source)
@@ -76,8 +77,7 @@ def styles(arguments: argparse.Namespace) -> None:
         labels = cluster_styles(latent_statistics(model, images), arguments.count, arguments.seed)
     except ValueError as error:
         raise UserError(f"styles: {error}.") from error
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with out.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(out, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["name", "label"])
         writer.writerows((name, f"style{label + 1}") for name, label in zip(images.names, labels, strict=True))

@@ -19,7 +19,7 @@ MOST_EXEMPLARS = 16  # photographs taken for one texture unless it is said which
 
 def texture(arguments: argparse.Namespace) -> None:
     """`tfvae texture`: as large as is asked for, periodic if asked, one texture or two."""
-    run = open_run(arguments.run)
+    run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "texture.png", (".png",))
     model = run.load_unfused()
     try:

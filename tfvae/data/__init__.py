@@ -3,6 +3,7 @@
 from tfvae.data.batches import evaluation_batches, steps_per_epoch, training_batches, training_indices
 from tfvae.data.images import Images, Refusal
 from tfvae.data.loading import Splits, Survey, load, load_images, look
+from tfvae.data.own import load_own
 from tfvae.data_config import AUGMENTATIONS, DataConfig
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "evaluation_batches",
     "load",
     "load_images",
+    "load_own",
     "look",
     "steps_per_epoch",
     "training_batches",

@@ -1,6 +1,5 @@
 """Images that are arrays already: scikit-learn's digits, `.npy` and `.npz` files."""
 
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import numpy as np
 
 from tfvae.data.gathering import Gathering, chosen
 from tfvae.errors import UserError, did_you_mean
+from tfvae.whole_files import read_arrays
 
 IMAGE_KEYS = ("x", "images", "image", "data", "X", "imgs", "pixels", "arr_0")
 LABEL_KEYS = ("y", "labels", "label", "targets", "target", "Y")
@@ -54,9 +54,8 @@ def _open(path: Path) -> dict[str, np.ndarray]:
     try:
         if path.suffix.lower() == ".npy":
             return {"x": np.load(path, mmap_mode="r", allow_pickle=False)}
-        with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        return read_arrays(path)
+    except Exception as error:  # of the file's header, whatever it leads to
         reason = " ".join(str(error).split())[:160]
         raise UserError(f"data.source: '{path}' is no readable array file ({reason}).") from error
 

@@ -15,8 +15,6 @@ Reference:
     NIST SP 800-38D (2007), Galois/Counter Mode, sections 8.2.2 and 8.3
 """
 
-import base64
-import binascii
 import hashlib
 import hmac
 import json
@@ -30,13 +28,13 @@ from typing import Any
 
 import numpy as np
 
+from tfvae.data.data_key import read_key
 from tfvae.data.gathering import Gathering, chosen
 from tfvae.data.reading import Preparation
 from tfvae.data.workers import Content, look_at_pictures, read_pictures
 from tfvae.errors import UserError
 
-KEY_VARIABLE = "TFVAE_DATA_KEY"
-KEY_BYTES, NONCE_BYTES, CHECK_BYTES = 32, 12, 8
+NONCE_BYTES, CHECK_BYTES = 12, 8
 SUFFIX = ".tfrecord.sealed"
 INDEX = f"index{SUFFIX}"
 INDEX_NUMBER = 2**32 - 1  # in the header, where a shard has its own number
@@ -52,42 +50,6 @@ SHARE_OF_MEMORY = 1 / 3
 def is_encrypted(folder: Path) -> bool:
     """Whether a folder holds shards."""
     return folder.is_dir() and any(folder.glob(f"*{SUFFIX}"))
-
-
-def new_key() -> str:
-    """A fresh key as a line of text: base64 of 32 random bytes."""
-    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
-
-
-def read_key(key_file: str | Path = "") -> bytes:
-    """The key in `key_file`, or else in the environment variable TFVAE_DATA_KEY.
-
-    Accepted are 32 bytes as base64 or hexadecimal text; in a file also as they are, unless they are text: 32 letters
-    are a passphrase, or a key that was cut short, and no random bytes (a chance of one in 10**13).
-
-    Raises:
-        UserError: No key, or something that is none. The message never holds what was read.
-    """
-    variable = os.environ.get(KEY_VARIABLE, "")
-    path = Path(key_file).expanduser()
-    if not variable and not key_file:
-        raise UserError(
-            f"encrypted data need their key. Accepted: data.key_file=FILE, or {KEY_VARIABLE} in the environment."
-        )
-    # A run that was moved may have lost sight of its key file.
-    if key_file and (path.exists() or not variable):
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise UserError(f"key file '{path}' cannot be read ({error.strerror}).") from error
-        raw = len(content) == KEY_BYTES and not _is_text(content)
-        key = content if raw else _decoded(content)
-        where = f"key file '{path}'"
-    else:
-        key, where = _decoded(variable.encode()), KEY_VARIABLE
-    if key is None:
-        raise UserError(f"{where} holds no key. Accepted: {KEY_BYTES} bytes as base64 or hexadecimal text.")
-    return key
 
 
 class Seal:
@@ -212,10 +174,9 @@ def _read_index(folder: Path, key: bytes) -> tuple[list[int], bytes]:
     path = folder / INDEX
     if not path.is_file():
         raise UserError(f"data.source: '{folder}' has no {INDEX}: its sealing did not end, or the file was lost.")
-    header = next(_raw(path), b"")
-    if len(header) != HEADER.size or not header.startswith(MAGIC):
+    dataset = dataset_of(path)
+    if dataset is None:
         raise UserError(f"data.source: '{path}', record 0: not the header of an encrypted file.")
-    dataset = HEADER.unpack(header)[2]
     (content,) = _records(path, Seal(key, dataset, INDEX_NUMBER), 1)
     return json.loads(content)["records"], dataset
 
@@ -239,6 +200,13 @@ def _records(path: Path, seal: Seal, count: int) -> Iterator[bytes]:
             ) from None
     if seen < count:
         raise UserError(f"data.source: '{path}', record {seen + 1}: missing; the file was cut short.")
+
+
+def dataset_of(path: Path) -> bytes | None:
+    """The id of the data set that a file says, in the clear, it belongs to; None for one that is no such file."""
+    with path.open("rb") as file:
+        header = file.read(FRAME.size + HEADER.size)[FRAME.size :]
+    return HEADER.unpack(header)[2] if len(header) == HEADER.size and header.startswith(MAGIC) else None
 
 
 def _check_header(path: Path, header: bytes, expected: bytes) -> None:
@@ -290,22 +258,6 @@ def _aes_gcm(key: bytes) -> Any:
     except ImportError as error:
         raise UserError("encrypted data need cryptography: pip install 'tfvae[private]'.") from error
     return AESGCM(key)
-
-
-def _is_text(content: bytes) -> bool:
-    return all(32 <= byte < 127 or byte in b"\t\n\r" for byte in content)
-
-
-def _decoded(text: bytes) -> bytes | None:
-    """32 bytes from their hexadecimal or base64 form; None when it is neither."""
-    text = text.strip()
-    try:
-        key = (
-            bytes.fromhex(text.decode("ascii")) if len(text) == 2 * KEY_BYTES else base64.b64decode(text, validate=True)
-        )
-    except (ValueError, binascii.Error):
-        return None
-    return key if len(key) == KEY_BYTES else None
 
 
 def _free_memory() -> int:

@@ -32,14 +32,14 @@ def list_files(folder: Path) -> tuple[list[Path], list[tuple[Path, str]]]:
     """
     candidates: list[Path] = []
     others: list[tuple[Path, str]] = []
-    for path, problem in _walk(folder, set()):
+    for path, problem in _walk(folder):
         if problem:
             others.append((path, problem))
         elif reason := wrong_suffix(path):
             others.append((path, reason))
-        elif not path.exists():
+        elif not os.path.exists(path):
             others.append((path, "a link that leads nowhere"))
-        elif not path.is_file():
+        elif not os.path.isfile(path):
             others.append((path, "not a regular file"))
         else:
             candidates.append(path)
@@ -111,26 +111,29 @@ def look_at_folder(folder: Path, how: Preparation, limit: int, seed: int) -> np.
     return look_at_pictures((candidates[index] for index in chosen(len(candidates), limit, seed)), how)
 
 
-def _walk(folder: Path, seen: set[str]) -> Iterator[tuple[Path, str]]:
-    """Files below `folder`, sorted, each with "" or with what is wrong; links to folders are followed once."""
-    real = os.path.realpath(folder)
-    if real in seen:
-        return
-    seen.add(real)
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        yield folder, f"folder cannot be listed: {error.strerror}"
-        return
-    for entry in entries:
-        if entry.name.startswith("."):
+def _walk(top: Path) -> Iterator[tuple[Path, str]]:
+    """Files below `top`, sorted, each with "" or with what is wrong; links to folders are followed once."""
+    seen: set[tuple[int, int]] = set()
+    stack: list[tuple[Path, str]] = [(top, "")]  # not a recursion: folders may be nested a thousand deep
+    while stack:
+        path, problem = stack.pop()
+        if problem or not (path is top or os.path.isdir(path)):
+            yield path, problem
             continue
-        if entry.name.casefold() in KEPT_BY_SYSTEMS and entry.is_dir():
-            yield Path(entry.path), "a folder of thumbnails or deleted files that the system keeps"
-        elif entry.is_dir():
-            yield from _walk(Path(entry.path), seen)
-        else:
-            yield Path(entry.path), ""
+        try:
+            facts = os.stat(path)
+            if (facts.st_dev, facts.st_ino) in seen:
+                continue
+            seen.add((facts.st_dev, facts.st_ino))
+            names = sorted(os.listdir(path), reverse=True)
+        except OSError as error:
+            yield path, f"folder cannot be listed: {error.strerror}"
+            continue
+        for name in names:
+            if name.casefold() in KEPT_BY_SYSTEMS and os.path.isdir(path / name):
+                stack.append((path / name, "a folder of thumbnails or deleted files that the system keeps"))
+            elif not name.startswith("."):
+                stack.append((path / name, ""))
 
 
 def name_within(path: Path, folder: Path) -> str:

@@ -1,5 +1,8 @@
 """The images of a run: read once, split once, the same for the same seed."""
 
+import hashlib
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,8 +59,9 @@ class Survey:
 def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progress: Progress | None = None) -> Splits:
     """Reads a source and splits it: deterministic in (source, config, seed).
 
-    Official validation and test splits are kept. Otherwise images are drawn at random, except from a film, whose last
-    frames are held out: a random frame would have nearly the same frame next to it in the training set.
+    Official validation and test splits are kept. Otherwise images are drawn, where a source may grow by a hash of their
+    names, except from a film, whose last frames are held out: a random frame would have nearly the same frame next to
+    it in the training set.
 
     Args:
         config: Source, sizes, filters and shares.
@@ -71,7 +75,10 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     gathering = _gather(config, config.limit, seed, cache_dir, progress)
     images = gathering.finish()
     images = label_by_table(images, config.labels) if config.labels else images
-    parts = split(np.array(gathering.parts), config, seed, gathering.in_order)
+    # What has a name of its own never grows, and is split into parts of exactly the sizes that are asked for.
+    by_name = config.split == "name" and not sources.is_word(config.source)
+    names = names_within(images, config.source) if by_name else None
+    parts = split(np.array(gathering.parts), config, seed, gathering.in_order, names)
     train, validation, test = (_examples(images.take(part), config) for part in parts)
     if config.frames and not len(train):
         raise UserError(f"data.frames: no film has {config.frames} consecutive frames to train on. Accepted: fewer.")
@@ -111,7 +118,9 @@ def look(config: DataConfig, seed: int = 0) -> Survey:
     return Survey(len(images), images.shapes)
 
 
-def split(parts: np.ndarray, config: DataConfig, seed: int, in_order: bool = False) -> list[np.ndarray]:
+def split(
+    parts: np.ndarray, config: DataConfig, seed: int, in_order: bool = False, names: Sequence[str] | None = None
+) -> list[np.ndarray]:
     """Indices of the training, validation and test images, each in ascending order.
 
     Args:
@@ -119,6 +128,8 @@ def split(parts: np.ndarray, config: DataConfig, seed: int, in_order: bool = Fal
         config: Shares to hold out where no official part does.
         seed: Of the draw.
         in_order: Hold out the last images instead of drawing.
+        names: Draw by a hash of these: a fraction is met on average, and no image that is added makes one that was
+            trained on a held-out one.
     """
     train, validation, test = (np.flatnonzero(parts == index) for index in range(len(PARTS)))
     if not len(train):
@@ -126,18 +137,51 @@ def split(parts: np.ndarray, config: DataConfig, seed: int, in_order: bool = Fal
     total = len(train)
     if total < 3 and not len(test) and not len(validation):
         return [train, train, train]  # too few to hold any out
-    shuffled = train if in_order else np.random.default_rng((seed, 3)).permutation(train)
-    held_test = 0 if len(test) else _count(config.test, total)
-    held_validation = 0 if len(validation) else _count(config.validation, total)
+    shares = (0 if len(test) else config.test, 0 if len(validation) else config.validation)
+    held_test, held_validation = (_count(share, total) for share in shares)
     if held_test + held_validation >= total:
         raise UserError(
             f"data: {total:,} images leave none to train on with test={config.test:g} and "
             f"validation={config.validation:g}. Accepted: smaller fractions or counts."
         )
-    left = total - held_test
-    test = test if len(test) else np.sort(shuffled[left:])
-    validation = validation if len(validation) else np.sort(shuffled[left - held_validation : left])
-    return [np.sort(shuffled[: left - held_validation]), validation, test]
+    if names is None or in_order:
+        order = train if in_order else np.random.default_rng((seed, 3)).permutation(train)
+        left = total - held_test
+        drawn = [order[: left - held_validation], order[left - held_validation : left], order[left:]]
+    else:
+        drawn = [train[places] for places in _drawn_by_name(np.array(names, object)[train], shares, seed)]
+    trained, validated, tested = map(np.sort, drawn)
+    return [trained, validation if len(validation) else validated, test if len(test) else tested]
+
+
+def _drawn_by_name(names: np.ndarray, shares: tuple[float, float], seed: int) -> list[np.ndarray]:
+    """Indices to train on, to validate on and to test on, where `shares` are those to test and to validate on."""
+    rest, held = np.arange(len(names)), []
+    fraction = 1.0  # of all images, that is in `rest` on average
+    for index, (share, what) in enumerate(zip(shares, ("test", "validation"), strict=True)):
+        numbers = np.array([_number(names[place], what, seed) for place in rest])
+        count = _count(share, len(names))
+        if 0 < share < 1:
+            most = len(rest) - 1 - (_count(shares[1], len(names)) if index == 0 else 0)
+            count = min(max(1, int((numbers < share / fraction).sum())), most)
+            fraction -= share
+        order = np.argsort(numbers, kind="stable")
+        held.append(rest[order[:count]])
+        rest = rest[np.sort(order[count:])]
+    return [rest, held[1], held[0]]
+
+
+def _number(name: str, what: str, seed: int) -> float:
+    """A number in [0, 1) that is a function of its arguments, the same for a name however its accents are encoded."""
+    words = f"{seed} {what} {unicodedata.normalize('NFC', name)}"
+    return int.from_bytes(hashlib.sha256(words.encode("utf-8", "surrogateescape")).digest()[:6]) / 2**48
+
+
+def names_within(images: Images, source: str) -> list[str]:
+    """The names of images, without that of the array file they are in, which may be moved."""
+    stem = Path(source).stem
+    own = Path(source).suffix.lower() in (".npy", ".npz")
+    return [name.removeprefix(f"{stem}/") for name in images.names] if own else images.names
 
 
 def _count(share: float, total: int) -> int:

@@ -1,6 +1,7 @@
 """From the words after `--data` to images."""
 
 import difflib
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tfvae.data.gathering import Gathering
 from tfvae.data.reading import Preparation
 from tfvae.data_config import DataConfig
 from tfvae.errors import UserError, did_you_mean
+from tfvae.file_names import user_path
 
 ACCEPTED = (
     "digits, shapes, tfds:NAME, moving_digits, a folder of pictures, encrypted or not, or a .zip file of one, an .npz "
@@ -57,7 +59,7 @@ def look_at_headers(config: DataConfig, how: Preparation, seed: int) -> np.ndarr
 
     None for a source that has no headers to look at. Raises `UserError` when there is no such source.
     """
-    if config.source in ("digits", *shapes.WORDS) or config.source.startswith(("tfds:", moving.WORD)):
+    if is_word(config.source):
         return None
     path = existing_path(config.source)
     if encrypted.is_encrypted(path):
@@ -69,14 +71,18 @@ def look_at_headers(config: DataConfig, how: Preparation, seed: int) -> np.ndarr
     return None
 
 
+def is_word(source: str) -> bool:
+    """Whether a source is made or published under a name of ours, and is no path."""
+    return source in ("digits", *shapes.WORDS) or source.startswith(("tfds:", moving.WORD))
+
+
 def existing_path(source: str) -> Path:
     """`source` as a path that exists. Raises `UserError`, with the nearest name that does exist."""
-    path = Path(source).expanduser()
-    try:
-        if path.exists():
-            return path
-    except OSError:  # longer than a file system allows
-        pass
+    path = user_path(source)
+    if os.path.isdir(path) or os.path.isfile(path):  # also where a name is longer than a file system allows
+        return path
+    if os.path.exists(path):
+        raise UserError(f"data.source: '{source}' is a pipe or a device, which is not waited for. Accepted: a file.")
     if "/" not in source and "\\" not in source and not path.suffix:
         words = ["digits", *shapes.WORDS, moving.WORD, *(f"tfds:{name}" for name in POPULAR)]
         hint = did_you_mean(source, words) or did_you_mean(f"tfds:{source}", words)

@@ -15,6 +15,7 @@ import numpy as np
 
 from tfvae.data.gathering import Gathering, chosen
 from tfvae.errors import UserError, did_you_mean
+from tfvae.file_names import user_path
 
 PARTS = {"train": "train", "validation": "validation", "val": "validation", "test": "test"}
 HOST = ("storage.googleapis.com", 443)  # where tensorflow-datasets keeps its own copies
@@ -104,7 +105,7 @@ def _prepared(name: str, manual_dir: str) -> Any:
         except (ValueError, AssertionError, tfds.core.registered.DatasetNotFoundError) as error:
             raise UserError(f"data.source: tfds:{name}: {' '.join(str(error).split())[:300]}") from error
         if manual_dir:
-            _prepare_by_hand(builder, name, Path(manual_dir).expanduser())
+            _prepare_by_hand(builder, name, user_path(manual_dir))
         elif _reachable():
             _download(builder, name)
         else:

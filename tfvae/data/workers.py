@@ -16,6 +16,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from tfvae.data import reading
+from tfvae.data.data_key import KEY_VARIABLE, hide_key
 from tfvae.data.reading import Preparation, UnreadableError
 
 WORKERS = 2
@@ -156,7 +157,8 @@ class _Worker:
     def _start(self) -> None:
         # One thread a process: BLAS would reserve address space for every core.
         environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-        environment.pop("TFVAE_DATA_KEY", None)  # A decoder that a picture takes over must not find the key.
+        environment.pop(KEY_VARIABLE, None)  # A decoder that a picture takes over must not find the key.
+        hide_key()
         self.process = subprocess.Popen(
             self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment
         )

@@ -19,6 +19,7 @@ from tfvae.data.array_batches import batches
 from tfvae.errors import UserError, did_you_mean
 from tfvae.evaluation.classifier import train_classifier
 from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
+from tfvae.file_names import user_path
 
 RAW_SIDE = 32  # raw pixels: the covariance of larger pictures fits no memory
 INCEPTION_SIDE = 299
@@ -106,7 +107,7 @@ def inception(context: EvaluationContext) -> Features:
     """
     _, _, given = context.features.partition(":")
     path = (
-        Path(given).expanduser()
+        user_path(given)
         if given
         else Path(os.environ.get("KERAS_HOME", "~/.keras"), "models", INCEPTION_FILE).expanduser()
     )

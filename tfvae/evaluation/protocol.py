@@ -10,6 +10,7 @@ from typing import Any
 
 from tfvae.errors import UserError
 from tfvae.evaluation.context import EvaluationContext
+from tfvae.whole_files import read_json, write_whole
 
 # Reported, and free to differ: where the same images lay, what measured them, and in what portions.
 FREE = ("source", "batch_size", "versions")
@@ -39,19 +40,13 @@ def write_evaluation(path: Path, evaluation: Any, **facts: Any) -> None:
     figures = {name: asdict(figure) for name, figure in evaluation.figures.items()}
     record = {"format": FORMAT, **facts, "protocol": evaluation.protocol, "figures": figures}
     record["left_out"] = evaluation.left_out
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(record, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_evaluation(path: Path) -> dict[str, Any]:
     """A file of `write_evaluation`. Raises `UserError` when it is none."""
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read as JSON ({' '.join(str(error).split())}).") from error
-    whole = isinstance(record, dict) and all(isinstance(record.get(key), dict) for key in ("protocol", "figures"))
+    record = read_json(path)
+    whole = all(isinstance(record.get(key), dict) for key in ("protocol", "figures"))
     if not whole or not all(_is_figure(figure) for figure in record["figures"].values()):
         raise UserError(f"{path}: no evaluation. Accepted: what `tfvae evaluate RUN -o OUT.json` writes.")
     return record

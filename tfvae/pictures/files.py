@@ -1,6 +1,5 @@
 """One picture file read to be changed, and written back with everything around its pixels kept."""
 
-import contextlib
 import io
 import os
 import re
@@ -23,6 +22,7 @@ from tfvae.data.reading import (
     orientation_of,
     turned,
 )
+from tfvae.whole_files import whole_file
 
 WRITTEN = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
@@ -143,7 +143,7 @@ def save(path: str | Path, pixels: np.ndarray, like: EditablePicture) -> tuple[s
     image, icc, lost = _image(pixels, like, format)
     options, more = _options(like, format, icc)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _whole(path) as file:
+    with whole_file(path, "w+b") as file:
         image.save(file, format=format, **options)
     return (*lost, *more)
 
@@ -320,15 +320,3 @@ def _through(image: Image.Image, source: bytes | None, target: bytes | None, mod
     changed = ImageCms.profileToProfile(image, before, after, renderingIntent=intent, outputMode=mode)
     assert changed is not None  # None is for changes in place
     return changed
-
-
-@contextlib.contextmanager
-def _whole(path: Path) -> Iterator[Any]:
-    """A file that is at `path` once the block has ended well, and nowhere otherwise."""
-    unfinished = path.with_name(f".{os.getpid()}.part")
-    try:
-        with unfinished.open("w+b") as file:
-            yield file
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

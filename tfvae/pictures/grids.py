@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tfvae.pixels import to_uint8
+from tfvae.whole_files import whole_file
 
 # A cell of a grid is enlarged by whole factors until it is about this many pixels wide, so that digits of 8×8 or
 # 28×28 pixels can be seen; larger pictures are reduced to at most MAX_CELL.
@@ -22,8 +23,8 @@ INK = (60, 60, 60)
 def save_png(path: str | Path, picture: np.ndarray) -> Path:
     """Write `picture`, `(height, width, channels)` uint8 or float in [0, 1]; makes the folder. Returns the path."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _pillow(to_uint8(picture)).save(path, format="PNG", optimize=True)
+    with whole_file(path) as file:
+        _pillow(to_uint8(picture)).save(file, format="PNG", optimize=True)
     return path
 
 

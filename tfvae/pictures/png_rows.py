@@ -1,6 +1,5 @@
 """A PNG file written row by row: a picture larger than memory."""
 
-import os
 import struct
 import zlib
 from collections.abc import Iterable
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+
+from tfvae.whole_files import whole_file
 
 COLOUR_TYPES = {1: 0, 3: 2}  # of the channels, as the format numbers them
 PAETH = 4  # the filter type of the rows
@@ -33,14 +34,8 @@ def write_png_rows(path: str | Path, height: int, width: int, strips: Iterable[n
         Portable Network Graphics (third edition), https://www.w3.org/TR/png-3
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{os.getpid()}.part")
-    try:
-        with unfinished.open("wb") as file:
-            _write(file, height, width, strips)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        _write(file, height, width, strips)
     return path
 
 

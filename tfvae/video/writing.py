@@ -13,6 +13,7 @@ from tfvae.pixels import to_uint8
 from tfvae.video.codecs import pyav
 from tfvae.video.reading import Film
 from tfvae.video.sound import Sound
+from tfvae.whole_files import part_of, put_in_place
 
 WRITTEN = (".mp4", ".webm", ".gif")
 # Constant quality, visually lossless or nearly so; the table of contents first, so that browsers need not load all.
@@ -61,8 +62,7 @@ class FilmWriter:
         suffix = self.path.suffix.lower()
         if suffix not in WRITTEN:
             raise UserError(f"{path}: a film cannot end in '{suffix}'. Accepted: {', '.join(WRITTEN)}.")
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.temporary = self.path.with_name(f".{self.path.name}.part")
+        self.temporary = part_of(self.path)
         sink = _Gif if suffix == ".gif" else _Encoded
         self.sink: Any = sink(self.temporary, suffix, self.rate, self.size, sound_from, Fraction(aspect))
 
@@ -82,7 +82,7 @@ class FilmWriter:
             whole = kind is None
             self.sink.close(whole)
             if self.count and (whole or issubclass(kind, KeyboardInterrupt)):  # type: ignore[arg-type]
-                self.temporary.replace(self.path)
+                put_in_place(self.temporary, self.path)
         finally:
             self.temporary.unlink(missing_ok=True)
 

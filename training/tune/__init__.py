@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser, UserError
+from tfvae.whole_files import read_json, write_whole
+from training import lock
 from training.config import parse_setting
 from training.request import read_request
 
@@ -90,21 +92,23 @@ def main(arguments: list[str]) -> None:
         config=config,
         space=space(config, options.range, pinned, options.objective),
     )
-    _continue_or_begin(plan, path)
-    print(f"{plan.kind} search of the {plan.objective} on {len(splits.validation):,} validation images; into {path}")
-    for searched in plan.space:
-        print(f"  {searched.key}: {searched}")
-    try:
-        rows = search(plan, splits, path)
-    except KeyboardInterrupt:
-        print(f"stopped; what is done lies in {path}, and the same command goes on from there")
-        raise
-    if all(row["status"] != "completed" for row in rows):
-        first = f"; the first: {rows[0]['message']}" if rows else ""
-        raise UserError(f"{path}: none of {len(rows)} trials came to an end{first}")
-    best = results.write(plan, rows, splits, path, command)
-    print(f"best: trial {best['trial'] + 1}, {described(best, plan)}")
-    print(f"table: {path / 'tune.md'}; train it: python -m training --recipe {path / 'best.toml'}")
+    with lock.held(path):
+        _continue_or_begin(plan, path)
+        images = f"{len(splits.validation):,} validation images"
+        print(f"{plan.kind} search of the {plan.objective} on {images}; into {path}")
+        for searched in plan.space:
+            print(f"  {searched.key}: {searched}")
+        try:
+            rows = search(plan, splits, path)
+        except KeyboardInterrupt:
+            print(f"stopped; what is done lies in {path}, and the same command goes on from there")
+            raise
+        if all(row["status"] != "completed" for row in rows):
+            first = f"; the first: {rows[0]['message']}" if rows else ""
+            raise UserError(f"{path}: none of {len(rows)} trials came to an end{first}")
+        best = results.write(plan, rows, splits, path, command)
+        print(f"best: trial {best['trial'] + 1}, {described(best, plan)}")
+        print(f"table: {path / 'tune.md'}; train it: python -m training --recipe {path / 'best.toml'}")
 
 
 def _directory(out: Path | None, name: str) -> Path:
@@ -121,8 +125,6 @@ def _directory(out: Path | None, name: str) -> Path:
 
 def _continue_or_begin(plan: "Search", path: Path) -> None:
     """Writes what is searched, or compares it with what the folder's search was."""
-    from training.checkpoint import write_atomically
-
     facts: dict[str, Any] = {
         "search": plan.kind,
         "objective": plan.objective,
@@ -131,7 +133,7 @@ def _continue_or_begin(plan: "Search", path: Path) -> None:
         "recipe": plan.config.toml(),
     }
     if (path / FACTS).is_file():
-        former = json.loads((path / FACTS).read_text(encoding="utf-8"))
+        former = read_json(path / FACTS)
         for name, value in facts.items():
             if former.get(name) != value:
                 raise UserError(
@@ -139,8 +141,7 @@ def _continue_or_begin(plan: "Search", path: Path) -> None:
                     "Accepted: the same command as before (--trials and --minutes may differ), or another folder."
                 )
         return
-    path.mkdir(parents=True, exist_ok=True)
-    write_atomically(path / FACTS, lambda file: file.write(json.dumps(facts, indent=2).encode()))
+    write_whole(path / FACTS, json.dumps(facts, indent=2))
 
 
 def _difference(name: str, former: Any, now: Any) -> str:

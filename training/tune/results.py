@@ -8,8 +8,10 @@ from typing import Any
 
 from tfvae.data import Splits
 from tfvae.pictures import save_png, search_panels
+from tfvae.toml_sections import write_toml
+from tfvae.whole_files import whole_file, write_whole
 from training import run
-from training.config import Tables, merge, shortened, write_tables
+from training.config import Tables, merge, shortened
 from training.journal import duration
 from training.tune.search import FIGURES, Search, score
 from training.tune.space import apply
@@ -30,8 +32,8 @@ def write(plan: Search, rows: list[dict[str, Any]], splits: Splits, path: Path, 
     best_point = [row["trial"] for row in rows if row["status"] == "completed"].index(best["trial"])
     picture = search_panels(points, f"validation {UNITS[plan.objective]}", best_point, logarithmic)
     save_png(path / "tune.png", picture)
-    (path / "tune.md").write_text(_markdown(plan, rows, best, splits, path, command), encoding="utf-8")
-    (path / "best.toml").write_text(_recipe(plan, rows, best, splits, command), encoding="utf-8")
+    write_whole(path / "tune.md", _markdown(plan, rows, best, splits, path, command))
+    write_whole(path / "best.toml", _recipe(plan, rows, best, splits, command))
     return best
 
 
@@ -39,7 +41,7 @@ def _write_csv(plan: Search, rows: list[dict[str, Any]], path: Path) -> None:
     facts = ("trial", "continues", "status")
     figures = ("epochs", "best_epoch", "weights", *FIGURES, "seconds", "message")
     keys = [searched.key for searched in plan.space]
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*facts, *keys, *figures])
         for row in rows:
@@ -108,7 +110,7 @@ def _recipe(plan: Search, rows: list[dict[str, Any]], best: dict[str, Any], spli
     # As in the trials, no warm-up may take more of the training than its first quarter.
     config = shortened(apply(plan.config, best["values"]), run.steps_in_all(plan.config, splits))
     tables: Tables = {name: _said(getattr(config, name)) for name in ("data", "model", "training")}
-    return "\n".join(head) + "\n\n" + write_tables(merge(tables, {"objective": config.objective}))
+    return "\n".join(head) + "\n\n" + write_toml(merge(tables, {"objective": config.objective}))
 
 
 def _said(section: Any) -> dict[str, Any]:

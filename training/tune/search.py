@@ -21,8 +21,8 @@ import tensorflow as tf
 from tfvae.data import Splits
 from tfvae.errors import UserError
 from tfvae.evaluation import evaluate
+from tfvae.whole_files import read_json, write_whole
 from training import run
-from training.checkpoint import write_atomically
 from training.config import RunConfig, shortened, with_epochs
 from training.journal import duration
 from training.loop import Stopped
@@ -65,7 +65,7 @@ def search(plan: Search, splits: Splits, path: Path) -> list[dict[str, Any]]:
             break
         place = f"trial {int(trial.trial_id) + 1} of {total}"
         row = _trial(plan, oracle, trial, splits, path, place)
-        _write_json(path / "trials" / f"{trial.trial_id}.json", row)
+        write_whole(path / "trials" / f"{trial.trial_id}.json", json.dumps(row, indent=2))
         if row["status"] == "completed":
             oracle.update_trial(trial.trial_id, {plan.objective: row[plan.objective]}, step=row["epochs"])
         trial.status, trial.message = row["status"].upper(), row.get("message")
@@ -86,7 +86,7 @@ def score(row: dict[str, Any], plan: Search) -> float:
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
     """The facts of every trial that ended, in order."""
-    return [json.loads(file.read_bytes()) for file in sorted(path.glob("trials/*.json"), key=lambda f: int(f.stem))]
+    return [read_json(file) for file in sorted(path.glob("trials/*.json"), key=lambda f: int(f.stem))]
 
 
 def described(row: dict[str, Any], plan: Search) -> str:
@@ -201,11 +201,11 @@ class _Ours:
         return super()._random_values()  # type: ignore[misc]
 
     def save(self) -> None:
-        _write_json(Path(self._get_oracle_fname()), self.get_state())  # type: ignore[attr-defined]
+        write_whole(self._get_oracle_fname(), json.dumps(self.get_state(), indent=2))  # type: ignore[attr-defined]
 
     def _save_trial(self, trial: Any) -> None:
         folder = Path(self._get_trial_dir(trial.trial_id))  # type: ignore[attr-defined]
-        _write_json(folder / "trial.json", trial.get_state())
+        write_whole(folder / "trial.json", json.dumps(trial.get_state(), indent=2))
 
 
 class _RandomSearch(_Ours, keras_tuner.oracles.RandomSearchOracle):
@@ -247,7 +247,3 @@ class _Tee(io.TextIOBase):
 
     def flush(self) -> None:
         self.log.flush()
-
-
-def _write_json(path: Path, facts: Any) -> None:
-    write_atomically(path, lambda file: file.write(json.dumps(facts, indent=2).encode()))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from tfvae.commands.pages.before_after_template import FIGURE, PAGE
 from tfvae.data.reading import Preparation, read_picture
+from tfvae.whole_files import whole_file, write_whole
 
 MAX_SIDE = 2000  # pixels of the copies that the page shows; the originals are linked
 MAX_PIXELS = 1 << 30  # of an original, far above any scan: only a bomb has more
@@ -65,7 +66,7 @@ def write_page(folder: str | Path, items: Iterable[Item], title: str) -> Path:
         title=html.escape(title), count=count, figures="\n".join(figures), many="" if len(figures) > 1 else " hidden"
     )
     path = folder / "index.html"
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page)
     return path
 
 
@@ -114,7 +115,8 @@ def _write_copy(source: Path, target: Path) -> tuple[int, int]:
     pixels = read_picture(str(source), Preparation(max_side=MAX_SIDE, max_pixels=MAX_PIXELS))
     shown = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     # What is small shows its single pixels, and costs little without loss.
-    shown.save(target, "WEBP", lossless=math.prod(shown.size) <= LOSSLESS, quality=QUALITY)
+    with whole_file(target) as file:
+        shown.save(file, "WEBP", lossless=math.prod(shown.size) <= LOSSLESS, quality=QUALITY)
     return shown.size
 
 

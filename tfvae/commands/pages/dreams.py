@@ -7,6 +7,7 @@ from pathlib import Path
 from tfvae.applications.latent.dreams import Cell, Row, Section
 from tfvae.commands.pages.dreams_template import CELL, PAGE, ROW, SECTION
 from tfvae.pictures import save_png
+from tfvae.whole_files import write_whole
 
 PICTURES = "pictures"  # the folder of the pictures, beside the page
 SMALL = 64  # pixels a side, up to which the page shows pixels as squares
@@ -54,7 +55,7 @@ def write_page(folder: str | Path, sections: Sequence[Section], title: str, abou
         sections="\n".join(bodies),
     )
     path = folder / "index.html"
-    path.write_text(page, encoding="utf-8")
+    write_whole(path, page)
     return path
 
 
