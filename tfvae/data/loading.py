@@ -10,6 +10,7 @@ from tfvae.data.clips import clips_of
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
 from tfvae.data.labels import label_by_table
+from tfvae.data.remarks import remarks
 from tfvae.data_config import DataConfig
 from tfvae.errors import UserError
 
@@ -70,14 +71,15 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     """
     gathering = _gather(config, config.limit, seed, cache_dir, progress)
     images = gathering.finish()
+    said = remarks(gathering.noted)
     images = label_by_table(images, config.labels) if config.labels else images
     parts = split(np.array(gathering.parts), config, seed, gathering.in_order)
     train, validation, test = (_examples(images.take(part), config) for part in parts)
     if config.frames and not len(train):
         raise UserError(f"data.frames: no film has {config.frames} consecutive frames to train on. Accepted: fewer.")
     sizes = f"{len(train):,} to train, {len(validation):,} to validate, {len(test):,} to test"
-    refused = f"; refused: {len(gathering.refused):,}" if gathering.refused else ""
-    return Splits(train, validation, test, gathering.refused, f"{gathering.description}: {sizes}{refused}")
+    said = ([f"refused: {len(gathering.refused):,}"] if gathering.refused else []) + said
+    return Splits(train, validation, test, gathering.refused, "; ".join([f"{gathering.description}: {sizes}", *said]))
 
 
 def load_images(
