@@ -72,7 +72,9 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     gathering = _gather(config, config.limit, seed, cache_dir, progress)
     images = gathering.finish()
     said = remarks(gathering.noted)
-    images = label_by_table(images, config.labels) if config.labels else images
+    if config.labels:
+        images, unmatched = label_by_table(images, config.labels)
+        said += unmatched
     parts = split(np.array(gathering.parts), config, seed, gathering.in_order)
     train, validation, test = (_examples(images.take(part), config) for part in parts)
     if config.frames and not len(train):
