@@ -18,7 +18,7 @@ import os, sys, time
 sys.path.insert(0, os.path.dirname({reader_process.__file__!r}))
 import reader_process
 reading = reader_process.load_reader()
-from tfvae.data.decoding import UnreadableError
+from tfvae.decoding import UnreadableError
 real = reading.read_picture
 def read_picture(path, how, noted):
     if "slow" in path: time.sleep(60)

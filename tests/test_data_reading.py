@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from tfvae.data.decoding import ORIENTATION, UnreadableError
 from tfvae.data.reading import Preparation, look_at_picture, read_picture
+from tfvae.decoding import ORIENTATION, UnreadableError
 
 OWN = Preparation()
 CORNERS = np.array([[10, 90, 170], [40, 120, 250]], np.uint8)  # every turn of it is different

@@ -9,8 +9,8 @@ from picture_writer import png, tiff
 from PIL import Image
 
 from tfvae.data import DataConfig, load, load_images
-from tfvae.data.decoding import UnreadableError
 from tfvae.data.reading import Preparation, read_picture
+from tfvae.decoding import UnreadableError
 from tfvae.errors import UserError
 from tfvae.pictures.files import open_picture
 

@@ -162,7 +162,8 @@ def test_a_photograph_of_200_megapixels_is_decoded_small(folder, tmp_path):
     ramp = np.linspace(0, 255, 12240, dtype=np.uint8)
     Image.fromarray(np.broadcast_to(ramp[:, None], (12240, 16320))).save(tmp_path / "huge.jpg")
     peak = "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss"
-    column = "(255 * call.prepared(call.decoding.open_checked('huge.jpg', call.MOST_PIXELS).__enter__()))[0, :, 0, 0]"
+    opened = "(file := call.decoding.open_checked('huge.jpg', call.MOST_PIXELS)).__enter__()"
+    column = f"(255 * call.prepared({opened}))[0, :, 0, 0]"
     before, *found, after = in_call_py(folder, tmp_path, f"[{peak}, *{column}, {peak}]")
     # At the ends the filter reaches over the edge.
     np.testing.assert_allclose(found[1:-1], ramp.reshape(8, -1).mean(1)[1:-1], atol=2)

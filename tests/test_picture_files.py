@@ -7,7 +7,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
-from tfvae.data.decoding import UnreadableError
+from tfvae.decoding import UnreadableError
 from tfvae.pictures.files import WRITTEN, open_mask, open_picture, save
 
 COPYRIGHT, ORIENTATION = ExifTags.Base.Copyright, ExifTags.Base.Orientation

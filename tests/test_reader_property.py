@@ -14,9 +14,9 @@ from picture_writer import on_white, png, tiff, upright
 from PIL import Image
 
 from export.kits.serving import kit
-from tfvae.data import decoding
-from tfvae.data.decoding import UnreadableError
+from tfvae import decoding
 from tfvae.data.reading import Preparation, read_picture
+from tfvae.decoding import UnreadableError
 from tfvae.pictures.files import open_picture
 
 HALF = 0.5 + 0.005  # of a level, and what 16 bits leave of a float

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import place, say
-from tfvae.data.decoding import UnreadableError
 from tfvae.data.folder import LISTED, SUFFIXES, list_files, name_within
 from tfvae.data.reading import Preparation, look_at_picture
+from tfvae.decoding import UnreadableError
 from tfvae.errors import UserError
 from tfvae.pictures.files import MAX_PIXELS, WRITTEN
 

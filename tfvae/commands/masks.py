@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from tfvae.commands.jobs import Job, Plan
-from tfvae.data.decoding import UnreadableError, eight_bits
 from tfvae.data.folder import SUFFIXES
 from tfvae.data.reading import Preparation, look_at_picture
+from tfvae.decoding import UnreadableError, eight_bits
 from tfvae.errors import UserError
 from tfvae.pictures.files import MAX_PIXELS, open_mask, open_picture
 

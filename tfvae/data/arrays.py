@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.data.decoding import OVERSHOOT, UnreadableError, black_and_white, eight_bits, scaled
 from tfvae.data.gathering import Gathering, chosen
+from tfvae.decoding import OVERSHOOT, UnreadableError, black_and_white, eight_bits, scaled
 from tfvae.errors import UserError, did_you_mean
 
 IMAGE_KEYS = ("x", "images", "image", "data", "X", "imgs", "pixels", "arr_0")

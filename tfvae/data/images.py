@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfvae.data.decoding import on_white
 from tfvae.data.reading import is_grey
+from tfvae.decoding import on_white
 
 RAM_LIMIT = 256 * 2**20  # bytes of pixels kept in RAM; beyond it they move to a file
 UNLABELLED = -1

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageFilter, ImageOps
 
-from tfvae.data.decoding import decoded, on_white, open_checked, orientation_of
+from tfvae.decoding import decoded, on_white, open_checked, orientation_of
 
 GREY_MODES = ("1", "L", "LA", "La", "I", "F")
 
@@ -37,7 +37,7 @@ def read_picture(path: str | bytes, how: Preparation, noted: list[dict[str, Any]
         noted: Gets one dictionary: `scale`, `reached` and `several` as in `Decoded`.
 
     Raises:
-        tfvae.data.decoding.UnreadableError: With the reason.
+        tfvae.decoding.UnreadableError: With the reason.
     """
     with open_checked(path, how.max_pixels) as image:
         size = None

@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from tfvae.data import reader_process
-from tfvae.data.decoding import UnreadableError
 from tfvae.data.reading import Preparation
+from tfvae.decoding import UnreadableError
 
 WORKERS = 2
 MEMORY_LIMIT = 1536 * 2**20  # bytes of address space a worker: two of them and TensorFlow stay below 4 GB

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
-from tfvae.data.decoding import ORIENTATION, Decoded, decoded, eight_bits, on_white, open_checked
+from tfvae.decoding import ORIENTATION, Decoded, decoded, eight_bits, on_white, open_checked
 
 WRITTEN = {
     ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
@@ -70,7 +70,7 @@ class EditablePicture:
 
 
 def open_picture(path: str | Path, black: float = 0.0, white: float = 0.0) -> EditablePicture:
-    """The first picture of a file, for `save`, by the rules of `tfvae.data.decoding`.
+    """The first picture of a file, for `save`, by the rules of `tfvae.decoding`.
 
     Grey of more than 8 bits becomes 16 bit grey. Nothing here writes 16 bit *colour*, nor 16 bit grey with
     transparency: they are read as 8 bit, and `notes` say so. Palettes become RGB. CMYK becomes RGB, by its own profile
@@ -82,7 +82,7 @@ def open_picture(path: str | Path, black: float = 0.0, white: float = 0.0) -> Ed
         white: The number that is white in files of more than 8 bits; 0: as the type says.
 
     Raises:
-        tfvae.data.decoding.UnreadableError: With the reason.
+        tfvae.decoding.UnreadableError: With the reason.
     """
     with open_checked(os.fspath(path), MAX_PIXELS) as image:
         frames = getattr(image, "n_frames", 1)

@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from export.artefacts import Artefact, Export
 from export.report import MEANING, tensors
-from tfvae.data import decoding
+from tfvae import decoding
 
 FILES = Path(__file__).with_name("files")
 FOLDER = "phone"

@@ -9,7 +9,7 @@ from typing import Any
 
 from export.artefacts import Artefact, Export
 from export.kits.serving import warmup
-from tfvae.data import decoding
+from tfvae import decoding
 
 IMAGE = "tensorflow/serving:2.20.0"  # the official image, pinned: `latest` changes under a running cluster
 FILES = Path(__file__).with_name("files")

@@ -55,7 +55,7 @@ def write_page(folder: str | Path, items: Iterable[Item], title: str) -> Path:
 
     Raises:
         ValueError: When there are no items, or before and after are not of the same proportions.
-        tfvae.data.decoding.UnreadableError: When a picture cannot be read.
+        tfvae.decoding.UnreadableError: When a picture cannot be read.
     """
     folder = Path(folder)
     (folder / COPIES).mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Decoding of picture files, by one table of rules for training, restoring and the clients of a bundle.
+"""Decoding of picture files, by one table of rules for training, restoring, films and the clients of a bundle.
 
 | in the file | what it means |
 |---|---|
