@@ -78,6 +78,8 @@ def quantisation_inside(content: bytes) -> dict[str, dict[str, Any]]:
             neighbours[operator.Inputs(0)] = graph.Tensors(operator.Outputs(0))
         elif code == schema.BuiltinOperator.DEQUANTIZE:
             neighbours[operator.Outputs(0)] = graph.Tensors(operator.Inputs(0))
+        elif code == schema.BuiltinOperator.ADD and operator.Inputs(0) in neighbours:  # of `tfvae.tflite_nan`
+            neighbours[operator.Outputs(0)] = neighbours[operator.Inputs(0)]
     kinds = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
     found = {}
     signature = model.SignatureDefs(0)
