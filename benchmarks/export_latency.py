@@ -162,7 +162,7 @@ def _codes(model: Any, config: data.DataConfig, seed: int, size: tuple[int, int]
 def _write_tflite(model: Any, size: tuple[int, int], codes: np.ndarray, folder: Path) -> None:
     calibration = [{"z": codes[i : i + 1]} for i in range(len(codes))]
     with tempfile.TemporaryDirectory() as saved, native_messages_held():
-        write_saved_model(model, saved, batch=1, size=size)
+        write_saved_model(model, saved, batch=1, size=size, to_convert=True)
         for variant in ("float32", "int8"):
             content = convert(Path(saved), "decode", variant, calibration)
             (folder / file_name("decoder", variant)).write_bytes(content)

@@ -17,7 +17,7 @@ def files(request, tmp_path_factory):
     """A decoder in float32 and int8, and its calibration."""
     model = make(request.param)
     path = tmp_path_factory.mktemp("saved") / "model"
-    write_saved_model(model, path, batch=1)
+    write_saved_model(model, path, batch=1, to_convert=True)
     codes = np.random.default_rng(0).standard_normal((24, 3), np.float32)
     calibration = [{"z": code[None]} for code in codes]
     return convert(path, "decode", "float32"), convert(path, "decode", "int8", calibration), calibration
@@ -59,7 +59,7 @@ def test_a_sound_file_keeps_its_channel_means_and_is_not_touched(files):
 
 def test_graphs_that_differ_are_left_alone(files, tmp_path):
     _, int8, calibration = files
-    write_saved_model(make("inception"), tmp_path / "other", batch=1)
+    write_saved_model(make("inception"), tmp_path / "other", batch=1, to_convert=True)
     assert bias_correction.bias_corrected(convert(tmp_path / "other", "decode", "float32"), int8, calibration) is None
 
 

@@ -8,27 +8,28 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvae.data import DataConfig, load, load_images, look, reading
+from tfvae.data import DataConfig, load, load_images, look, reader_process
 from tfvae.data.reading import Preparation
 from tfvae.data.workers import read_pictures
 from tfvae.errors import UserError
 
 OBEDIENT = f"""
 import os, sys, time
-sys.argv[0] = {reading.__file__!r}
-sys.path.insert(0, os.path.dirname({reading.__file__!r}))
-import reading
+sys.path.insert(0, os.path.dirname({reader_process.__file__!r}))
+import reader_process
+reading = reader_process.load_reader()
+from tfvae.decoding import UnreadableError
 real = reading.read_picture
-def read_picture(path, how):
+def read_picture(path, how, noted):
     if "slow" in path: time.sleep(60)
     if "deadly" in path: os.kill(os.getpid(), 11)
     if "huge" in path: bytearray(2**40)
-    return real(path, how)
-def guarded(path, how):
-    try: return read_picture(path, how)
-    except MemoryError: raise reading.UnreadableError("takes too much memory to decode")
+    return real(path, how, noted)
+def guarded(path, how, noted):
+    try: return read_picture(path, how, noted)
+    except MemoryError: raise UnreadableError("takes too much memory to decode")
 reading.read_picture = guarded
-reading.main()
+reader_process.main(reading)
 """
 
 
@@ -52,10 +53,10 @@ def test_a_worker_that_hangs_or_dies_costs_its_file_alone(tmp_path):
         assert (results[paths[index]] == index).all()
 
 
-def test_the_worker_imports_neither_tensorflow_nor_tfvae():
+def test_the_worker_imports_no_tensorflow_and_of_tfvae_the_reader_only():
     code = (
-        f"import runpy, sys; runpy.run_path({reading.__file__!r}); "
-        "assert not {'tensorflow', 'keras', 'tfvae'} & set(sys.modules)"
+        f"import runpy, sys; runpy.run_path({reader_process.__file__!r})['load_reader'](); "
+        "assert 'tfvae.data.reading' in sys.modules and not {'tensorflow', 'keras', 'tfvae.errors'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-P", "-c", code], check=True)
 

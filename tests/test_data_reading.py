@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
 
-from tfvae.data.reading import ORIENTATION, Preparation, UnreadableError, look_at_picture, read_picture
+from tfvae.data.reading import Preparation, look_at_picture, read_picture
+from tfvae.decoding import ORIENTATION, UnreadableError
 
 OWN = Preparation()
 CORNERS = np.array([[10, 90, 170], [40, 120, 250]], np.uint8)  # every turn of it is different
@@ -72,20 +73,6 @@ def test_16_bits_are_divided_by_257_not_clipped(tmp_path, suffix):
     deep = np.array([[0, 257, 128 * 257, 40_000, 65_535]], np.uint16)
     path = saved(tmp_path / f"deep.{suffix}", Image.fromarray(deep))
     np.testing.assert_array_equal(read_picture(path, OWN)[0, :, 0], [0, 1, 128, 156, 255])
-
-
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [([0.0, 0.5, 1.0], [0, 128, 255]), ([0.0, 100.0, 255.0], [0, 100, 255]), ([-1.0, 0.0, 1.0], [0, 128, 255])],
-)
-def test_floats_are_scaled_by_their_range(tmp_path, values, expected):
-    path = saved(tmp_path / "float.tif", Image.fromarray(np.array([values], np.float32)))
-    np.testing.assert_array_equal(read_picture(path, OWN)[0, :, 0], expected)
-
-
-def test_32_bit_integers_are_scaled_by_their_range(tmp_path):
-    path = saved(tmp_path / "int.tif", Image.fromarray(np.array([[0, 400_000, 1_000_000]], np.int32)))
-    np.testing.assert_array_equal(read_picture(path, OWN)[0, :, 0], [0, 102, 255])
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "tif"])

@@ -102,8 +102,7 @@ def test_array_files_that_make_no_sense_are_refused_in_one_line(tmp_path):
         return error(lambda: load_images(tmp_path / "a.npz"))
 
     assert "must hold images of shape" in message(x=np.zeros((3, 4)))
-    assert "must hold values within" in message(x=np.full((1, 2, 2), -1.0))
-    assert "must hold values within" in message(x=np.full((1, 2, 2), np.nan))
+    assert "NaN" in message(x=np.full((1, 2, 2), np.nan))
     assert "must hold numbers" in message(x=np.full((1, 2, 2), "a"))
     assert "Did you mean 'images'?" in message(imagess=np.zeros((1, 2, 2)), other=np.zeros(3))
     assert "2 labels in 'y' for 1 images" in message(x=np.zeros((1, 2, 2)), y=np.zeros(2))

@@ -327,12 +327,12 @@ def test_a_decoder_does_not_inherit_the_key(folder, tmp_path, monkeypatch):
     script = tmp_path / "worker.py"
     script.write_text(
         "import os, struct, sys\n"
-        "reply = struct.Struct('>BIIIQ')\n"
+        "reply = struct.Struct('>BIIIQI')\n"
         "out = sys.stdout.buffer\n"
-        "out.write(reply.pack(2, 0, 0, 0, 0)); out.flush()\n"
+        "out.write(reply.pack(2, 0, 0, 0, 0, 0)); out.flush()\n"
         "for line in sys.stdin:\n"
         f"    word = os.environ.get({data_key.KEY_VARIABLE!r}, 'no key').encode()\n"
-        "    out.write(reply.pack(1, 0, 0, 0, len(word)) + word); out.flush()\n"
+        "    out.write(reply.pack(1, 0, 0, 0, len(word), 0) + word); out.flush()\n"
     )
     picture = next(folder.rglob("*.png"))
     ((_, answer),) = read_pictures([picture], Preparation(), script=str(script))

@@ -179,7 +179,7 @@ def test_the_code_of_the_card_runs(exported, monkeypatch):
 @pytest.mark.parametrize("network", NETWORKS)
 def test_float32_files_agree_with_keras_on_odd_sizes(network, tmp_path):
     model = make(network, image_shape=(28, 20, 1))
-    serving.write_saved_model(model, tmp_path / "static", batch=1)
+    serving.write_saved_model(model, tmp_path / "static", batch=1, to_convert=True)
     content = tflite.convert(tmp_path / "static", "reconstruct", "float32")
     runner = Interpreter(model_content=content).get_signature_runner("reconstruct")
     for image in pictures(2, 28, 20, 1):
@@ -190,7 +190,7 @@ def test_float32_files_agree_with_keras_on_odd_sizes(network, tmp_path):
 @pytest.mark.parametrize("likelihood", ["optimal_gaussian", "pixel_gaussian", "logistic_mixture"])
 def test_every_kind_of_likelihood_quantises_to_integers(likelihood, tmp_path):
     model = make(likelihood=likelihood)
-    serving.write_saved_model(model, tmp_path / "static", batch=1)
+    serving.write_saved_model(model, tmp_path / "static", batch=1, to_convert=True)
     codes = np.random.default_rng(6).standard_normal((20, 3)).astype(np.float32)
     content = tflite.convert(tmp_path / "static", "decode", "int8", [{"z": code[None]} for code in codes])
     file = TFLiteFile(content)

@@ -9,11 +9,13 @@ import sys
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
+from picture_writer import tiff
 from PIL import ExifTags, Image, ImageOps
 from tiny_runs import vector_vae, write_run
 
 from export import bundle
 from export.kits.phone import kit
+from tfvae.data.reading import Preparation, read_picture
 
 SOURCES = sorted(path for path in kit.FILES.rglob("*") if path.suffix in (".kt", ".kts", ".swift"))
 
@@ -44,8 +46,8 @@ def picture(tmp_path):
 
 
 def call(folder, tmp_path, *arguments):
-    # -I: nothing of this checkout can be imported.
-    command = [sys.executable, "-I", str(folder / kit.FOLDER / "call.py"), *arguments, "--out", "out.png"]
+    # -E -s: of this checkout nothing but what lies in the bundle can be imported.
+    command = [sys.executable, "-E", "-s", str(folder / kit.FOLDER / "call.py"), *arguments, "--out", "out.png"]
     process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert process.returncode == 0, process.stderr
     with Image.open(tmp_path / "out.png") as image:
@@ -160,7 +162,8 @@ def test_a_photograph_of_200_megapixels_is_decoded_small(folder, tmp_path):
     ramp = np.linspace(0, 255, 12240, dtype=np.uint8)
     Image.fromarray(np.broadcast_to(ramp[:, None], (12240, 16320))).save(tmp_path / "huge.jpg")
     peak = "resource.getrusage(resource.RUSAGE_SELF).ru_maxrss"
-    column = "(255 * call.prepared(Image.open('huge.jpg')))[0, :, 0, 0]"
+    opened = "(file := call.decoding.open_checked('huge.jpg', call.MOST_PIXELS)).__enter__()"
+    column = f"(255 * call.prepared({opened}))[0, :, 0, 0]"
     before, *found, after = in_call_py(folder, tmp_path, f"[{peak}, *{column}, {peak}]")
     # At the ends the filter reaches over the edge.
     np.testing.assert_allclose(found[1:-1], ramp.reshape(8, -1).mean(1)[1:-1], atol=2)
@@ -177,22 +180,43 @@ def test_a_jpeg_that_is_decoded_small_looks_as_if_it_had_been_decoded_whole(fold
     assert np.abs(255 * (small - whole)).max() <= 4
 
 
+def test_transparent_and_deep_pictures_go_in_as_training_read_them(folder, tmp_path):
+    rng = np.random.default_rng(4)
+    rgba = rng.integers(0, 256, (8, 8, 4), np.uint8)
+    Image.fromarray(rgba[:, :, :2], "LA").save(tmp_path / "clear.png")
+    negative = tiff(rng.integers(0, 65536, (8, 8)).astype("u2"), photometric=0)
+    (tmp_path / "x_ray.tif").write_bytes(negative)
+    for name in ("clear.png", "x_ray.tif"):
+        found = in_call_py(folder, tmp_path, f"call.prepared(Image.open('{name}'))")
+        learnt = read_picture(str(tmp_path / name), Preparation(channels=1))
+        np.testing.assert_array_equal(np.rint(255 * found[0]), learnt)
+
+
+def test_the_apps_lay_transparent_pictures_on_white_and_turn_them_upright():
+    kotlin = next(path for path in SOURCES if path.name == "Pictures.kt").read_text()
+    # ImageDecoder applies EXIF by itself; Bitmap's pixels are not premultiplied.
+    assert "ImageDecoder.decodeBitmap" in kotlin and "1 - alpha * (1 - it / 255f)" in kotlin
+    swift = next(path for path in SOURCES if path.name == "Pictures.swift").read_text()
+    assert "kCGImageSourceCreateThumbnailWithTransform: true" in swift
+    assert swift.index("UIColor.white.setFill()") < swift.index("context.fill(") < swift.index("picture.draw(in:")
+
+
 def test_a_file_that_is_no_picture_is_named_in_one_line(folder, tmp_path):
     (tmp_path / "notes.txt").write_text("no picture")
-    command = [sys.executable, "-I", str(folder / kit.FOLDER / "call.py"), "notes.txt"]
+    command = [sys.executable, "-E", "-s", str(folder / kit.FOLDER / "call.py"), "notes.txt"]
     process = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
     assert process.returncode == 1
     assert process.stderr.startswith("call.py: notes.txt: ") and process.stderr.count("\n") == 1
 
 
-def test_call_py_needs_three_packages_only():
+def test_call_py_needs_three_packages_and_its_neighbour_only():
     names = set()
     for node in ast.walk(ast.parse((kit.FILES / "call.py").read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             names.add(node.module.partition(".")[0])
-    assert names - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert"}
+    assert names - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "decoding"}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)

@@ -7,7 +7,7 @@ import pytest
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
-from tfvae.data.reading import UnreadableError
+from tfvae.decoding import UnreadableError
 from tfvae.pictures.files import WRITTEN, open_mask, open_picture, save
 
 COPYRIGHT, ORIENTATION = ExifTags.Base.Copyright, ExifTags.Base.Orientation
@@ -155,7 +155,7 @@ def test_an_x_ray_whose_white_is_zero_is_read_as_it_is_seen(tmp_path):
 def test_twelve_bits_are_spread_over_sixteen_and_that_is_said(tmp_path):
     tiff(tmp_path / "x.tif", 2, 1, 12, 1, bytes([0xFF, 0xF0, 0x01]))  # 4095 and 1
     picture, _, file = back(tmp_path / "x.tif", tmp_path / "out.tif")
-    assert picture.notes == ("grey of fewer than 16 bits is written with 16",)
+    assert picture.notes == ("numbers from 0 to 4,095 are written as 16 bit, 0 to 65,535",)
     assert np.asarray(file).tolist() == [[65535, 16]]
 
 

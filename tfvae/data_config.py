@@ -26,6 +26,8 @@ class DataConfig:
     fit: Literal["crop", "resize"] = "crop"  # to height x width: scale and cut the centre out, or stretch
     max_side: int = 1024  # pictures kept at their own size are reduced to this longer side
     max_pixels: int = 64_000_000  # larger pictures are refused before they are decoded (decompression bombs)
+    black: float = 0.0  # the number that is black, where data.white is given
+    white: float = 0.0  # the number that is white in arrays and in files of more than 8 bits; 0 = as their type says
     binarize: bool = False  # Bernoulli draws of the grey value, fresh in every epoch ("dynamic binarisation")
     crop: int = 0  # side of the random crops of training, in pixels; 0 = whole images
     crops: int = 1  # random crops of each image in one epoch
@@ -79,6 +81,9 @@ class DataConfig:
                     f"data.augment: '{name}' is not for clips (data.frames={self.frames}). "
                     f"Accepted: {', '.join(OF_CLIPS)}."
                 )
+        for name in ("black", "white"):
+            _check(math.isfinite(getattr(self, name)), name, getattr(self, name), "a number")
+        _check(self.white > self.black or not (self.white or self.black), "white", self.white, "more than data.black")
         for name in ("validation", "test"):
             share = getattr(self, name)
             whole = share >= 1 and float(share).is_integer() if math.isfinite(share) else False

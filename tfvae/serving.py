@@ -29,6 +29,7 @@ import tensorflow as tf
 from tfvae.inputs import as_label_weights
 from tfvae.pixels import pixels
 from tfvae.quiet import native_messages_held
+from tfvae.tflite_nan import nan_kept
 from tfvae.whole_files import write_whole
 
 # float16: weights are stored in half precision, arithmetic is float32 (or half, where the phone's GPU chooses so).
@@ -57,14 +58,19 @@ class Signature:
         """The inputs as named `tf.TensorSpec`s, in order."""
         return [tf.TensorSpec(shape, dtype, name=name) for name, (shape, dtype) in self.inputs.items()]
 
-    def traced(self):
-        """The function as a `tf.function` of positional inputs, traced once for the shapes of `inputs`."""
+    def traced(self, keeps_nan: bool = False):
+        """The function as a `tf.function` of positional inputs, traced once for the shapes of `inputs`.
+
+        With `keeps_nan`, examples of which an input is not finite are answered with NaN, whatever kernels make of them.
+        """
         names = list(self.inputs)
 
         def call(*tensors):
             # Serving passes on tensors of any rank, and a kernel that meets another than it was made for may abort.
             shaped = (tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, self.specs(), strict=True))
             outputs = self.function(**dict(zip(names, shaped, strict=True)))
+            if keeps_nan:
+                outputs = {name: _nan_where_not_finite(value, tensors) for name, value in outputs.items()}
             return {name: tf.identity(value) for name, value in outputs.items()}
 
         function = tf.function(call, input_signature=self.specs(), autograph=False)
@@ -117,7 +123,11 @@ def float32_copy(model):
 
 
 def write_saved_model(
-    model, path: str | Path, batch: int | None = None, size: tuple[int, int] | None = None
+    model,
+    path: str | Path,
+    batch: int | None = None,
+    size: tuple[int, int] | None = None,
+    to_convert: bool = False,
 ) -> dict[str, Signature]:
     """Write `model` as a SavedModel that TensorFlow alone can run; returns the signatures it has.
 
@@ -130,13 +140,14 @@ def write_saved_model(
         path: Folder to write; what it held is replaced.
         batch: As in `signatures`.
         size: As in `signatures`.
+        to_convert: Leave out that NaN is answered with NaN: `tflite_content` adds it to what it makes.
     """
     model = float32_copy(model.served())
     archive = keras.export.ExportArchive()
     archive.track(model)
     found = signatures(model, batch=batch, size=size)
     for name, signature in found.items():
-        function = signature.traced()
+        function = signature.traced(keeps_nan=not to_convert)
         archive.add_endpoint(name, function)
         if name == model.default_endpoint:
             # The same traced function under a second name: the graph is stored once.
@@ -180,7 +191,7 @@ def write_tflite(
         )
     with tempfile.TemporaryDirectory() as folder:
         with native_messages_held():
-            found = write_saved_model(model, folder, batch=batch, size=size)
+            found = write_saved_model(model, folder, batch=batch, size=size, to_convert=True)
         calibration = [] if representative is None else list(_calibration(model, found, representative, size))
         content = tflite_content(Path(folder), list(found), quantize, calibration)
     write_whole(path, content)
@@ -219,7 +230,16 @@ def tflite_content(
             # Builtins in int8 only: an op without an integer kernel is an error, never a silent float island.
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.representative_dataset = lambda: iter(calibration)
-        return converter.convert()
+        content = converter.convert()
+    return nan_kept(content)
+
+
+def _nan_where_not_finite(value, inputs):
+    """`value`, but NaN for each example for which an input holds NaN or ±inf."""
+    for tensor in inputs:
+        finite = tf.reduce_all(tf.math.is_finite(tensor), axis=list(range(1, tensor.shape.rank)))
+        value = tf.where(tf.reshape(finite, [-1] + [1] * (len(value.shape) - 1)), value, float("nan"))
+    return value
 
 
 def _calibration(model, found, images, size):

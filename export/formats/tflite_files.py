@@ -27,7 +27,7 @@ def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefa
         for open_batch in (False, True):
             source = Path(scratch, "open" if open_batch else "one")
             with native_messages_held():
-                write_saved_model(work.model, source, batch=None if open_batch else 1, size=work.size)
+                write_saved_model(work.model, source, None if open_batch else 1, work.size, to_convert=True)
             for part, signature in PARTS.items():
                 mine: dict[str, Artefact] = {}
                 contents: dict[str, bytes] = {}

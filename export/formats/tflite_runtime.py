@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from tfvae.quiet import native_messages_held
+from tfvae.tflite_nan import PREFIX
 
 RUNS = 50  # calls that a latency is the median of
 
@@ -78,7 +79,7 @@ class TFLiteFile:
         return dict(sorted(counts.items()))
 
     def float_ops(self) -> list[str]:
-        """Ops that read or write float tensors, other than the quantisation of inputs and outputs.
+        """Ops that read or write float tensors, other than the quantisation of inputs and outputs, and what keeps NaN.
 
         Empty for a full-integer file.
         """
@@ -89,6 +90,8 @@ class TFLiteFile:
                 name = _op_name(model.OperatorCodes(op.OpcodeIndex()))
                 indices = [op.Inputs(i) for i in range(op.InputsLength())]
                 indices += [op.Outputs(i) for i in range(op.OutputsLength())]
+                if any(graph.Tensors(i).Name().startswith(PREFIX) for i in indices if i >= 0):
+                    continue
                 kinds = {graph.Tensors(i).Type() for i in indices if i >= 0}
                 if kinds & {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}:
                     found.add(name)

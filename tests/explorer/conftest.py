@@ -42,7 +42,7 @@ def made(browser, tmp_path_factory):
             work = bundle._prepare(run, size, parity.BOUNDS, lambda line: None)
             artefacts = []
             with tempfile.TemporaryDirectory() as static:
-                write_saved_model(work.model, static, batch=1, size=work.size)
+                write_saved_model(work.model, static, batch=1, size=work.size, to_convert=True)
                 for name, signature in zip(explorer.MODELS, ("encode", "decode"), strict=True):
                     (folder / name).write_bytes(tflite.convert(Path(static), signature, "float32"))
                     artefacts.append(Artefact(name, {}))

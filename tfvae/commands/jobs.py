@@ -9,7 +9,8 @@ from pathlib import Path
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import place, say
 from tfvae.data.folder import LISTED, SUFFIXES, list_files, name_within
-from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
+from tfvae.data.reading import Preparation, look_at_picture
+from tfvae.decoding import UnreadableError
 from tfvae.errors import FULL_OR_CLOSED, UserError
 from tfvae.file_names import distinct, fitting
 from tfvae.pictures.files import MAX_PIXELS, WRITTEN

@@ -11,7 +11,8 @@ import numpy as np
 
 from tfvae.commands.jobs import Job, Plan
 from tfvae.data.folder import SUFFIXES
-from tfvae.data.reading import Preparation, UnreadableError, look_at_picture
+from tfvae.data.reading import Preparation, look_at_picture
+from tfvae.decoding import UnreadableError, eight_bits
 from tfvae.errors import UserError
 from tfvae.pictures.files import MAX_PIXELS, open_mask, open_picture
 
@@ -79,7 +80,7 @@ class SharedOverlays:
         UserError: When there is no overlay and the model finds no damage.
     """
 
-    def __init__(self, plan: Plan, model: Any):
+    def __init__(self, plan: Plan, model: Any, scale: tuple[float, float]):
         self.finds_damage = getattr(model, "finds_damage", False)
         groups: dict[tuple[int, int, int], list[Path]] = defaultdict(list)
         for job in plan.jobs:
@@ -87,7 +88,7 @@ class SharedOverlays:
                 groups[look_at_picture(str(job.source), Preparation(max_pixels=MAX_PIXELS))].append(job.source)
             except UnreadableError:  # said when its turn comes
                 continue
-        self.overlays = {shape: _overlay(paths) for shape, paths in groups.items() if len(paths) >= ENOUGH}
+        self.overlays = {shape: _overlay(paths, scale) for shape, paths in groups.items() if len(paths) >= ENOUGH}
         if not self.finds_damage and not any(self.overlays.values()):
             raise UserError(
                 f"restore: --auto: no overlay in common to {ENOUGH} or more pictures of one size, and this run's model "
@@ -111,32 +112,31 @@ class SharedOverlays:
 class _Pictures(Sequence):
     """Pictures as uint8, read when they are asked for."""
 
-    def __init__(self, paths: list[Path]):
-        self.paths = paths
+    def __init__(self, paths: list[Path], scale: tuple[float, float]):
+        self.paths, self.scale = paths, scale
 
     def __len__(self) -> int:
         return len(self.paths)
 
     def __getitem__(self, index):
-        pixels = open_picture(self.paths[index]).pixels
-        return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)
+        return eight_bits(open_picture(self.paths[index], *self.scale).pixels)
 
 
-def _overlay(paths: list[Path]) -> Any:
+def _overlay(paths: list[Path], scale: tuple[float, float]) -> Any:
     """The overlay that pictures share, or None, which is said."""
     from tfvae.applications.restoration.overlay import find_overlay
 
     readable = []
     for index in np.unique(np.linspace(0, len(paths) - 1, min(len(paths), MOST)).round().astype(int)):
         try:
-            open_picture(paths[index])
+            open_picture(paths[index], *scale)
             readable.append(paths[index])
         except UnreadableError:  # said when its turn comes
             continue
     if len(readable) < ENOUGH:
         return None
     try:
-        overlay = find_overlay(_Pictures(readable))
+        overlay = find_overlay(_Pictures(readable, scale))
     except ValueError:  # they share none, which is an answer
         print(f"tfvae: no overlay in common to {len(readable)} pictures like {paths[0].name}", file=sys.stderr)
         return None

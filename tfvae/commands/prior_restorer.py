@@ -10,7 +10,7 @@ from tfvae.applications.restoration import posterior
 from tfvae.applications.restoration.restore import Restored
 from tfvae.commands.jobs import Progress
 from tfvae.commands.masks import Given
-from tfvae.data.reading import UnreadableError
+from tfvae.decoding import UnreadableError
 from tfvae.errors import UserError
 from tfvae.likelihoods.noise_model import NoiseModel
 from tfvae.runs import Run

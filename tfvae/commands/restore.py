@@ -30,6 +30,7 @@ Engine = Callable[[np.ndarray, Given, Progress], Any]
 def restore(arguments: argparse.Namespace) -> None:
     """`tfvae restore`: damage and noise taken out, one picture or a folder of them."""
     run = open_run(arguments.run)
+    scale = run.data_config.black, run.data_config.white
     extras = [f"sample{index + 1}" for index in range(arguments.samples)]
     extras += ["uncertainty"] if arguments.uncertainty else []
     reserved = [arguments.mask, *arguments.mask.rglob("*")] if arguments.mask else []
@@ -37,10 +38,10 @@ def restore(arguments: argparse.Namespace) -> None:
     drawn = DrawnMasks(arguments.mask, arguments.source if plan.many else None) if arguments.mask else None
     model = run.load_unfused()
     engine = _engine(run, model, arguments)
-    masks = drawn or (SharedOverlays(plan, model) if arguments.auto else lambda job, pixels: Given(pixels))
+    masks = drawn or (SharedOverlays(plan, model, scale) if arguments.auto else lambda job, pixels: Given(pixels))
 
     def work(job: Job, progress: Progress) -> None:
-        picture = open_picture(job.source)
+        picture = open_picture(job.source, *scale)
         given = masks(job, picture.pixels)
         restored = engine(given.pixels, given, progress)
         _write(job, job.out, restored.image, picture)
@@ -49,12 +50,13 @@ def restore(arguments: argparse.Namespace) -> None:
         if arguments.uncertainty:
             _write_uncertainty(job.beside("uncertainty"), restored.std)
 
-    _run(plan, work, arguments, "restore")
+    _run(plan, work, arguments, "restore", scale)
 
 
 def enhance(arguments: argparse.Namespace) -> None:
     """`tfvae enhance`: light, contrast and colour, as far as `--strength` says."""
     run = open_run(arguments.run)
+    scale = run.data_config.black, run.data_config.white
     plan = plan_of(arguments.source, arguments.out, run.path / "enhanced", [], [])
     model = run.load_unfused()
     if not hasattr(model, "restore") or model.takes_mask:
@@ -65,12 +67,12 @@ def enhance(arguments: argparse.Namespace) -> None:
     _check_tile(model, arguments.tile, "enhance")
 
     def work(job: Job, progress: Progress) -> None:
-        picture = open_picture(job.source)
+        picture = open_picture(job.source, *scale)
         strength = {"strength": arguments.strength, "uncertainty": False}
         restored = restore_tiled(model, picture.pixels, tile=arguments.tile, progress=progress, **strength)
         _write(job, job.out, restored.image, picture)
 
-    _run(plan, work, arguments, "enhance")
+    _run(plan, work, arguments, "enhance", scale)
 
 
 def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
@@ -111,11 +113,17 @@ def _check_tile(model: Any, tile: int | None, command: str) -> None:
         raise UserError(f"{command}: --tile must be {least} or more for this model. Received: {tile}.")
 
 
-def _run(plan: Plan, work: Callable[[Job, Progress], None], arguments: argparse.Namespace, command: str) -> None:
+def _run(
+    plan: Plan,
+    work: Callable[[Job, Progress], None],
+    arguments: argparse.Namespace,
+    command: str,
+    scale: tuple[float, float],
+) -> None:
     """Everything, then the page, then what is said last."""
     done = carry_out(plan, work)
     if done and (plan.many or arguments.page):
-        page = _write_page(plan, done, command, getattr(arguments, "uncertainty", False))
+        page = _write_page(plan, done, command, getattr(arguments, "uncertainty", False), scale)
         say(page, "with all pictures before and after")
     close(plan, done, command)
 
@@ -140,9 +148,12 @@ def _write_uncertainty(path: Path, std: np.ndarray) -> None:
         picture.save(file, format="PNG", pnginfo=text)
 
 
-def _write_page(plan: Plan, done: list[Job], command: str, uncertain: bool) -> Path:
+def _write_page(plan: Plan, done: list[Job], command: str, uncertain: bool, scale: tuple[float, float]) -> Path:
     from tfvae.commands.pages.before_after import Item, write_page
 
-    items = [Item(job.name, job.source, job.out, job.beside("uncertainty") if uncertain else None) for job in done]
+    items = [
+        Item(job.name, job.source, job.out, job.beside("uncertainty") if uncertain else None, scale=scale)
+        for job in done
+    ]
     folder = plan.folder if plan.many else plan.folder / fitting(done[0].out.stem, "_page")
     return write_page(folder, items, {"restore": "Restored pictures", "enhance": "Enhanced pictures"}[command])

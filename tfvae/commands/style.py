@@ -38,8 +38,10 @@ def stylize(arguments: argparse.Namespace) -> None:
     if arguments.tile is not None and arguments.tile < least:
         raise UserError(f"stylize: --tile must be {least} or more for this model. Received: {arguments.tile}.")
 
+    scale = run.data_config.black, run.data_config.white
+
     def work(job: Job, progress: Progress) -> None:
-        picture = open_picture(job.source)
+        picture = open_picture(job.source, *scale)
         rendered = stylize_tiled(
             model, picture.pixels, weights, arguments.strength, tile=arguments.tile, progress=progress
         )
@@ -53,7 +55,7 @@ def stylize(arguments: argparse.Namespace) -> None:
         from tfvae.commands.pages.before_after import Item, write_page
 
         folder = plan.folder if plan.many else plan.folder / f"{done[0].out.stem}_page"
-        items = [Item(job.name, job.source, job.out, None) for job in done]
+        items = [Item(job.name, job.source, job.out, scale=scale) for job in done]
         say(write_page(folder, items, f"In the style {arguments.style}"), "with all pictures before and after")
     close(plan, done, "stylize")
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from tfvae.data.folder import gather_files, wrong_suffix
 from tfvae.data.gathering import Gathering, chosen
-from tfvae.data.reading import Preparation, UnreadableError
+from tfvae.data.reading import Preparation
 from tfvae.data.workers import look_at_pictures
+from tfvae.decoding import UnreadableError
 from tfvae.errors import UserError
 
 SUFFIX = ".zip"

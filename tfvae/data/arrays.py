@@ -1,11 +1,12 @@
 """Images that are arrays already: scikit-learn's digits, `.npy` and `.npz` files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from tfvae.data.gathering import Gathering, chosen
+from tfvae.decoding import OVERSHOOT, UnreadableError, black_and_white, eight_bits, scaled
 from tfvae.errors import UserError, did_you_mean
 from tfvae.whole_files import read_arrays
 
@@ -31,7 +32,9 @@ def gather_array_file(path: Path, into: Gathering, limit: int, seed: int) -> Non
     """A `.npy` file of images, or an `.npz` file whose keys say which arrays are images, labels and splits."""
     tables = _open(path)
     parts = _parts(path, tables)
-    scale = _scale(path, [tables[images] for _, images, _ in parts])
+    for _, images, labels in parts:
+        tables[images] = _images(path, tables[images], labels is not None)
+    scale = _scale(path, [tables[images] for _, images, _ in parts], into)
     total = sum(len(tables[images]) for _, images, _ in parts)
     several = len(parts) > 1
     done = 0
@@ -90,32 +93,58 @@ def _first(tables: dict[str, np.ndarray], names: list[str]) -> str | None:
     return next((name for name in names if name in tables), None)
 
 
-def _scale(path: Path, arrays: list[np.ndarray]):
-    """The function that brings blocks of these arrays to uint8 `(n, height, width, 1, 3 or 4)`."""
-    for array in arrays:
-        shape_ok = array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4))
-        if not shape_ok or 0 in array.shape:
-            raise UserError(
-                f"data.source: '{path}' must hold images of shape (n, height, width) or (n, height, width, 1, 3 or 4). "
-                f"Received: {array.shape}."
-            )
-        if array.dtype.kind not in "buif":
-            raise UserError(f"data.source: '{path}' must hold numbers. Received: {array.dtype}.")
-    low, high = _range(arrays)
-    kind = arrays[0].dtype
-    if not np.isfinite([low, high]).all() or low < 0 or high > 65535 or (kind.kind == "f" and high > 255):
+def _images(path: Path, array: np.ndarray, labelled: bool) -> np.ndarray:
+    """The images of an array, checked: `(n, height, width)` or `(n, height, width, 1, 3 or 4)`.
+
+    `(height, width, 1, 3 or 4)` is one picture where there are no labels: that is likelier than columns so few.
+    """
+    if array.ndim == 3 and array.shape[2] in (1, 3, 4) and array.shape[0] > 1 and array.shape[2] < array.shape[1]:
+        array = array if labelled else array[None]
+    shape_ok = array.ndim == 3 or (array.ndim == 4 and array.shape[3] in (1, 3, 4))
+    if not shape_ok or 0 in array.shape:
         raise UserError(
-            f"data.source: '{path}' must hold values within [0, 1], [0, 255] or 16 bit integers. "
-            f"Received: {low:g} to {high:g}."
+            f"data.source: '{path}' must hold images of shape (n, height, width) or (n, height, width, 1, 3 or 4). "
+            f"Received: {array.shape}."
         )
-    white = next(white for white in (1, 255, 65535) if high <= white)  # 0/1 integers are black and white
+    if array.dtype.kind not in "buif":
+        raise UserError(f"data.source: '{path}' must hold numbers. Received: {array.dtype}.")
+    return array
+
+
+def _scale(path: Path, arrays: list[np.ndarray], into: Gathering) -> Callable[[np.ndarray], np.ndarray]:
+    """The function that brings blocks of these arrays to uint8 `(n, height, width, 1, 3 or 4)`."""
+    scales = {}
+    for kind in {array.dtype for array in arrays}:
+        alike = [array for array in arrays if array.dtype == kind]
+        low, high = _range(alike)
+        if not np.isfinite([low, high]).all():
+            raise UserError(f"data.source: '{path}' holds values that are no numbers (NaN or infinite).")
+        scales[kind] = _black_and_white(path, kind, low, high, into)
+        if kind != np.uint8 or scales[kind] != (0, 255):
+            into.noted.append({"scale": scales[kind], "reached": (low, high), "several": False})
 
     def scale(block: np.ndarray) -> np.ndarray:
-        if white != 255 or block.dtype != np.uint8:
-            block = np.rint(block.astype(np.float32) * np.float32(255 / white)).astype(np.uint8)
+        if block.dtype != np.uint8 or scales[block.dtype] != (0, 255):
+            block = eight_bits(scaled(block, scales[block.dtype]))
         return block[..., None] if block.ndim == 3 else block
 
     return scale
+
+
+def _black_and_white(path: Path, kind: np.dtype, low: float, high: float, into: Gathering) -> tuple[float, float]:
+    """The numbers that are black and white, from the type and from the range of all images together."""
+    if into.config.white:
+        return into.config.black, into.config.white
+    if kind.kind in "bui" and low >= 0 and high <= 1:
+        return 0.0, 1.0  # black and white
+    slack = 255 * OVERSHOOT if kind.kind == "f" else 0
+    # Bytes in a longer type. Floats of which none is bright may as well be something else.
+    if low >= -slack and high <= 255 + slack and (kind.kind != "f" or high > 127.5):
+        return 0.0, 255.0
+    try:
+        return black_and_white(kind.kind, 8 * kind.itemsize, low, high)
+    except UnreadableError as error:
+        raise UserError(f"data.source: '{path}' holds {error}.") from None
 
 
 def _range(arrays: list[np.ndarray]) -> tuple[float, float]:

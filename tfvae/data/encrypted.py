@@ -141,7 +141,7 @@ def gather_encrypted(folder: Path, into: Gathering, limit: int, seed: int, key_f
     into.writer.ram_limit = sys.maxsize
     most = int(SHARE_OF_MEMORY * _free_memory())
     read: list[str] = []
-    for done, (content, result) in enumerate(read_pictures(contents, into.how), start=1):
+    for done, (content, result) in enumerate(read_pictures(contents, into.how, noted=into.noted), start=1):
         name = content.name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
         if isinstance(result, str):
             into.refuse(name, result)

@@ -79,7 +79,7 @@ def gather_files(files: Sequence[Picture], into: Gathering, name_of: Callable[[P
     """
     read: list[str] = []
     into.progress(0, len(files))
-    for done, (file, result) in enumerate(read_pictures(files, into.how), start=1):
+    for done, (file, result) in enumerate(read_pictures(files, into.how, noted=into.noted), start=1):
         if isinstance(result, str):
             into.refuse(name_of(file), result)
         else:
@@ -98,7 +98,7 @@ def gather_files(files: Sequence[Picture], into: Gathering, name_of: Callable[[P
 
 def gather_picture(path: Path, into: Gathering) -> None:
     """One picture file."""
-    ((_, result),) = read_pictures([path], into.how)
+    ((_, result),) = read_pictures([path], into.how, noted=into.noted)
     if isinstance(result, str):
         raise UserError(f"data.source: '{path}' could not be read: {result}.")
     into.add_prepared(result, path.name)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -30,6 +31,7 @@ class Gathering:
         self.progress = progress or (lambda done, total: None)
         self.parts: list[int] = []  # index into PARTS, one an image
         self.refused: list[Refusal] = []
+        self.noted: list[dict[str, Any]] = []  # what `reading.read_picture` notes, for `remarks`
         self.label_names: list[str] = []
         self.factors: list[np.ndarray] = []  # blocks (n, factors) from sources that know them
         self.factor_names: list[str] = []
@@ -94,6 +96,8 @@ def preparation(config: DataConfig) -> Preparation:
         fit=config.fit,
         max_side=config.max_side,
         max_pixels=config.max_pixels,
+        black=config.black,
+        white=config.white,
         denoise=config.denoise,
         contrast=config.contrast,
     )

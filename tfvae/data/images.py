@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from tfvae.data.reading import is_grey
+from tfvae.decoding import on_white
 
 RAM_LIMIT = 256 * 2**20  # bytes of pixels kept in RAM; beyond it they move to a file
 UNLABELLED = -1
@@ -263,8 +264,7 @@ def _remove(path: str) -> None:
 def with_channels(pixels: np.ndarray, channels: int) -> np.ndarray:
     """uint8 `(..., 1, 3 or 4)` as `(..., channels)`; alpha is laid on white, colour becomes luminance (ITU-R 601)."""
     if pixels.shape[-1] == 4:
-        alpha = pixels[..., 3:].astype(np.uint16)
-        pixels = ((pixels[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+        pixels = on_white(pixels[..., :3], pixels[..., 3])
     if pixels.shape[-1] == channels or channels == 0:
         return pixels
     if channels == 3:

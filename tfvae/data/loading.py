@@ -13,6 +13,7 @@ from tfvae.data.clips import clips_of
 from tfvae.data.gathering import PARTS, Gathering, Progress, preparation
 from tfvae.data.images import Images, Refusal
 from tfvae.data.labels import label_by_table
+from tfvae.data.remarks import remarks
 from tfvae.data_config import DataConfig
 from tfvae.errors import UserError
 
@@ -74,7 +75,10 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     """
     gathering = _gather(config, config.limit, seed, cache_dir, progress)
     images = gathering.finish()
-    images = label_by_table(images, config.labels) if config.labels else images
+    said = remarks(gathering.noted)
+    if config.labels:
+        images, unmatched = label_by_table(images, config.labels)
+        said += unmatched
     # What has a name of its own never grows, and is split into parts of exactly the sizes that are asked for.
     by_name = config.split == "name" and not sources.is_word(config.source)
     names = names_within(images, config.source) if by_name else None
@@ -83,8 +87,8 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     if config.frames and not len(train):
         raise UserError(f"data.frames: no film has {config.frames} consecutive frames to train on. Accepted: fewer.")
     sizes = f"{len(train):,} to train, {len(validation):,} to validate, {len(test):,} to test"
-    refused = f"; refused: {len(gathering.refused):,}" if gathering.refused else ""
-    return Splits(train, validation, test, gathering.refused, f"{gathering.description}: {sizes}{refused}")
+    said = ([f"refused: {len(gathering.refused):,}"] if gathering.refused else []) + said
+    return Splits(train, validation, test, gathering.refused, "; ".join([f"{gathering.description}: {sizes}", *said]))
 
 
 def load_images(

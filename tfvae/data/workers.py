@@ -11,13 +11,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from tfvae.data import reading
+from tfvae.data import reader_process
 from tfvae.data.data_key import KEY_VARIABLE, hide_key
-from tfvae.data.reading import Preparation, UnreadableError
+from tfvae.data.reading import Preparation
+from tfvae.decoding import UnreadableError
 
 WORKERS = 2
 MEMORY_LIMIT = 1536 * 2**20  # bytes of address space a worker: two of them and TensorFlow stay below 4 GB
@@ -49,8 +50,9 @@ def read_pictures(
     how: Preparation,
     *,
     look: bool = False,
+    noted: list[dict[str, Any]] | None = None,
     time_limit: float = TIME_LIMIT,
-    script: str = reading.__file__,
+    script: str = reader_process.__file__,
 ) -> Iterator[tuple[Picture, np.ndarray | str]]:
     """Each path, in order, with its pixels or with the reason why it has none.
 
@@ -58,6 +60,7 @@ def read_pictures(
         paths: Picture files, by path or as what is in them; the latter are asked for their content by a thread.
         how: Sizes and filters.
         look: Read headers only; instead of pixels come `[height, width, channels]`.
+        noted: Gets what `reading.read_picture` notes of each picture that could be read, in any order.
         time_limit: Seconds after which a file is given up.
         script: The worker program; tests put a slow or a dying one here.
 
@@ -71,7 +74,7 @@ def read_pictures(
 
     def read(path: Picture) -> np.ndarray | str:
         if not hasattr(local, "worker"):
-            local.worker = _Worker(how, look, time_limit, script)
+            local.worker = _Worker(how, look, time_limit, script, [] if noted is None else noted)
             workers.append(local.worker)
         return local.worker.read(path)
 
@@ -103,7 +106,7 @@ def look_at_pictures(files: Iterable[Path | Stored], how: Preparation) -> np.nda
 
 
 def _request(file: Path | Stored) -> tuple[bytes, bytes]:
-    """What `reading.main` is asked: a line, and the content where the line is its length."""
+    """What `reader_process` is asked: a line, and the content where the line is its length."""
     if isinstance(file, Path):
         # ASCII JSON carries any file name: surrogates stand for bytes that are no UTF-8.
         return json.dumps(os.path.abspath(file)).encode("ascii"), b""
@@ -112,14 +115,15 @@ def _request(file: Path | Stored) -> tuple[bytes, bytes]:
 
 
 class _Worker:
-    """One process at a time that runs `reading.py`; a new one takes the place of one that died."""
+    """One process at a time that runs `reader_process.py`; a new one takes the place of one that died."""
 
-    def __init__(self, how: Preparation, look: bool, time_limit: float, script: str):
+    def __init__(self, how: Preparation, look: bool, time_limit: float, script: str, noted: list):
         options = {"how": dataclasses.asdict(how), "look": look, "memory": MEMORY_LIMIT}
         # -P keeps this folder off the path: our module names must not shadow the standard library's.
         self.command = [sys.executable, "-P", script, json.dumps(options)]
         self.look = look
         self.time_limit = time_limit
+        self.noted = noted
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False
 
@@ -145,9 +149,10 @@ class _Worker:
             return f"took longer than {self.time_limit:g} s to decode"
         if reply is None:
             return self._died()
-        status, shape, body = reply
-        if status == reading.REFUSED:
+        status, shape, body, notes = reply
+        if status == reader_process.REFUSED:
             return body.decode("utf-8", "replace")
+        self.noted.extend(json.loads(notes))
         return np.array(shape) if self.look else np.frombuffer(body, np.uint8).reshape(shape)
 
     def close(self) -> None:
@@ -167,7 +172,7 @@ class _Worker:
             self._end()
             raise RuntimeError(f"the picture reader does not start: {self.command}")
 
-    def _receive(self, limit: float) -> tuple[tuple[int, tuple[int, int, int], bytes] | None, bool]:
+    def _receive(self, limit: float) -> tuple[tuple[int, tuple[int, int, int], bytes, bytes] | None, bool]:
         """The next reply (None when the process ended instead), and whether the time limit ended it."""
         process = self.process
         assert process is not None and process.stdout is not None
@@ -181,14 +186,14 @@ class _Worker:
         timer.daemon = True
         timer.start()
         try:
-            header = process.stdout.read(reading.REPLY.size)
-            if len(header) < reading.REPLY.size:
+            header = process.stdout.read(reader_process.REPLY.size)
+            if len(header) < reader_process.REPLY.size:
                 return None, late.is_set()
-            status, height, width, channels, length = reading.REPLY.unpack(header)
-            body = process.stdout.read(length)
-            if len(body) < length:
+            status, height, width, channels, length, noted = reader_process.REPLY.unpack(header)
+            body, notes = process.stdout.read(length), process.stdout.read(noted)
+            if len(body) < length or len(notes) < noted:
                 return None, late.is_set()
-            return (status, (height, width, channels), body), False
+            return (status, (height, width, channels), body, notes), False
         finally:
             timer.cancel()
 

@@ -12,16 +12,7 @@ import numpy as np
 from PIL import Image, ImageCms, PngImagePlugin
 from PIL.JpegImagePlugin import get_sampling
 
-from tfvae.data.reading import (
-    ORIENTATION,
-    Preparation,
-    UnreadableError,
-    damage_of,
-    eight_bits,
-    open_checked,
-    orientation_of,
-    turned,
-)
+from tfvae.decoding import ORIENTATION, Decoded, decoded, eight_bits, on_white, open_checked
 from tfvae.whole_files import whole_file
 
 WRITTEN = {
@@ -38,6 +29,12 @@ LAYOUT = (
     320, 321, 322, 323, 324, 325, 330, 332, 333, 334, 338, 339, 340, 341, 347, 512, 513, 514, 519, 520, 521, 529, 530,
     531, 532, XMP, 34675,
 )  # fmt: skip
+MODE_NOTES = {
+    "1": ["black and white becomes grey"],
+    "P": ["the palette becomes RGB"],
+    "PA": ["the palette becomes RGB"],
+    "LAB": ["LAB becomes RGB"],
+}
 LOSSLESS_TIFF = ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate")
 
 
@@ -72,45 +69,42 @@ class EditablePicture:
     notes: tuple[str, ...]
 
 
-def open_picture(path: str | Path) -> EditablePicture:
-    """The first picture of a file, for `save`.
+def open_picture(path: str | Path, black: float = 0.0, white: float = 0.0) -> EditablePicture:
+    """The first picture of a file, for `save`, by the rules of `tfvae.decoding`.
 
-    Grey stays grey and 16 bit grey stays 16 bit. Pillow reads 16 bit *colour* as 8 bit, so that is what remains of
-    it, and `notes` say so. Palettes become RGB. CMYK becomes RGB, by its own profile where it has one.
+    Grey of more than 8 bits becomes 16 bit grey. Nothing here writes 16 bit *colour*, nor 16 bit grey with
+    transparency: they are read as 8 bit, and `notes` say so. Palettes become RGB. CMYK becomes RGB, by its own profile
+    where it has one.
+
+    Args:
+        path: Of the file.
+        black: The number that is black, where `white` is given.
+        white: The number that is white in files of more than 8 bits; 0: as the type says.
 
     Raises:
-        UnreadableError: With the reason.
+        tfvae.decoding.UnreadableError: With the reason.
     """
-    with open_checked(os.fspath(path), Preparation(max_pixels=MAX_PIXELS)) as image:
-        try:
-            notes = _header_notes(image)
-            encoding, lossless = _encoding(image, path)
-            image.load()
-            turn = orientation_of(image)  # the TIFF decoder has turned on its own and removed the tag
-            exif, damaged = _exif(image)
-            plain, converted = _plain(image)
-            notes += damaged + converted
-            pixels = np.asarray(turned(plain, turn))
-            alpha = None
-            if plain.mode in ("LA", "RGBA"):
-                pixels, alpha = pixels[:, :, :-1], pixels[:, :, -1]
-            return EditablePicture(
-                pixels=np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[:, :, None]),
-                alpha=alpha if alpha is None else alpha.copy(),
-                format="JPEG" if image.format == "MPO" else str(image.format),
-                mode=image.mode,
-                exif=exif,
-                icc=image.info.get("icc_profile") if image.mode != "LAB" else None,
-                xmp=_xmp(image),
-                dpi=_dpi(image),
-                encoding=encoding,
-                lossless=lossless,
-                notes=tuple(notes),
-            )
-        except MemoryError:
-            raise UnreadableError("takes too much memory to decode") from None
-        except Exception as error:  # decoders raise almost anything on damaged input
-            raise UnreadableError(damage_of(error)) from None
+    with open_checked(os.fspath(path), MAX_PIXELS) as image:
+        frames = getattr(image, "n_frames", 1)
+        notes = [f"holds {frames} pictures: only the first is used"] if frames > 1 else []
+        encoding, lossless = _encoding(image, path)
+        found = decoded(image, black, white)
+        exif, damaged = _exif(image)
+        pixels, alpha, reduced = _writable(found)
+        notes += damaged + reduced + MODE_NOTES.get(image.mode, [])
+        return EditablePicture(
+            pixels=pixels,
+            alpha=alpha,
+            format="JPEG" if image.format == "MPO" else str(image.format),
+            mode=image.mode,
+            exif=exif,
+            icc=image.info.get("icc_profile") if image.mode != "LAB" else None,
+            xmp=_xmp(image),
+            dpi=_dpi(image),
+            encoding=encoding,
+            lossless=lossless,
+            notes=tuple(notes),
+        )
 
 
 def save(path: str | Path, pixels: np.ndarray, like: EditablePicture) -> tuple[str, ...]:
@@ -154,23 +148,23 @@ def open_mask(path: str | Path) -> np.ndarray:
     Transparent places count as black. Raises `UnreadableError` with the reason.
     """
     picture = open_picture(path)
-    levels = picture.pixels if picture.pixels.dtype == np.uint8 else picture.pixels >> 8
-    white = levels.mean(axis=2, dtype=np.float32) >= 128.0
+    white = eight_bits(picture.pixels).mean(axis=2, dtype=np.float32) >= 128.0
     return white if picture.alpha is None else white & (picture.alpha >= 128)
 
 
-def _header_notes(image: Image.Image) -> list[str]:
+def _writable(found: Decoded) -> tuple[np.ndarray, np.ndarray | None, list[str]]:
+    """Pixels and alpha in a depth that is written, and what that changes."""
+    pixels, alpha = found.pixels, found.alpha
+    if pixels.dtype == np.uint8:
+        return pixels, alpha, []
     notes = []
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1:
-        notes.append(f"holds {frames} pictures: only the first is used")
-    bits = image.tag_v2.get(258, (8,)) if image.format == "TIFF" else ()  # type: ignore[attr-defined]
-    tile = getattr(image, "tile", None)
-    arguments = tile[0][3] if tile else ""
-    raw = arguments[0] if isinstance(arguments, tuple) and arguments else arguments
-    if image.mode in ("LA", "RGB", "RGBA") and (max(bits, default=8) > 8 or ";16" in str(raw)):
-        notes.append("16 bit colour is read as 8 bit")
-    return notes
+    if found.scale != (0, 65535):
+        black, white = found.scale or (0, 0)
+        notes.append(f"numbers from {black:,.10g} to {white:,.10g} are written as 16 bit, 0 to 65,535")
+    if alpha is None and pixels.shape[2] == 1:
+        return pixels, None, notes
+    what = "16 bit colour" if pixels.shape[2] == 3 else "16 bit grey with transparency"
+    return eight_bits(pixels), alpha if alpha is None else eight_bits(alpha), [*notes, f"{what} is read as 8 bit"]
 
 
 def _encoding(image: Image.Image, path: str | Path) -> tuple[dict[str, Any], bool]:
@@ -218,56 +212,24 @@ def _dpi(image: Image.Image) -> tuple[float, float] | None:
     return (across, down) if across > 0 and down > 0 else None
 
 
-def _plain(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    """The picture in mode L, LA, RGB, RGBA or I;16, and what that lost."""
-    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
-        return _sixteen_bits(image)
-    if image.mode == "CMYK" and image.info.get("icc_profile"):
-        return _through(image, image.info["icc_profile"], None, "RGB"), []
-    notes = {
-        "I": ["32 bit values are read as 8 bit"],
-        "F": ["32 bit values are read as 8 bit"],
-        "1": ["black and white becomes grey"],
-        "P": ["the palette becomes RGB"],
-        "PA": ["the palette becomes RGB"],
-        "LAB": ["LAB becomes RGB"],
-    }
-    return eight_bits(image), notes.get(image.mode, [])
-
-
-def _sixteen_bits(image: Image.Image) -> tuple[Image.Image, list[str]]:
-    values = np.asarray(image).astype(np.uint16)
-    notes = ["a transparent grey value is not kept in 16 bit"] if "transparency" in image.info else []
-    if image.format == "TIFF":
-        tags = image.tag_v2  # type: ignore[attr-defined]
-        white = 2 ** min(max(tags.get(258, (16,))[0], 1), 16) - 1
-        if white < 65535:
-            values = np.rint(np.minimum(values, white) * (65535.0 / white)).astype(np.uint16)
-            notes.append("grey of fewer than 16 bits is written with 16")
-        if tags.get(262) == 0:  # X-rays: 0 is white, which Pillow leaves as it is for 16 bit
-            values = np.uint16(65535) - values
-    return Image.fromarray(values), notes
-
-
 def _image(pixels: np.ndarray, like: EditablePicture, format: str) -> tuple[Image.Image, bytes | None, list[str]]:
     """What Pillow writes, the colour profile that fits it, and what the format cannot hold."""
     lost = []
     if pixels.dtype == np.uint16 and format not in ("PNG", "TIFF"):
-        pixels = np.rint(pixels * (1 / 257)).astype(np.uint8)
+        pixels = eight_bits(pixels)
         lost.append(f"{format} holds no 16 bit values: written with 8")
     if like.alpha is not None:
         if format in ("PNG", "WEBP", "TIFF"):
             pixels = np.concatenate([pixels, like.alpha[:, :, None]], axis=2)
             return Image.fromarray(pixels, {2: "LA", 4: "RGBA"}[pixels.shape[2]]), like.icc, lost
-        cover = like.alpha[:, :, None] / np.float32(255.0)
-        pixels = np.rint(255.0 + cover * (pixels - np.float32(255.0))).astype(np.uint8)
+        pixels = on_white(pixels, like.alpha)
         lost.append(f"{format} holds no transparency: laid on white")
     image = Image.fromarray(np.ascontiguousarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels))
     if like.mode != "CMYK":
         return image, like.icc, lost
     if format not in ("JPEG", "TIFF"):
         return image, None, [*lost, f"{format} holds no CMYK: written as RGB"]
-    return (_through(image, None, like.icc, "CMYK") if like.icc else image.convert("CMYK")), like.icc, lost
+    return (_in_inks(image, like.icc) if like.icc else image.convert("CMYK")), like.icc, lost
 
 
 def _options(like: EditablePicture, format: str, icc: bytes | None) -> tuple[dict[str, Any], list[str]]:
@@ -310,13 +272,9 @@ def _options(like: EditablePicture, format: str, icc: bytes | None) -> tuple[dic
     return options, lost
 
 
-def _through(image: Image.Image, source: bytes | None, target: bytes | None, mode: str) -> Image.Image:
-    """Colours from one profile to another; None is sRGB."""
-    before, after = (
-        ImageCms.ImageCmsProfile(io.BytesIO(profile)) if profile else ImageCms.createProfile("sRGB")
-        for profile in (source, target)
-    )
-    intent = ImageCms.Intent.RELATIVE_COLORIMETRIC
-    changed = ImageCms.profileToProfile(image, before, after, renderingIntent=intent, outputMode=mode)
+def _in_inks(image: Image.Image, icc: bytes) -> Image.Image:
+    """An sRGB picture in the CMYK of a profile."""
+    profile, intent = ImageCms.ImageCmsProfile(io.BytesIO(icc)), ImageCms.Intent.RELATIVE_COLORIMETRIC
+    changed = ImageCms.profileToProfile(image, ImageCms.createProfile("sRGB"), profile, intent, "CMYK")
     assert changed is not None  # None is for changes in place
     return changed

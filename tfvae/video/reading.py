@@ -9,6 +9,7 @@ import numpy as np
 
 from tfvae.errors import UserError
 from tfvae.video.codecs import pyav
+from tfvae.video.colour import rgb_of
 
 SUFFIXES = (".mp4", ".m4v", ".avi", ".mov", ".mkv", ".webm")  # that are read
 # FFmpeg's bicubic filter with rounding and full colour: without these flags frames come out a level darker.
@@ -77,8 +78,7 @@ class Film:
         height, width = (size or self.size)[:: -1 if self.turns % 2 else 1]
         decoded = self._decoded() if rate is None else self._at(Fraction(rate).limit_denominator(10**5))
         for place, frame in enumerate(decoded, start=1):
-            pixels = frame.to_ndarray(format="rgb24", width=width, height=height, interpolation=SCALING)
-            yield np.rot90(pixels, self.turns)
+            yield np.rot90(rgb_of(frame, width, height, SCALING), self.turns)
             if place == limit:
                 self.damage = ""
                 return
@@ -91,7 +91,7 @@ class Film:
             with av.open(str(self.path)) as container:
                 stream = _main_stream(container)
                 stream.thread_type = "AUTO"
-                for frame in container.decode(stream):
+                for frame in _frames_of(container, stream):
                     yield frame
                     done, time = done + 1, self._time(frame, done)
             if time + SLACK / self.rate < self.seconds:
@@ -124,6 +124,20 @@ def _main_stream(container: Any) -> Any:
     films = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
     best = container.streams.best("video")  # FFmpeg's choice, which prefers moving pictures to stills
     return best if not films or best.index in {stream.index for stream in films} else films[0]
+
+
+def _frames_of(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames of a stream. WebM keeps transparency where FFmpeg's own decoders of VP8 and VP9 do not look."""
+    import av
+
+    transparent = stream.metadata.get("alpha_mode") == "1"
+    decoder = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
+    if not transparent or decoder not in av.codecs_available:
+        yield from container.decode(stream)
+        return
+    context: Any = av.CodecContext.create(decoder, "r")
+    for packet in container.demux(stream):
+        yield from context.decode(packet)
 
 
 def _reason(error: Exception) -> str:

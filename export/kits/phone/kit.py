@@ -10,6 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from export.artefacts import Artefact, Export
 from export.report import MEANING, tensors
+from tfvae import decoding
 
 FILES = Path(__file__).with_name("files")
 FOLDER = "phone"
@@ -25,6 +26,7 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
         return
     target = folder / FOLDER
     shutil.copytree(FILES, target, ignore=shutil.ignore_patterns("__pycache__", "README.md"))
+    shutil.copy(decoding.__file__, target)
     text = Template((FILES / "README.md").read_text(encoding="utf-8"))
     (target / "README.md").write_text(text.substitute(_words(work)), encoding="utf-8")
     index = contents(work, written, folder)
@@ -37,6 +39,8 @@ def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str,
     model, seen = work.model, tensors(work)
     return {
         "image": [*work.size, model.image_shape[-1]],
+        "black": work.run.data_config.black,
+        "white": work.run.data_config.white,
         "code": "mean" if model.prior is not None else "code",
         "code_shape": [1, *_places(work), model.latent_shape[-1]],
         "has_prior": model.prior is not None,
@@ -75,6 +79,8 @@ def quantisation_inside(content: bytes) -> dict[str, dict[str, Any]]:
             neighbours[operator.Inputs(0)] = graph.Tensors(operator.Outputs(0))
         elif code == schema.BuiltinOperator.DEQUANTIZE:
             neighbours[operator.Outputs(0)] = graph.Tensors(operator.Inputs(0))
+        elif code == schema.BuiltinOperator.ADD and operator.Inputs(0) in neighbours:  # of `tfvae.tflite_nan`
+            neighbours[operator.Outputs(0)] = neighbours[operator.Inputs(0)]
     kinds = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
     found = {}
     signature = model.SignatureDefs(0)

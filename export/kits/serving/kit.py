@@ -4,11 +4,13 @@ import json
 import math
 import re
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 from export.artefacts import Artefact, Export
 from export.kits.serving import warmup
+from tfvae import decoding
 
 IMAGE = "tensorflow/serving:2.20.0"  # the official image, pinned: `latest` changes under a running cluster
 FILES = Path(__file__).with_name("files")
@@ -39,6 +41,7 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
         text = source.read_text(encoding="utf-8")
         # The template of the TLS file keeps its tokens: they are the operator's to fill.
         target.write_text(text if source.suffix in (".py", ".template") else filled(text, tokens), encoding="utf-8")
+    shutil.copy(decoding.__file__, folder / FOLDER)
     (folder / FOLDER / "model.json").write_text(json.dumps(_model(work, facts), indent=2) + "\n", encoding="utf-8")
 
 
@@ -92,6 +95,8 @@ def _model(work: Export, facts: dict[str, Any]) -> dict[str, Any]:
         "latent_shape": list(work.model.latent_shape),
         "factor": work.model.factor,
         "labels": list(work.model.label_names) if work.model.conditional else [],
+        "black": work.run.data_config.black,
+        "white": work.run.data_config.white,
         "signatures": {
             signature: {
                 side: {name: entry["shape"] for name, entry in sides[side].items()} for side in ("inputs", "outputs")

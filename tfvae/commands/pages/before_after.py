@@ -32,6 +32,7 @@ class Item:
         after: The picture as it was restored, of the same proportions.
         uncertainty: A picture of how unsure the model was, or None.
         figures: Numbers that stand below it, by their names, each formatted or a number, such as `{"PSNR": "31.2 dB"}`.
+        scale: The numbers that are black and white in `before` (`data.black`, `data.white`).
     """
 
     name: str
@@ -39,6 +40,7 @@ class Item:
     after: Path
     uncertainty: Path | None = None
     figures: Mapping[str, str | float] = field(default_factory=dict)
+    scale: tuple[float, float] = (0.0, 0.0)
 
 
 def write_page(folder: str | Path, items: Iterable[Item], title: str) -> Path:
@@ -54,7 +56,7 @@ def write_page(folder: str | Path, items: Iterable[Item], title: str) -> Path:
 
     Raises:
         ValueError: When there are no items, or before and after are not of the same proportions.
-        tfvae.data.reading.UnreadableError: When a picture cannot be read.
+        tfvae.decoding.UnreadableError: When a picture cannot be read.
     """
     folder = Path(folder)
     (folder / COPIES).mkdir(parents=True, exist_ok=True)
@@ -77,7 +79,7 @@ def _figure(folder: Path, number: int, item: Item) -> str:
         if source is None:
             continue
         copy = folder / COPIES / f"{number:04d}-{kind}.webp"
-        width, height = _write_copy(Path(source), copy)
+        width, height = _write_copy(Path(source), copy, item.scale if kind == "before" else (0.0, 0.0))
         # Reduced and enlarged pictures compare as well; their sides agree up to the rounding of a scale.
         if size != (0, 0) and abs(width * size[1] - height * size[0]) > max(*size, width, height):
             raise ValueError(
@@ -110,9 +112,10 @@ def _figure(folder: Path, number: int, item: Item) -> str:
     )
 
 
-def _write_copy(source: Path, target: Path) -> tuple[int, int]:
+def _write_copy(source: Path, target: Path, scale: tuple[float, float]) -> tuple[int, int]:
     """Write the picture, upright and at most `MAX_SIDE` pixels a side, as WebP; returns its width and height."""
-    pixels = read_picture(str(source), Preparation(max_side=MAX_SIDE, max_pixels=MAX_PIXELS))
+    how = Preparation(max_side=MAX_SIDE, max_pixels=MAX_PIXELS, black=scale[0], white=scale[1])
+    pixels = read_picture(str(source), how)
     shown = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
     # What is small shows its single pixels, and costs little without loss.
     with whole_file(target) as file:

@@ -14,13 +14,14 @@ import json
 import time
 from pathlib import Path
 
+import decoding
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 TENSORS = json.loads((HERE / "tensors.json").read_text(encoding="utf-8"))
 HEIGHT, WIDTH, CHANNELS = TENSORS["image"]
-Image.MAX_IMAGE_PIXELS = 250_000_000  # phones photograph up to 200 megapixels; Pillow refuses from 179 on
+MOST_PIXELS = 250_000_000  # phones photograph up to 200 megapixels
 
 
 class Interpreted:
@@ -84,7 +85,10 @@ def prepared(picture: Image.Image) -> np.ndarray:
     # A JPEG is decoded at a half, a quarter or an eighth, as long as that leaves two pixels a side for each one wanted.
     side = 2 * max(HEIGHT, WIDTH)
     picture.draft(None, (side, side))
-    picture = ImageOps.exif_transpose(picture).convert("L" if CHANNELS == 1 else "RGB")
+    found = decoding.decoded(picture, TENSORS["black"], TENSORS["white"])
+    levels = decoding.on_white(found.pixels, found.alpha)
+    picture = Image.fromarray(levels[..., 0] if levels.shape[2] == 1 else levels)
+    picture = picture.convert("L" if CHANNELS == 1 else "RGB")
     scale = max(HEIGHT / picture.height, WIDTH / picture.width)
     size = max(WIDTH, round(scale * picture.width)), max(HEIGHT, round(scale * picture.height))
     if size != picture.size:
@@ -102,7 +106,7 @@ def shown(image: np.ndarray) -> Image.Image:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("picture", nargs="?", help="any picture that Pillow reads")
+    parser.add_argument("picture", nargs="?", help="PNG, JPEG, WebP, BMP, TIFF, GIF or PNM")
     parser.add_argument("--seed", type=int, metavar="S", help="decode standard normal noise of this seed instead")
     if TENSORS["labels"]:
         parser.add_argument(
@@ -120,10 +124,9 @@ def main() -> None:
         code = np.random.default_rng(options.seed).standard_normal(TENSORS["code_shape"]).astype(np.float32)
     elif options.picture:
         try:
-            # A file, not its name: Pillow 13 scrambles some TIFFs that it opens by name and then turns upright.
-            with open(options.picture, "rb") as file, Image.open(file) as picture:
+            with decoding.open_checked(options.picture, MOST_PIXELS) as picture:
                 image = prepared(picture)
-        except (OSError, Image.DecompressionBombError) as error:
+        except decoding.UnreadableError as error:
             raise SystemExit(f"call.py: {options.picture}: {error}") from None
         code = call("encoder", options.variant, options.runtime, image=image, **labels)[TENSORS["code"]]
     else:

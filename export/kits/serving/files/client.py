@@ -9,9 +9,11 @@ import math
 import sys
 from pathlib import Path
 
+import decoding
 import numpy as np
 from PIL import Image, ImageOps
 
+MOST_PIXELS = 256_000_000
 SIGNATURES = ("reconstruct", "encode", "decode", "generate")
 
 
@@ -27,13 +29,20 @@ def load_model(path):
         raise ClientError(f"{path}: {error}") from None
 
 
-def read_picture(path, image_shape):
-    """A picture as float32 `(1, height, width, channels)` in [0, 1]; cut to the model's size where it has one."""
+def read_picture(path, image_shape, scale=(0.0, 0.0)):
+    """A picture as float32 `(1, height, width, channels)` in [0, 1], read as those that the model was trained on.
+
+    It is cut to the model's size where it has one; `scale` holds the numbers that are black and white (0, 0: as the
+    file's type says).
+    """
     try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened).convert("L" if image_shape[2] == 1 else "RGB")
-    except OSError as error:
+        with decoding.open_checked(path, MOST_PIXELS) as opened:
+            found = decoding.decoded(opened, *scale)
+    except decoding.UnreadableError as error:
         raise ClientError(f"{path}: {error}") from None
+    levels = decoding.on_white(found.pixels, found.alpha)
+    picture = Image.fromarray(levels[:, :, 0] if levels.shape[2] == 1 else levels)
+    picture = picture.convert("L" if image_shape[2] == 1 else "RGB")
     height, width, channels = image_shape
     if height is not None and picture.size != (width, height):
         picture = ImageOps.fit(picture, (width, height), Image.Resampling.BICUBIC)
@@ -128,7 +137,7 @@ def requests(model, options):
     elif options.signature == "decode":
         found = [{"z": read_codes(path)} for path in options.files]
     else:
-        images = [read_picture(path, shape) for path in options.files]
+        images = [read_picture(path, shape, (model["black"], model["white"])) for path in options.files]
         # One size: one request for all. Open sizes: one for each.
         found = [{"image": np.concatenate(images)}] if None not in shape else [{"image": image} for image in images]
     return [{**inputs, **labels(model, options, len(next(iter(inputs.values()))))} for inputs in found]

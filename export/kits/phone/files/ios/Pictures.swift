@@ -14,7 +14,7 @@ func opened(_ data: Data) -> UIImage? {
   return UIImage(cgImage: image)
 }
 
-/// The input `image`: scaled to cover height x width, centre-cropped, 0 … 1, rows from the top, channels last.
+/// The input `image`: scaled to cover height x width, centre-cropped, on white, 0 … 1, rows from the top, channels last.
 func prepared(_ picture: UIImage, _ tensors: Tensors) -> [Float] {
   let (height, width) = (CGFloat(tensors.height), CGFloat(tensors.width))
   let scale = max(height / picture.size.height, width / picture.size.width)
@@ -24,6 +24,8 @@ func prepared(_ picture: UIImage, _ tensors: Tensors) -> [Float] {
   let renderer = UIGraphicsImageRenderer(size: CGSize(width: width, height: height), format: format)
   let cropped = renderer.image { context in
     context.cgContext.interpolationQuality = .high
+    UIColor.white.setFill()  // under what is transparent, as in training
+    context.fill(CGRect(x: 0, y: 0, width: width, height: height))
     picture.draw(in: CGRect(x: (width - w) / 2, y: (height - h) / 2, width: w, height: h))
   }
   var bytes = [UInt8](repeating: 0, count: 4 * tensors.height * tensors.width)

@@ -31,7 +31,7 @@ internal fun sampleSize(width: Int, height: Int, side: Int): Int {
     return sample
 }
 
-/** The input `image`: scaled to cover height x width, centre-cropped, 0 … 1, rows from the top, channels last. */
+/** The input `image`: scaled to cover height x width, centre-cropped, on white, 0 … 1, rows from the top, channels last. */
 fun prepared(picture: Bitmap, tensors: Tensors): FloatArray {
     val (height, width) = tensors.height to tensors.width
     var scaled = picture
@@ -46,11 +46,12 @@ fun prepared(picture: Bitmap, tensors: Tensors): FloatArray {
     scaled.getPixels(pixels, 0, width, (cover.first - width) / 2, (cover.second - height) / 2, width, height)
     val values = FloatArray(pixels.size * tensors.channels)
     pixels.forEachIndexed { index, pixel ->
-        val rgb = floatArrayOf(Color.red(pixel) / 255f, Color.green(pixel) / 255f, Color.blue(pixel) / 255f)
+        val alpha = Color.alpha(pixel) / 255f // on white, as in training
+        val rgb = listOf(Color.red(pixel), Color.green(pixel), Color.blue(pixel)).map { 1 - alpha * (1 - it / 255f) }
         if (tensors.channels == 1) {
             values[index] = 0.299f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2] // ITU-R BT.601, as Pillow's "L"
         } else {
-            rgb.copyInto(values, 3 * index)
+            rgb.forEachIndexed { channel, value -> values[3 * index + channel] = value }
         }
     }
     return values
