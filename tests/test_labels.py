@@ -1,5 +1,6 @@
 """Tables of labels as people's programs write them."""
 
+import os
 import unicodedata
 
 import numpy as np
@@ -85,3 +86,9 @@ def test_a_table_that_makes_no_sense_is_one_line(folder, tmp_path, content, said
     with pytest.raises(UserError) as caught:
         labelled(folder, tmp_path, content)
     assert said in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_pipe_is_no_table_and_nothing_waits_for_it(folder, tmp_path):
+    os.mkfifo(tmp_path / "table.csv")
+    with pytest.raises(UserError, match=r"table.csv' is no file"):
+        load(DataConfig(str(folder), labels=str(tmp_path / "table.csv")))

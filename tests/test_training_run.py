@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -129,6 +130,20 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path,
     (path / saved[0].name).write_bytes(b"nothing")
     with pytest.raises(UserError, match="no whole checkpoint"):
         checkpoint.Checkpoints(path, model).restore()
+
+
+def test_progress_of_another_version_is_one_line(whole, tmp_path, capsys):
+    path = tmp_path / "run"
+    shutil.copytree(whole, path)
+    (path / "report.json").unlink()
+    for file in (path / "checkpoints").glob("step-*.npz"):
+        with np.load(file) as table:
+            arrays = dict(table)
+        arrays["progress"] = np.array(json.dumps({**json.loads(str(arrays["progress"])), "flavour": "new"}))
+        np.savez(file, **arrays)
+    assert run_program("training", lambda: main(["--out", str(path), "--resume"])) == 2
+    error = capsys.readouterr().err
+    assert "of another version of tfvae" in error and "flavour" in error and error.count("\n") == 1
 
 
 def test_a_checkpoint_of_another_model_is_refused(whole):

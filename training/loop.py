@@ -84,7 +84,12 @@ class _Training:
         self.progress = Progress()
         if resume and (saved := checkpoints.restore()):
             same_run.check(saved.pop("identity"), self.identity, path)
-            self.progress = Progress(**saved)
+            try:
+                self.progress = Progress(**saved)
+            except TypeError as error:
+                raise UserError(
+                    f"{checkpoints.folder}: the checkpoint is of another version of tfvae ({error})."
+                ) from error
         devices.agree("the step", self.progress.step)
         devices.agree("the fingerprint of the data", same_run.fingerprint(self.identity))
         settings = self.settings

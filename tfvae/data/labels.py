@@ -58,6 +58,8 @@ def label_by_table(images: Images, path: str | Path) -> tuple[Images, list[str]]
 
 def _labels(path: str | Path) -> dict[str, str]:
     """The label of each name; rows without one are left out."""
+    if Path(path).exists() and not Path(path).is_file():
+        raise UserError(f"data.labels: '{path}' is no file.")  # a pipe would be waited for without end
     try:
         content = Path(path).read_bytes()
         encoding = next((name for start, name in BEGINNINGS.items() if content.startswith(start)), "utf-8")
