@@ -16,8 +16,8 @@ from tfvae.priors import Prior
 from tfvae.schedules import BetaSchedule
 
 # What labels are multiplied by on their way into the networks. Adam moves all weights alike, so that otherwise the code
-# has long learnt to say what the label says: of draws of MNIST after five epochs 34 % are read as the label that was
-# asked for, with this 94 %, at a bound that is 3 nats higher.
+# has learnt to say what the label says before the networks listen to it. Of draws of MNIST after five epochs 78 % are
+# read as the label that was asked for without it (34 % where the encoder sees no label, either), and 94 % with it.
 LOUD = 16.0
 
 
