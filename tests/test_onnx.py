@@ -41,6 +41,22 @@ def test_every_signature_agrees_with_keras_for_any_batch():
         assert file.signature == name
 
 
+def test_what_is_no_number_is_answered_with_nan_and_labels_are_an_input():
+    model = tfvae.VAE.from_shape((7, 5, 1), latent_dim=3, network="inception", widths=(4,), label_names=range(3))
+    images, labels = pictures(3, 7, 5, 1), np.eye(3, dtype=np.float32)
+    file = converted(model, "reconstruct")
+    expected = file.run({"image": images, "labels": labels})["image"]
+    assert (
+        parity.max_abs({"image": np.asarray(model.reconstruct(images, labels)["image"])}, {"image": expected}) <= LIMIT
+    )
+    for bad in (np.nan, np.inf):
+        spoilt = images.copy()
+        spoilt[1, 0, 0] = bad
+        found = file.run({"image": spoilt, "labels": labels})["image"]
+        assert np.isnan(found[1]).all()
+        np.testing.assert_array_equal(found[[0, 2]], expected[[0, 2]])
+
+
 @pytest.mark.parametrize("network", ["conv", "inception", "resnet"])
 def test_spatial_files_take_odd_heights_and_widths(network):
     model = make(network, image_shape=(None, None, 3))

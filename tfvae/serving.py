@@ -70,7 +70,7 @@ class Signature:
             shaped = (tf.ensure_shape(tensor, spec.shape) for tensor, spec in zip(tensors, self.specs(), strict=True))
             outputs = self.function(**dict(zip(names, shaped, strict=True)))
             if keeps_nan:
-                outputs = {name: _nan_where_not_finite(value, tensors) for name, value in outputs.items()}
+                outputs = {name: nan_where_not_finite(value, tensors) for name, value in outputs.items()}
             return {name: tf.identity(value) for name, value in outputs.items()}
 
         function = tf.function(call, input_signature=self.specs(), autograph=False)
@@ -234,7 +234,7 @@ def tflite_content(
     return nan_kept(content)
 
 
-def _nan_where_not_finite(value, inputs):
+def nan_where_not_finite(value, inputs):
     """`value`, but NaN for each example for which an input holds NaN or ±inf."""
     for tensor in inputs:
         finite = tf.reduce_all(tf.math.is_finite(tensor), axis=list(range(1, tensor.shape.rank)))

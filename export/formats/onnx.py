@@ -24,7 +24,7 @@ from export.formats.tflite_runtime import median_ms
 from export.parity import Tensors, judge
 from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
-from tfvae.serving import Signature, signatures
+from tfvae.serving import Signature, nan_where_not_finite, signatures
 
 EXTRA = ("tf2onnx", "onnx", "onnxruntime")
 RENAMED = {"reconstruct": {"image": "reconstruction"}}  # signature: output as Keras names it, and as the file does
@@ -163,6 +163,7 @@ class _Part(keras.Model):
         renamed = RENAMED.get(self.signature.name, {})
         given = [tensor] if labels is None else [tensor, labels]
         outputs = self.signature.function(**dict(zip(self.signature.inputs, given, strict=True)))
+        outputs = {name: nan_where_not_finite(value, given) for name, value in outputs.items()}
         return {renamed.get(key, key): value for key, value in outputs.items()}
 
 
