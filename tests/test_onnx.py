@@ -42,7 +42,7 @@ def test_every_signature_agrees_with_keras_for_any_batch():
 
 
 def test_what_is_no_number_is_answered_with_nan_and_labels_are_an_input():
-    model = tfvae.VAE.from_shape((7, 5, 1), latent_dim=3, network="inception", widths=(4,), label_names=range(3))
+    model = tfvae.VAE.from_shape((7, 5, 1), latent_dim=3, network="inception", widths=(8,), label_names=range(3))
     images, labels = pictures(3, 7, 5, 1), np.eye(3, dtype=np.float32)
     file = converted(model, "reconstruct")
     expected = file.run({"image": images, "labels": labels})["image"]
