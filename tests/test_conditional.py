@@ -11,6 +11,7 @@ from keras_models import X
 
 import tfvae
 from tfvae import applications
+from tfvae.layers.label_embedding import LabelEmbedding
 
 Y = np.arange(len(X)) % 3
 NAMES = ("ant", "bee", "cat")
@@ -131,3 +132,14 @@ def test_own_networks_take_the_labels_behind_the_code():
     vae.compile("adam")
     vae.fit(X, Y, verbose=0)
     assert vae.generate(5, labels=1)["image"].shape == (5, 8, 8, 1)
+
+
+@pytest.mark.parametrize("size", [(8, 6), (None, None)])
+def test_a_label_embedding_adds_the_weighted_pictures_of_the_classes(size):
+    layer = LabelEmbedding(3, scale=2.0)
+    layer.build((None, *size, 1))
+    assert layer.embedding.shape == (3, *(side or 1 for side in size), 1)
+    layer.embedding.assign(np.random.default_rng(0).normal(size=layer.embedding.shape))
+    images, weights = np.random.default_rng(1).random((4, 8, 6, 1)), np.eye(3)[[2, 0, 1, 2]]
+    expected = images + 2.0 * layer.embedding.numpy()[[2, 0, 1, 2]]
+    np.testing.assert_allclose(layer(images, weights), expected, rtol=1e-5)

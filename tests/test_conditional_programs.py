@@ -135,7 +135,7 @@ def test_the_bundle_takes_the_label_as_an_input(run, bundle):
 
 
 def test_the_phone_s_script_decodes_under_a_label(run, bundle, tmp_path):
-    script = [sys.executable, "-I", str(bundle / "phone" / "call.py"), "--seed", "3"]
+    script = [sys.executable, str(bundle / "phone" / "call.py"), "--seed", "3"]
     model, found = open_run(run).load_model(), {}
     code = np.random.default_rng(3).standard_normal((1, 3)).astype("float32")
     for label in (2, 9):

@@ -113,11 +113,11 @@ def test_a_note_left_over_in_a_whole_data_set_costs_it_nothing(folder, key_file,
 
 READS_PARENT = """
 import os, struct, sys
-reply, out = struct.Struct(">BIIIQ"), sys.stdout.buffer
-out.write(reply.pack(2, 0, 0, 0, 0)); out.flush()
+reply, out = struct.Struct(">BIIIQI"), sys.stdout.buffer
+out.write(reply.pack(2, 0, 0, 0, 0, 0)); out.flush()
 for line in sys.stdin:
     word = open(f"/proc/{os.getppid()}/environ", "rb").read()
-    out.write(reply.pack(1, 0, 0, 0, len(word)) + word); out.flush()
+    out.write(reply.pack(1, 0, 0, 0, len(word), 0) + word); out.flush()
 """
 ASKS = """
 import os, subprocess, sys

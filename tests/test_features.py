@@ -37,7 +37,7 @@ def bars(count, seed=0):
 class Copier:
     """Draws the very images it was given, whatever the noise; its codes are those of a table."""
 
-    generates, latent_shape, encoder = True, (1,), None
+    generates, latent_shape, encoder, conditional = True, (1,), None, False
 
     def __init__(self, images, codes=None):
         self.images = images

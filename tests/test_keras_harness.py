@@ -9,7 +9,7 @@ from keras.src import testing
 
 import tfvae
 from tfvae import likelihoods
-from tfvae.layers import degrader, quantiser, recurrent, resampling, residual, seeded
+from tfvae.layers import degrader, label_embedding, quantiser, recurrent, resampling, residual, seeded
 from tfvae.likelihoods.counted import CountedGaussian
 from tfvae.networks import NETWORKS, critic, mlp, own, residual_latent, stages, style_decoder, tone, unet, video_frames
 from tfvae.priors import StandardNormal, autoregressive
@@ -81,7 +81,9 @@ INSTANCES = [
     lambda: tfvae.schedules.LinearBeta(10),
     lambda: tfvae.schedules.CyclicalBeta(10),
     *[lambda name=name: likelihoods.get(name) for name in likelihoods.LIKELIHOODS],
+    lambda: label_embedding.LabelEmbedding(3, 2.0),
     lambda: tfvae.VAE.from_shape(**PARTS),
+    lambda: tfvae.VAE.from_shape(**PARTS, label_names=range(3)),
     lambda: tfvae.VAE(own_encoder(), own_decoder()),
     lambda: tfvae.Autoencoder.from_shape(**PARTS),
     lambda: tfvae.VAEGAN.from_shape(**PARTS, critic_widths=(4, 4)),

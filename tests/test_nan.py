@@ -32,6 +32,21 @@ def test_a_saved_model_answers_nan_for_the_example_that_holds_it(network, tmp_pa
                 np.testing.assert_array_equal(found[[0, 2]], expected[key][[0, 2]])
 
 
+def test_an_output_that_is_a_constant_keeps_its_values(tmp_path):
+    model = make(likelihood="gaussian")  # its standard deviation is one number for all pixels
+    wanted = np.full((1, 3), 0.5, np.float32)
+    signature = serving.Signature(
+        "reconstruct", {"image": ((1, 7, 5, 1), "float32")}, lambda image: {**model.reconstruct(image), "std": wanted}
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(serving, "signatures", lambda *_, **__: {"reconstruct": signature})
+        serving.write_tflite(model, tmp_path / "a.tflite", batch=1)
+    runner = Interpreter(str(tmp_path / "a.tflite")).get_signature_runner("reconstruct")
+    images = pictures(1, 7, 5, 1)
+    np.testing.assert_array_equal(runner(image=images)["std"], wanted)
+    assert np.isnan(runner(image=np.full_like(images, np.nan))["std"]).all()
+
+
 @pytest.mark.parametrize(
     ("variant", "kind", "batch"),
     [("float32", {"likelihood": "pixel_gaussian"}, 1), ("float32", {"network": "inception"}, None),

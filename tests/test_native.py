@@ -259,7 +259,7 @@ def bundled(tmp_path):
     """A bundle's SavedModel and `serving/`, with the work they came from."""
     run = write_run(tmp_path / "digits", vector_vae())
     work = bundle._prepare(bundle.open_run(run), None, parity.BOUNDS, lambda line: None)
-    artefact = bundle._saved_model(work, tmp_path, lambda line: None)
+    artefact = bundle._saved_model(work, tmp_path, "saved_model/1", lambda line: None)
     kit.write(work, [artefact], tmp_path)
     return work, artefact, tmp_path
 

@@ -36,6 +36,8 @@ class _Graph:
         for output in self._floats(self.graph.outputs):
             bare = self._like(output)
             self.graph.tensors[bare].name = self.graph.tensors[output].name + b"_bare"
+            # The values of an output that is a constant stay with it.
+            self.graph.tensors[bare].buffer, self.graph.tensors[output].buffer = self.graph.tensors[output].buffer, 0
             for operator in self.graph.operators:
                 operator.inputs = [bare if tensor == output else tensor for tensor in operator.inputs]
                 operator.outputs = [bare if tensor == output else tensor for tensor in operator.outputs]

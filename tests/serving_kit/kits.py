@@ -14,7 +14,7 @@ def made(folder, model, name, bounds=BOUNDS, **data):
     work = bundle._prepare(bundle.open_run(run), None, bounds, lambda line: None)
     place = folder / f"{name}.bundle"
     place.mkdir()
-    kit.write(work, [bundle._saved_model(work, place, lambda line: None)], place)
+    kit.write(work, [bundle._saved_model(work, place, "saved_model/1", lambda line: None)], place)
     return place, work
 
 
