@@ -93,6 +93,11 @@ def as_label_weights(labels: Any, label_names: Sequence[str]) -> Any:
     return ops.one_hot(labels, classes, dtype="float32")
 
 
+def given(labels: Any) -> dict[str, Any]:
+    """The labels as an argument that only methods of a conditional model take; nothing where there are none."""
+    return {} if labels is None else {"labels": labels}
+
+
 def in_turn(rows: Any, label_names: Sequence[str]) -> Any:
     """A label for each row, int32: every class in turn."""
     return ops.mod(ops.arange(ops.shape(rows)[0], dtype="int32"), len(label_names))

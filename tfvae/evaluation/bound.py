@@ -12,7 +12,7 @@ import tensorflow as tf
 from tfvae.data import DataConfig, Images
 from tfvae.evaluation.context import EvaluationContext
 from tfvae.evaluation.measurements import Measurement, mean_measurement
-from tfvae.inputs import check_labels
+from tfvae.inputs import check_labels, given
 from tfvae.metrics.image_quality import psnr, ssim, ssim_window
 
 BINARY, GREY = "mass of binary pixels", "cross-entropy of grey levels"
@@ -157,13 +157,12 @@ def _pass(context: EvaluationContext, images: Images, with_quality: bool) -> tup
 
 def _step(model, x, window, labels):
     """Rows distortion, rate, dims and, with a window, psnr and ssim, `(3 or 5, batch)`; are all pixels 0 or 1?"""
-    given = {} if labels is None else {"labels": labels}
-    distortion, rate = model.elbo_terms(x, training=False, **given)
+    distortion, rate = model.elbo_terms(x, training=False, **given(labels))
     shape = tf.shape(x)
     dims = tf.fill(shape[:1], tf.cast(tf.reduce_prod(shape[1:]), tf.float32))
     values = [distortion, rate, dims]
     if window:
-        reconstruction = model.reconstruction_for_metrics(x, **given)
+        reconstruction = model.reconstruction_for_metrics(x, **given(labels))
         values += [psnr(x, reconstruction), ssim(x, reconstruction, window)]
     return tf.stack(values), all_binary(x)
 

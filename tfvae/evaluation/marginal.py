@@ -12,6 +12,7 @@ from tfvae.data.array_batches import MOST_PIXELS
 from tfvae.evaluation.bound import BINARY, LEVELS, all_binary, distortion_kind
 from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
 from tfvae.evaluation.measurements import Measurement, bootstrap_measurement, mean_measurement
+from tfvae.inputs import given
 from tfvae.objectives import bound_from_sums, effective_samples, merged_sums, weight_sums
 
 MOST_SAMPLES = 500  # draws decoded at once: five hundred digits of 28×28 are 1.6 MB, which a processor keeps near
@@ -139,17 +140,17 @@ def _estimate(context: EvaluationContext) -> Marginal:
 def _batch_values(model, x, seed, first, k, at_once, labels):
     """Rows bound and effective samples, shape `(2, batch)`, of the images whose first has this index; are all pixels
     0 or 1?"""
-    encoded = model.encode(x, **({} if labels is None else {"labels": labels}))
+    encoded = model.encode(x, **given(labels))
 
     def of_image(row):
         # One image at a time: its k draws fill the processor, and the memory of a step is that of one portion.
         image = x[row : row + 1]
         posterior = {name: value[row : row + 1] for name, value in encoded.items()}
-        given = {} if labels is None else {"labels": labels[row : row + 1]}
+        label = None if labels is None else labels[row : row + 1]
 
         def portion(number, samples):
             noise = model.posterior_noise(posterior, samples, noise_key(seed, first + row, number))
-            return weight_sums(model.log_weights(image, posterior, noise, **given))
+            return weight_sums(model.log_weights(image, posterior, noise, **given(label)))
 
         sums = portion(0, at_once)
         for number in tf.range(1, k // at_once):

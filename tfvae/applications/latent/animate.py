@@ -11,6 +11,7 @@ from tfvae.applications.latent.generate import drawn_size, noise_shape
 from tfvae.applications.latent.interpolate import METHODS as ARCS
 from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import batches, largest_batch
+from tfvae.inputs import given
 
 METHODS = (*ARCS, "spline")
 
@@ -85,10 +86,9 @@ def animate_draws(
     way = walk(noise, frames, method, loop)
     if labels is None and model.conditional:
         labels = 0
-    given = {} if labels is None else {"labels": labels}
 
     def draw(z: np.ndarray) -> np.ndarray:
-        return keras.ops.convert_to_numpy(model.generate(z, np.float32(temperature), **given)["image"])
+        return keras.ops.convert_to_numpy(model.generate(z, np.float32(temperature), **given(labels))["image"])
 
     yield from _decoded(draw, way, (height, width), batch_size)
 

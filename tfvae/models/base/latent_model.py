@@ -12,6 +12,7 @@ from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import noise_shape
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.distributions import float32
+from tfvae.inputs import given
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base.replicated_step import ReplicatedStep
 from tfvae.networks.decoder import Decoder
@@ -31,11 +32,6 @@ def only_spatial_resnet(whose, image_shape, network, dropout):
 def after(seed, steps):
     """The seed `steps` after `seed`; None after None."""
     return None if seed is None else seed + steps
-
-
-def given(labels):
-    """The labels as an argument of methods that only a conditional model's take it."""
-    return {} if labels is None else {"labels": labels}
 
 
 class LatentModel(ReplicatedStep):

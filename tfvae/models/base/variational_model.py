@@ -6,8 +6,9 @@ from keras import ops
 
 from tfvae.distributions import float32
 from tfvae.example_weights import batch_mean
+from tfvae.inputs import given
 from tfvae.layers.sampling import GaussianSampler
-from tfvae.models.base.latent_model import LatentModel, given
+from tfvae.models.base.latent_model import LatentModel
 from tfvae.objectives import free_bits_rate
 from tfvae.priors import StandardNormal
 from tfvae.priors.base import gaussian_log_prob
