@@ -45,9 +45,3 @@ def test_it_is_exported_with_images_that_are_named(file, capsys):
     bundle = file.parent / "digits" / "export"
     assert json.loads((bundle / "export_report.json").read_text())["run"] == "digits"
     assert (bundle / "saved_model" / "1" / "saved_model.pb").is_file() and (bundle / "decoder.tflite").is_file()
-
-
-def test_data_of_a_run_directory_are_its_own(tmp_path, capsys):
-    (tmp_path / "config.toml").write_text("")
-    assert export_program.main([str(tmp_path), "--data", "digits"]) == 2
-    assert "a run directory has its own" in capsys.readouterr().err
