@@ -13,6 +13,7 @@ from training.request import read_request, resumed
 
 PROGRAMS = {  # python -m training NAME …
     "tune": "search the settings around a recipe; the best become a recipe",
+    "prior": "fit another prior to the codes of a trained model",
     "encrypt": "seal a folder of pictures; training reads them in memory",
 }
 

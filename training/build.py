@@ -7,11 +7,11 @@ from typing import Any
 import keras
 
 import tfvae
-from tfvae import likelihoods, networks, schedules
+from tfvae import likelihoods, networks, priors, schedules
 from tfvae.errors import UserError, did_you_mean
 from tfvae.runs import open_run
 from training import devices
-from training.config import ModelConfig, RunConfig, TrainingConfig
+from training.config import ModelConfig, PriorConfig, RunConfig, TrainingConfig
 
 
 def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
@@ -32,6 +32,33 @@ def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
     _check_options("model.likelihood_options", config.likelihood_options, of_likelihood, config.likelihood)
 
 
+def check_prior(config: PriorConfig, kind: str) -> None:
+    """Raises `UserError` for a prior that there is not, or that the model does not take."""
+    known = priors.PRIORS
+    if config.kind not in known:
+        raise UserError(
+            f"prior.kind: unknown '{config.kind}'.{did_you_mean(config.kind, known)} Accepted: {', '.join(known)}."
+        )
+    cls = tfvae.MODELS[kind]
+    takes = hasattr(cls, "fit_prior") if config.fitted else "prior" in inspect.signature(cls).parameters
+    if config.kind != PriorConfig.kind and not takes:
+        raise UserError(f"prior.kind: a {kind} has a prior of its own, or none. Accepted: {PriorConfig.kind}.")
+    if config.fitted and config.kind == PriorConfig.kind:
+        raise UserError(f"prior.fitted: {config.kind} has nothing to fit. Accepted: false, or another prior.kind.")
+    _check_options("prior.options", config.options, _defaults(known[config.kind]), config.kind)
+
+
+def prior_of(config: RunConfig) -> Any:
+    """The prior of a config, not built yet."""
+    options = dict(config.prior.options)
+    if "seed" in inspect.signature(priors.PRIORS[config.prior.kind]).parameters:
+        options["seed"] = config.training.seed
+    try:
+        return priors.get(config.prior.kind, **options)
+    except ValueError as error:
+        raise UserError(f"[prior]: {error}") from error
+
+
 def check_frames(config: ModelConfig, frames: int) -> None:
     """Raises `UserError` where clips are for a model of pictures, or pictures for one of clips."""
     takes_clips = "frames" in objective_defaults(config.kind)
@@ -47,6 +74,7 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.M
         UserError: When the parts cannot be put together.
     """
     check_model(config.model, config.objective)
+    check_prior(config.prior, config.model.kind)
     keras.config.set_dtype_policy(config.training.precision)
     keras.utils.set_random_seed(config.training.seed)
     model, cls = config.model, tfvae.MODELS[config.model.kind]
@@ -54,6 +82,8 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.M
     shape = (None, None, channels) if model.latent == "spatial" else (height, width, channels)
     try:
         options = {key: _option(value) for key, value in config.objective.items()}
+        if config.prior.kind != PriorConfig.kind and not config.prior.fitted:
+            options["prior"] = prior_of(config)
         return cls.from_shape(
             image_shape=shape,
             latent_dim=model.latent_dim,

@@ -1,4 +1,4 @@
-"""What a run is: four sections, read from a recipe and `--set`, written whole into the run directory."""
+"""What a run is: five sections, read from a recipe and `--set`, written whole into the run directory."""
 
 import dataclasses
 import tomllib
@@ -28,6 +28,23 @@ class ModelConfig:
     likelihood: str = "bernoulli"  # a name in tfvae.likelihoods.LIKELIHOODS
     conditional: bool = False  # learn p(x|z, y): every picture comes with a label
     likelihood_options: dict[str, Any] = field(default_factory=dict)  # of its constructor: { std = 0.098 }
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """The `[prior]` section: p(z), learnt with the model, or fitted to its codes when it is trained."""
+
+    kind: str = "standard_normal"  # a name in tfvae.priors.PRIORS
+    fitted: bool = False  # after the training; until then the prior is N(0, I)
+    steps: int = 3000  # of the fit; of `gmm` at most so many iterations
+    batch_size: int = 64  # codes in a step of the fit
+    learning_rate: float = 1e-3  # of the fit, at its start
+    options: dict[str, Any] = field(default_factory=dict)  # of its constructor: { components = 500 }
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size", "learning_rate"):
+            if getattr(self, name) <= 0:
+                raise UserError(f"prior.{name} must be positive. Received: {getattr(self, name)}.")
 
 
 @dataclass(frozen=True)
@@ -84,10 +101,11 @@ class RunConfig:
     data: DataConfig
     model: ModelConfig = field(default_factory=ModelConfig)
     objective: dict[str, Any] = field(default_factory=dict)
+    prior: PriorConfig = field(default_factory=PriorConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def toml(self) -> str:
-        sections = {"data": self.data, "model": self.model, "training": self.training}
+        sections = {"data": self.data, "model": self.model, "prior": self.prior, "training": self.training}
         return write_toml({**sections, "objective": self.objective})
 
 
@@ -97,7 +115,7 @@ def with_epochs(config: RunConfig, epochs: int) -> RunConfig:
 
 
 Tables = dict[str, dict[str, Any]]
-SECTIONS = ("data", "model", "objective", "training")
+SECTIONS = ("data", "model", "objective", "prior", "training")
 
 
 def read_config(tables: Tables, where: str) -> RunConfig:
@@ -116,6 +134,7 @@ def read_config(tables: Tables, where: str) -> RunConfig:
         data=read_section(DataConfig, tables["data"], f"{where} [data]"),
         model=read_section(ModelConfig, tables.get("model", {}), f"{where} [model]"),
         objective=tables.get("objective", {}),
+        prior=read_section(PriorConfig, tables.get("prior", {}), f"{where} [prior]"),
         training=read_section(TrainingConfig, tables.get("training", {}), f"{where} [training]"),
     )
 

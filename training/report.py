@@ -33,9 +33,18 @@ MAP_IMAGES = 2000
 
 
 def write(
-    path: Path, config: RunConfig, splits: Splits, progress: Progress, reasons: list[str], weights: int
+    path: Path,
+    config: RunConfig,
+    splits: Splits,
+    progress: Progress,
+    reasons: list[str],
+    weights: int,
+    prior: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Measures `path/model.keras` on the test images and writes both reports; returns the figures."""
+    """Measures `path/model.keras` on the test images and writes both reports; returns the figures.
+
+    `prior` are the facts of `fitted_prior.fit`, of a run whose prior was fitted after the training.
+    """
     model = keras.saving.load_model(path / "model.keras", compile=False)
     part, measured = splits.measured
     figures = evaluate(
@@ -72,6 +81,7 @@ def write(
             "skipped_steps": int(rows[-1]["skipped"]) if rows else 0,
             "devices": [device.name for device in tf.config.list_logical_devices()],
         },
+        **({"prior": prior} if prior else {}),
         "health": watch.of_the_kept_model(model, splits, config, record),
         "versions": {
             "python": platform.python_version(),
@@ -143,6 +153,14 @@ def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dic
         f"epoch {training['best_epoch']} was the best and is kept in `model.keras`.",
         "",
     ]
+    if "prior" in facts:
+        prior = facts["prior"]
+        lines += [
+            f"The prior, `{prior['kind']}`, was fitted to {prior['codes']:,} codes of the trained model in "
+            f"{duration(prior['seconds'])}: log p(z) of held-out codes from {prior['log_prob'][0]:.4g} nats after its "
+            f"first epoch to {max(prior['log_prob']):.4g}. Until then it was N(0, I).",
+            "",
+        ]
     if facts["chosen"]:
         lines += ["Chosen by looking at the data:", "", *(f"- {reason}" for reason in facts["chosen"]), ""]
     lines += ["## On held-out images", "", "| figure | value | meaning |", "| --- | ---: | --- |"]

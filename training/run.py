@@ -10,16 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 import tfvae
-from tfvae.data import Splits, load, steps_per_epoch
+from tfvae.data import Splits, load, steps_per_epoch, training_batches
 from tfvae.data.own import check_place, manifest
 from tfvae.errors import UserError
 from tfvae.runs import MANIFEST
 from tfvae.toml_sections import check_text
 from tfvae.whole_files import PART, write_whole
-from training import build, choose, devices, lock, report, same_run
+from training import build, choose, devices, fitted_prior, lock, report, same_run
 from training.checkpoint import disk_full_is_told, newest_progress
 from training.config import CONFIG, RunConfig, merge, read_config, shortened
 from training.journal import duration, reading
@@ -49,7 +50,7 @@ def start(request: Request, out: Path | None) -> None:
     )
     with _alone(settled.config, settled.path):
         if devices.is_chief(settled.config.training):
-            _new_directory(settled.path, "")  # another training may have begun while the images were read
+            new_directory(settled.path, "")  # another training may have begun while the images were read
         _execute(settled.config, settled.splits, settled.path, settled.reasons, resume=False)
 
 
@@ -57,6 +58,7 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
     """The complete config and its images; `place` names the directory, or refuses it before anything is read."""
     config, asked, where = request.config, request.asked, request.where
     build.check_model(config.model, config.objective)
+    build.check_prior(config.prior, config.model.kind)
     build.check_frames(config.model, config.data.frames)
     check_text(_absolute(config.data.source))  # that of a folder above it may be of other bytes
     path = place(config)
@@ -67,7 +69,7 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
         known = build.objective_defaults(config.model.kind)
         chosen["objective"] = {key: value for key, value in chosen["objective"].items() if key in known}
         config = read_config(merge(chosen, asked), where)
-    splits = _load(config, path)
+    splits = load_images(config, path)
     if not request.recipe:
         # Without a distribution over the pixels to choose, the default stays.
         chooses = not issubclass(kind, tfvae.Autoencoder)
@@ -92,7 +94,7 @@ def resume(path: Path, config: RunConfig) -> None:
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, source=_absolute(config.data.source)))
     devices.join(config.training)
     with _alone(config, path):
-        _execute(config, _load(config, path), path, [], resume=True)
+        _execute(config, load_images(config, path), path, [], resume=True)
 
 
 def fit(
@@ -112,6 +114,8 @@ def fit(
     """
     with build.scope(config.training):
         model = build.build_model(config, _image_shape(config, splits))
+        if hasattr(model.prior, "adapt"):
+            model.prior.adapt(_first(splits, config, model.prior.components))
         if config.training.init:
             build.start_from(model, config.training.init)
         build.compile_model(model, config.training, total_steps or steps_in_all(config, splits))
@@ -144,11 +148,29 @@ def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], 
         if devices.is_chief(config.training):
             spent = duration(time.monotonic() - began)
             print(f"trained in {spent}; best epoch {progress.best_epoch}; measuring …", flush=True)
-            with disk_full_is_told(path):
-                figures = report.write(path, config, splits, progress, reasons, weights)
-            shown = {key: value for key, value in figures.items() if isinstance(value, float)}
-            print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in shown.items())}")
-            print(f"report: {path / 'report.md'}")
+            finish(config, splits, path, progress, reasons, weights)
+
+
+def finish(config: RunConfig, splits: Splits, path: Path, progress: Progress, reasons: list[str], weights: int) -> None:
+    """What follows the last epoch: the prior, where it is fitted to the trained model, and the report."""
+    with disk_full_is_told(path):
+        try:
+            prior = fitted_prior.fit(path, config, splits) if config.prior.fitted else None
+        except KeyboardInterrupt:
+            print(f"stopped before the prior was fitted; fit it with: python -m training --out {path} --resume")
+            raise
+        figures = report.write(path, config, splits, progress, reasons, weights, prior)
+    shown = {key: value for key, value in figures.items() if isinstance(value, float)}
+    print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in shown.items())}")
+    print(f"report: {path / 'report.md'}")
+
+
+def _first(splits: Splits, config: RunConfig, count: int) -> np.ndarray:
+    """So many training images, as the model sees them."""
+    batches = training_batches(
+        splits.train, min(count, len(splits.train)), seed=config.training.seed, config=config.data
+    )
+    return next(iter(batches)).numpy()
 
 
 def _alone(config: RunConfig, path: Path) -> contextlib.AbstractContextManager[None]:
@@ -156,7 +178,7 @@ def _alone(config: RunConfig, path: Path) -> contextlib.AbstractContextManager[N
     return lock.held(path) if devices.is_chief(config.training) else contextlib.nullcontext()
 
 
-def _load(config: RunConfig, path: Path) -> Splits:
+def load_images(config: RunConfig, path: Path) -> Splits:
     # Read before the run directory exists, so a source that cannot be read leaves none behind.
     splits = load(config.data, seed=config.training.seed, progress=reading)
     print(splits.description)
@@ -215,10 +237,10 @@ def _join(config: RunConfig, out: Path | None, name: str) -> Path:
     if config.training.strategy == "multiworker" and out is None:
         raise UserError("--strategy multiworker needs --out DIR, one folder that every worker sees.")
     devices.join(config.training)
-    return _new_directory(out, name) if out is None or devices.is_chief(config.training) else out
+    return new_directory(out, name) if out is None or devices.is_chief(config.training) else out
 
 
-def _new_directory(out: Path | None, name: str) -> Path:
+def new_directory(out: Path | None, name: str) -> Path:
     """`out`, which must hold no run; or the first of runs/NAME, runs/NAME-2, … that is free."""
     if out is None:
         candidates = (Path("runs") / (name if n == 1 else f"{name}-{n}") for n in range(1, 10_000))

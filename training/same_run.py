@@ -8,7 +8,7 @@ from typing import Any
 
 from tfvae.data import Splits
 from tfvae.errors import UserError
-from training.config import RunConfig
+from training.config import PriorConfig, RunConfig
 
 # A person may move the data (what is in it is compared by its digest), train longer, and write checkpoints otherwise.
 FREE = {
@@ -27,6 +27,8 @@ FREE = {
 def identity(config: RunConfig, splits: Splits) -> dict[str, Any]:
     """Settings and data of a run, JSON-ready; kept in every checkpoint."""
     images = {part: getattr(splits, part) for part in ("train", "validation")}
+    if config.prior.fitted:  # it changes nothing of the training
+        config = dataclasses.replace(config, prior=PriorConfig())
     return {
         "settings": json.loads(json.dumps(dataclasses.asdict(config))),
         "images": {part: {"count": len(some), "sha256": some.digest()} for part, some in images.items()},

@@ -5,14 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from tfvae.applications.latent.posteriors import float_batches, posteriors
 from tfvae.distributions import float32
 from tfvae.inputs import as_label_weights, in_turn
 from tfvae.layers.label_embedding import LabelEmbedding
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base import DecodesCodes, VariationalModel
 from tfvae.priors import Prior
+from tfvae.priors import get as prior_of
 from tfvae.schedules import BetaSchedule
 
 # What labels are multiplied by on their way into the networks. Adam moves all weights alike, so that otherwise the code
@@ -48,7 +51,7 @@ class VAE(VariationalModel, DecodesCodes):
         beta: A non-negative number (beta-VAE), or a `BetaSchedule` of the optimiser's step (warm-up, cycles).
         free_bits: Nats per latent channel below which the rate costs nothing.
         seed: Starts the posterior's noise.
-        prior: A `tfvae.priors.Prior`; None: the standard normal.
+        prior: A `tfvae.priors.Prior`, or its name in `tfvae.priors.PRIORS`; None: the standard normal.
         likelihood: Of a decoder that has none: a `tfvae.likelihoods.Likelihood`, or its name; None: Bernoulli.
         label_names: Of a conditional VAE: the classes, in the order of their labels, such as `range(10)`.
 
@@ -200,6 +203,54 @@ class VAE(VariationalModel, DecodesCodes):
         if self.conditional and labels is None:
             labels = in_turn(noise, self.label_names)
         return self.decode(self.prior.sample(noise, temperature), labels)
+
+    def fit_prior(self, images: Any, prior: Prior | str = "flow", validation_data: Any = None, **options: Any) -> Any:
+        """Fits a prior to the codes of `images` and makes it the model's: encoder and decoder stay as they are.
+
+        A VAE's codes do not fill N(0, I), and draws from where no code lies are no pictures. Fitted to the aggregate
+        posterior the prior draws codes that the decoder knows, and the bound rises.
+
+        Args:
+            images: `(n, height, width, channels)`, uint8 or float in [0, 1]; or an iterable of batches of floats that
+                ends, such as a `tf.data.Dataset`.
+            prior: A `tfvae.priors.Prior` that can be fitted, or its name in `tfvae.priors.PRIORS`.
+            validation_data: Images like these: the epoch that suits them best is kept; None: the last.
+            options: Of the fit: `steps`, `batch_size`, `learning_rate`, `seed`; see `tfvae.priors.fitting.ascend`.
+
+        Returns:
+            Mean `log p(z)` of each epoch, nats per example.
+
+        The prior is frozen then, as the optimiser has no state for it: `vae.prior.trainable = True` and `compile` let
+        it learn on with the model.
+
+        Raises:
+            ValueError: If the prior has nothing to learn, or is not one of this latent; the model keeps its own.
+        """
+        prior = prior_of(prior)
+        if hasattr(prior, "adapt"):  # to be started from pictures, which a stream gives but once
+            images = list(float_batches(images))
+        mean, log_var = posteriors(self, images)
+        held_out = None if validation_data is None else posteriors(self, validation_data)
+        fitted = self.built_prior(prior, mean.shape[1:])
+        fitted.trainable = True
+        if hasattr(fitted, "adapt"):
+            fitted.adapt(np.concatenate(images))
+        course = fitted.fit(mean, log_var, held_out, **options)
+        fitted.trainable = False
+        del self.prior  # Keras would keep the weights of both
+        self.prior = fitted
+        self.train_function = self.test_function = self.predict_function = None  # traced with the former prior
+        return course
+
+    def served(self):
+        prior = self.prior.served()
+        if prior is self.prior:
+            return self
+        copy = type(self).from_config(self.get_config())
+        copy.set_weights(self.get_weights())
+        del copy.prior
+        copy.prior = prior
+        return copy
 
     def endpoints(self, image, latent):
         generate = ({"noise": latent}, lambda noise, **labels: self.generate(noise, **labels))

@@ -131,7 +131,11 @@ class VAEGAN(VAE):
 
     def served(self):
         """A VAE of the same encoder and decoder: a trained model needs no critic."""
-        return VAE(self.encoder, self.decoder, prior=self.prior, label_names=self.label_names)
+        plain = VAE(self.encoder, self.decoder, prior=self.prior, label_names=self.label_names)
+        if self.conditional:
+            del plain.label_embedding
+            plain.label_embedding = self.label_embedding
+        return plain.served()
 
     def get_config(self):
         return {

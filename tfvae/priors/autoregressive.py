@@ -1,33 +1,26 @@
-"""A causal Transformer over a map of indices: p(k) as a product over the places in raster order."""
+"""Autoregressive priors of maps: of indices into a codebook, and of vectors of real numbers."""
 
 import math
 
 import keras
-import tensorflow as tf
+import numpy as np
 from keras import ops
 
-from tfvae.distributions import float32
-from tfvae.layers.seeded import Dropout
+from tfvae.distributions import clip_with_gradient, float32, mixture_log_prob
 from tfvae.objectives import sum_per_example
-from tfvae.priors.base import Prior
+from tfvae.priors.choice import choose
+from tfvae.priors.raster_transformer import RasterTransformer, positive
+
+LOG_STDS = -7.0, 3.0  # of the components of a place, in the latent's own standard deviations
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class CausalTransformer(Prior):
-    """`log p(k) = sum_t log p(k_t | k_1 … k_(t-1))`, t counting the places of a map row by row.
-
-    What stands at place t is the embedding of the index before it (of a start sign at the first) and the learnt
-    vectors of its row and its column; a place sees itself and those before it. Blocks are pre-normalised: attention,
-    then two dense layers, four times as wide between them.
+class CausalTransformer(RasterTransformer):
+    """A `RasterTransformer` of maps of indices: what is at a place has a probability for each index.
 
     Args:
         codes: How many values an index has.
-        size: `(rows, columns)`: the largest map.
-        width: Units of each place, a multiple of `heads`.
-        depth: Blocks.
-        heads: Of the attention.
-        dropout: Fraction dropped of each block's two outputs while training.
-        seed: Starts the dropout noise.
+        size, width, depth, heads, dropout, seed: As of `RasterTransformer`.
 
     Call arguments:
         indices: int32 `(batch, rows, columns)`, in [0, codes).
@@ -36,69 +29,40 @@ class CausalTransformer(Prior):
         Logits of each place given those before it, `(batch, rows, columns, codes)`, float32.
 
     Raises:
-        ValueError: If a size is not positive, `width` is not a multiple of `heads`, `dropout` is not in [0, 1), or a
-            map is larger than `size`.
-
-    Reference:
-        Vaswani et al. (2017), https://arxiv.org/abs/1706.03762; Xiong et al. (2020), https://arxiv.org/abs/2002.04745,
-        for the place of the normalisation
+        ValueError: As `RasterTransformer`; or if `codes` is not positive.
     """
 
+    of_maps = "`indices`"
+    drawn_dtype = "int32"
+
     def __init__(self, codes, size, width=128, depth=4, heads=4, dropout=0.0, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        for name, value in (
-            ("codes", codes),
-            ("size", min(size)),
-            ("width", width),
-            ("depth", depth),
-            ("heads", heads),
-        ):
-            if value < 1:
-                raise ValueError(f"`{name}` must be positive. Received: {name}={size if name == 'size' else value}")
-        if width % heads:
-            raise ValueError(f"`width` must be a multiple of `heads`. Received: width={width}, heads={heads}")
-        if not 0 <= dropout < 1:
-            raise ValueError(f"`dropout` must be in [0, 1). Received: dropout={dropout}")
-        self.codes, self.size, self.width, self.depth, self.heads = codes, tuple(size), width, depth, heads
-        self.dropout, self.seed = dropout, seed
-        policy = self.dtype_policy
-        self.embedding = keras.layers.Embedding(codes + 1, width, dtype=policy)  # the last is the start sign
-        self.blocks = [
-            Block(width, heads, dropout, None if seed is None else seed + place, dtype=policy) for place in range(depth)
-        ]
-        self.normalisation = keras.layers.LayerNormalization(dtype=policy)
+        super().__init__(size, width, depth, heads, dropout, seed, **kwargs)
+        positive("codes", codes)
+        self.codes = codes
+        self.embedding = keras.layers.Embedding(codes + 1, width, dtype=self.dtype_policy)  # the last: the start sign
         self.head = keras.layers.Dense(codes, dtype="float32")
 
-    def build(self, input_shape):
-        options = {"initializer": keras.initializers.RandomNormal(stddev=0.02), "trainable": True}
-        self.rows = self.add_weight(name="rows", shape=(self.size[0], 1, self.width), **options)
-        self.columns = self.add_weight(name="columns", shape=(1, self.size[1], self.width), **options)
+    def build_ends(self, input_shape):
         self.embedding.build((None, None))
-        for layer in (*self.blocks, self.normalisation, self.head):
-            layer.build((None, None, self.width))
-        self.built = True
+        self.head.build((None, None, self.width))
+
+    def embedded(self, raster):
+        return self.embedding(raster)
+
+    def start_sign(self, batch):
+        return self.embedding(ops.full((batch, 1), self.codes, dtype="int32"))
+
+    def parameters(self, features):
+        """Logits, `(batch, places, codes)`."""
+        return float32(self.head(features))
+
+    def draw(self, parameters, noise, temperature):
+        return inverse_transform(parameters, noise, temperature)
 
     def call(self, indices, training=False):
         shape = ops.shape(indices)
-        raster = ops.reshape(indices, (shape[0], -1))
-        start = ops.full_like(raster[:, :1], self.codes)
-        x = self.embedding(ops.concatenate([start, raster[:, :-1]], axis=1)) + self.places(*shape[1:])
-        count = ops.arange(ops.shape(raster)[1])
-        earlier = count[:, None] >= count[None, :]
-        for block in self.blocks:
-            x = block(x, earlier, training=training)
-        return ops.reshape(self.logits(x), (*shape, self.codes))
-
-    def places(self, rows, columns):
-        """The vectors of the places of a map, `(rows * columns, width)`."""
-        for side, most in zip((rows, columns), self.size, strict=True):
-            if isinstance(side, int) and side > most:
-                raise ValueError(f"`indices` must be at most {self.size} places. Received: {(rows, columns)}")
-        positions = ops.convert_to_tensor(self.rows)[:rows] + ops.convert_to_tensor(self.columns)[:, :columns]
-        return ops.cast(ops.reshape(positions, (-1, self.width)), self.compute_dtype)
-
-    def logits(self, x):
-        return float32(self.head(self.normalisation(x)))
+        logits = self.raster_parameters(ops.reshape(indices, (shape[0], -1)), shape[1:], training)
+        return ops.reshape(logits, (*shape, self.codes))
 
     def log_prob(self, indices, training=False):
         """`log p(k)` of each map, `(batch,)`, nats, float32."""
@@ -108,9 +72,6 @@ class CausalTransformer(Prior):
     def sample(self, uniform, temperature=1.0):
         """Maps of indices by inverse transform: at each place the first index whose cumulative probability exceeds u.
 
-        Keys and values of the places before are kept, so a place costs what one place costs: for n places n passes of
-        one place instead of n passes of the map.
-
         Args:
             uniform: Numbers in [0, 1), one a place, `(batch, rows, columns)`.
             temperature: What the logits are divided by: below 1 likelier indices, 0 the likeliest at each place.
@@ -119,123 +80,109 @@ class CausalTransformer(Prior):
             int32 of the shape of `uniform`.
         """
         shape = ops.shape(uniform)
-        uniform = ops.reshape(float32(uniform), (shape[0], -1))
-        count = ops.shape(uniform)[1]
-        places = self.places(*shape[1:])
-        nothing = ops.zeros((2, shape[0], self.heads, count, self.width // self.heads), dtype=self.compute_dtype)
-
-        def one_place(place, before, raster, cache):
-            here = ops.arange(count) == place
-            x = self.embedding(before[:, None]) + tf.gather(places, place[None])
-            cache = list(cache)
-            for level, block in enumerate(self.blocks):
-                x, cache[level] = block.next(x, cache[level], here, ops.arange(count) <= place)
-            index = inverse_transform(self.logits(x)[:, 0], uniform[:, place], temperature)
-            return place + 1, index, ops.where(here, index[:, None], raster), cache
-
-        start = (
-            tf.constant(0),
-            ops.full((shape[0],), self.codes, dtype="int32"),
-            ops.zeros_like(uniform, dtype="int32"),
-            [nothing] * self.depth,
-        )
-        _, _, raster, _ = tf.while_loop(lambda place, *_: place < count, one_place, start)
-        return ops.reshape(raster, shape)
+        raster = ops.reshape(float32(uniform), (shape[0], -1))
+        return ops.reshape(self.drawn(raster, shape[1:], temperature), shape)
 
     def compute_output_shape(self, input_shape):
         return *input_shape, self.codes
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "codes": self.codes,
-            "size": self.size,
-            "width": self.width,
-            "depth": self.depth,
-            "heads": self.heads,
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "codes": self.codes}
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class Block(keras.layers.Layer):
-    """`x + attention(norm(x))`, then `x + dense(gelu(dense(norm(x))))`; shapes `(batch, places, width)`.
+class AutoregressiveMixture(RasterTransformer):
+    """A `RasterTransformer` of maps of vectors: what is at a place has a mixture of diagonal Gaussians as its density.
 
     Args:
-        width, heads, dropout, seed: As of `CausalTransformer`.
+        size: `(rows, columns)` of the largest map; empty: that of the codes it is built for.
+        components: Of each mixture.
+        width, depth, heads, dropout, seed: As of `RasterTransformer`.
 
-    Call arguments:
-        x: The places.
-        seen: Boolean `(places, places)`: whether the place of the row sees that of the column.
+    Raises:
+        ValueError: As `RasterTransformer`; or if `components` is not positive, or no size is known.
+
+    Reference:
+        Tschannen, Eastwood and Mentzer (2024), GIVT: Generative infinite-vocabulary Transformers,
+        https://arxiv.org/abs/2312.02116
     """
 
-    def __init__(self, width, heads, dropout=0.0, seed=None, **kwargs):
-        super().__init__(**kwargs)
-        self.width, self.heads, self.dropout, self.seed = width, heads, dropout, seed
-        policy = self.dtype_policy
-        self.first, self.second = (keras.layers.LayerNormalization(dtype=policy) for _ in range(2))
-        self.queries, self.keys_values = (keras.layers.Dense(n * width, dtype=policy) for n in (1, 2))
-        self.join = keras.layers.Dense(width, dtype=policy)
-        self.widen = keras.layers.Dense(4 * width, activation="gelu", dtype=policy)
-        self.narrow = keras.layers.Dense(width, dtype=policy)
-        self.drop = Dropout(dropout, seed=seed, dtype=policy)
+    def __init__(self, size=(), components=8, width=128, depth=4, heads=4, dropout=0.1, seed=None, **kwargs):
+        super().__init__(size or (1, 1), width, depth, heads, dropout, seed, **kwargs)
+        positive("components", components)
+        self.size = tuple(size)
+        self.components = components
+        self.embedding = keras.layers.Dense(width, dtype=self.dtype_policy)
 
-    def build(self, input_shape, _=None):
-        for layer in (self.first, self.second, self.queries, self.keys_values, self.join, self.widen, self.drop):
-            layer.build((None, None, self.width))
-        self.narrow.build((None, None, 4 * self.width))
-        self.built = True
+    def build(self, input_shape):
+        if len(input_shape) != 4 or (not self.size and None in input_shape[1:3]):
+            raise ValueError(
+                "AutoregressiveMixture is a density of maps, whose largest has the `size` of places. "
+                f"Received: latent shape {tuple(input_shape[1:])}, size={self.size}"
+            )
+        self.size = self.size or tuple(input_shape[1:3])
+        super().build(input_shape)
 
-    def call(self, x, seen, training=False):
-        h = self.first(x)
-        return self._rest(x, self.attend(self.queries(h), self._new(h), seen), training)
+    def build_ends(self, input_shape):
+        channels = input_shape[-1]
+        self.channels = channels
+        self.embedding.build((None, None, channels))
+        self.start = self.add_weight(name="start", shape=(1, 1, self.width), initializer="zeros")
+        # Units of the latent have scales of their own, which `start_at` learns from the codes.
+        self.shift = self.add_weight(name="shift", shape=(channels,), initializer="zeros", trainable=False)
+        self.log_scale = self.add_weight(name="log_scale", shape=(channels,), initializer="zeros", trainable=False)
+        self.head = keras.layers.Dense(self.components * (2 * channels + 1), dtype="float32")
+        self.head.build((None, None, self.width))
 
-    def next(self, x, kept, here, seen):
-        """One place more: `(x, kept)` after it.
+    def embedded(self, raster):
+        return self.embedding((float32(raster) - self.shift) * ops.exp(-1.0 * self.log_scale))
 
-        Args:
-            x: The place, `(batch, 1, width)`.
-            kept: Keys and values of all places, `(2, batch, heads, places, width / heads)`.
-            here: Boolean `(places,)`: which one `x` is.
-            seen: Boolean `(places,)`: which ones it sees.
-        """
-        h = self.first(x)
-        kept = ops.where(here[:, None], self._new(h), kept)
-        return self._rest(x, self.attend(self.queries(h), kept, seen), False), kept
+    def start_sign(self, batch):
+        start = ops.cast(ops.convert_to_tensor(self.start), self.compute_dtype)
+        return ops.broadcast_to(start, (batch, 1, self.width))
 
-    def attend(self, queries, keys_values, seen):
-        """Softmax attention with float32 weights: `(batch, places, width)`."""
-        keys, values = keys_values[0], keys_values[1]
-        scores = float32(ops.matmul(self._split(queries), ops.swapaxes(keys, -1, -2))) / math.sqrt(keys.shape[-1])
-        weights = ops.softmax(ops.where(seen, scores, -1e30), axis=-1)
-        mixed = ops.swapaxes(ops.matmul(ops.cast(weights, values.dtype), values), 1, 2)
-        return ops.reshape(mixed, ops.shape(queries))
+    def parameters(self, features):
+        """Logits `(…, components)`, means and log-deviations `(…, components, channels)`, in the latent's units."""
+        raw = float32(self.head(features))
+        logits, raw = raw[..., : self.components], raw[..., self.components :]
+        means, log_stds = ops.split(
+            ops.reshape(raw, (*ops.shape(raw)[:-1], self.components, 2 * self.channels)), 2, axis=-1
+        )
+        # No component narrows to a point.
+        log_stds = self.log_scale + clip_with_gradient(log_stds, *LOG_STDS)
+        return logits, self.shift + means * ops.exp(self.log_scale), log_stds
 
-    def _new(self, h):
-        """Keys and values of places, `(2, batch, heads, places, width / heads)`."""
-        both = self.keys_values(h)
-        return ops.stack([self._split(both[..., : self.width]), self._split(both[..., self.width :])])
+    def draw(self, parameters, noise, temperature):
+        logits, means, log_stds = parameters
+        index, first = choose(noise[..., 0], logits)
+        noise = ops.concatenate([first[..., None], noise[..., 1:]], axis=-1)
+        chosen = ops.one_hot(index, self.components, dtype="float32")[..., None]
+        mean, log_std = (ops.sum(chosen * value, axis=-2) for value in (means, log_stds))
+        return mean + temperature * ops.exp(log_std) * noise
 
-    def _split(self, x):
-        shape = ops.shape(x)
-        return ops.swapaxes(ops.reshape(x, (shape[0], shape[1], self.heads, self.width // self.heads)), 1, 2)
+    def log_prob(self, z, training=False):
+        """`log p(z)` of each map, `(batch,)`, nats, float32."""
+        shape = ops.shape(z)
+        raster = ops.reshape(float32(z), (shape[0], -1, self.channels))
+        logits, means, log_stds = self.raster_parameters(raster, shape[1:3], training)
+        squares = ops.square((raster[..., None, :] - means) * ops.exp(-1.0 * log_stds))
+        log_probs = -0.5 * ops.sum(squares + 2.0 * log_stds + math.log(2 * math.pi), axis=-1)
+        return sum_per_example(mixture_log_prob(log_probs, logits))
 
-    def _rest(self, x, attended, training):
-        x = x + self.drop(self.join(attended), training=training)
-        return x + self.drop(self.narrow(self.widen(self.second(x))), training=training)
+    def sample(self, noise, temperature=1.0):
+        """A map place by place; at each the first channel of the noise chooses the component, too."""
+        shape = ops.shape(noise)
+        raster = ops.reshape(float32(noise), (shape[0], -1, self.channels))
+        return ops.reshape(self.drawn(raster, shape[1:3], temperature), shape)
 
-    def compute_output_shape(self, input_shape, _=None):
-        return input_shape
+    def start_at(self, mean, log_var):
+        """Takes the channels' means and standard deviations over all codes and places for their units."""
+        axes = tuple(range(mean.ndim - 1))
+        self.shift.assign(mean.mean(axis=axes))
+        self.log_scale.assign(0.5 * np.log(mean.var(axis=axes) + np.exp(log_var).mean(axis=axes)))
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "width": self.width,
-            "heads": self.heads,
-            "dropout": self.dropout,
-            "seed": self.seed,
-        }
+        return {**super().get_config(), "components": self.components}
 
 
 def inverse_transform(logits, uniform, temperature=1.0):

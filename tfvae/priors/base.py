@@ -17,6 +17,15 @@ class Prior(keras.layers.Layer):
     from it has a closed form for each latent unit, it has a method `kl(mean, log_var)` too, and free bits can hold.
     """
 
+    def connect(self, encoder, latent_shape):
+        """Builds the prior for codes of the model's encoder, which some priors are made of."""
+        if not self.built:
+            self.build((None, *latent_shape))
+
+    def served(self):
+        """The prior of the model that leaves Python: itself, or an equal one that draws without the encoder."""
+        return self
+
     def compute_output_shape(self, input_shape):
         """Shape of `log_prob`."""
         return (input_shape[0],)
@@ -43,6 +52,23 @@ class Prior(keras.layers.Layer):
             z: A draw from it.
         """
         return gaussian_log_prob(z, mean, log_var) - self.log_prob(z)
+
+    def fit(self, mean, log_var, held_out=None, **options):
+        """Fits the prior to the aggregate posterior `mean_x q(z|x)` of a model that stays as it is.
+
+        That minimises the rate, so the bound of the model rises by what `log p(z)` of held-out codes rises by.
+
+        Args:
+            mean, log_var: Of the posteriors of the training images, NumPy, `(n, *latent)`.
+            held_out: `(mean, log_var)` of other images, which say which epoch is kept.
+            options: Of `tfvae.priors.fitting.ascend`.
+
+        Returns:
+            Mean `log p(z)` of each epoch, nats per example, of what is held out where it is given.
+        """
+        from tfvae.priors.fitting import ascend
+
+        return ascend(self, mean, log_var, held_out, **options)
 
 
 def gaussian_log_prob(z, mean, log_var):

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 def ascend(
-    prior, mean, log_var, held_out=None, *, epochs=100, batch_size=256, learning_rate=1e-3, seed=0, progress=None
+    prior, mean, log_var, held_out=None, *, steps=3000, batch_size=64, learning_rate=1e-3, seed=0, progress=None
 ):
     """Adam under a cosine schedule; codes are drawn afresh in every epoch, and the best epoch is kept.
 
@@ -17,7 +17,7 @@ def ascend(
         mean, log_var: Of the posteriors of the training images, NumPy, `(n, *latent)`.
         held_out: `(mean, log_var)` of other images: the epoch under which their codes, a draw each, are likeliest is
             kept; None: the last.
-        epochs: Passes over the codes.
+        steps: How many, to the next whole pass over the codes.
         batch_size: Codes in a step, at most as many as there are.
         learning_rate: At the start.
         seed: Of the order and of the draws.
@@ -35,9 +35,10 @@ def ascend(
     if hasattr(prior, "start_at"):
         prior.start_at(mean, log_var)
     batch_size = min(batch_size, len(mean))
-    steps = len(mean) // batch_size
+    per_epoch = len(mean) // batch_size
+    epochs = -(-steps // per_epoch)
     optimizer = keras.optimizers.Adam(
-        keras.optimizers.schedules.CosineDecay(learning_rate, epochs * steps, alpha=0.01), global_clipnorm=10.0
+        keras.optimizers.schedules.CosineDecay(learning_rate, epochs * per_epoch, alpha=0.01), global_clipnorm=10.0
     )
     optimizer.build(weights)
     drops_out = {"training": True} if "training" in inspect.signature(prior.log_prob).parameters else {}
@@ -55,15 +56,15 @@ def ascend(
         return prior.log_prob(z)
 
     rng = np.random.default_rng(seed)
-    aside = None if held_out is None else drawn(*held_out, rng)
-    course, best, kept = [], -np.inf, None
+    aside = None if held_out is None else drawn(held_out[0], held_out[1], rng)
+    course, best, kept = [], -np.inf, []
     for epoch in range(epochs):
-        order = rng.permutation(len(mean))[: steps * batch_size].reshape(steps, batch_size)
+        order = rng.permutation(len(mean))[: per_epoch * batch_size].reshape(per_epoch, batch_size)
         codes = (drawn(mean[picks], log_var[picks], rng) for picks in order)
         log_probs = [float(step(z)) for z in codes]
         if aside is not None:
             parts = range(0, len(aside), batch_size)
-            log_probs = np.concatenate([measure(aside[start : start + batch_size]) for start in parts])
+            log_probs = [float(np.mean(np.concatenate([measure(aside[at : at + batch_size]) for at in parts])))]
         course.append(float(np.mean(log_probs)))
         if aside is None or course[-1] > best:
             best, kept = course[-1], [weight.numpy() for weight in weights]

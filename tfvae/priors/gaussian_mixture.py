@@ -1,6 +1,7 @@
 """A mixture of Gaussians."""
 
 import math
+import warnings
 
 import keras
 import numpy as np
@@ -80,18 +81,22 @@ class GaussianMixture(Prior):
             spread = ops.take(ops.exp(float32(self.log_diagonals)), index, axis=0) * noise
         return ops.reshape(ops.take(float32(self.means), index, axis=0) + temperature * spread, shape)
 
-    def fit(self, mean, log_var, held_out=None, epochs=100, **options):
+    def fit(self, mean, log_var, held_out=None, *, steps=200, **options):
         """By expectation maximisation (scikit-learn) on one draw from each posterior; otherwise as `Prior.fit`.
 
-        `epochs` are the most iterations. A ridge of 1e-4 is added to the variances.
+        `steps` are the most iterations; it ends before, where the likelihood rises no more. A ridge of 1e-4 is added to
+        the variances, and what is held out is not looked at.
         """
+        from sklearn.exceptions import ConvergenceWarning
         from sklearn.mixture import GaussianMixture as Mixture
 
         rng = np.random.default_rng(self.seed)
         z = (mean + np.exp(0.5 * log_var) * rng.standard_normal(mean.shape)).reshape(len(mean), -1)
         kind = {"full": "full", "diagonal": "diag"}[self.covariance]
-        settings = {"covariance_type": kind, "max_iter": epochs, "reg_covar": 1e-4, "random_state": self.seed or 0}
-        found = Mixture(min(self.components, len(z)), **settings).fit(z)
+        settings = {"covariance_type": kind, "max_iter": steps, "reg_covar": 1e-4, "random_state": self.seed or 0}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # the steps that were asked for have been made
+            found = Mixture(min(self.components, len(z)), **settings).fit(z)
         diagonal = self.covariance == "diagonal"
         self.set_components(
             found.weights_,

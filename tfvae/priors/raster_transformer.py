@@ -85,10 +85,10 @@ class RasterTransformer(Prior):
             layer.build((None, None, self.width))
         self.built = True
 
-    def raster_parameters(self, raster, rows, columns, training=False):
-        """`parameters` of each place given those before it; `raster` is `(batch, rows * columns, …)`."""
+    def raster_parameters(self, raster, size, training=False):
+        """`parameters` of each place given those before it, of a map of `size` as `(batch, rows * columns, …)`."""
         before = self.embedded(raster)[:, :-1]
-        x = ops.concatenate([self.start_sign(ops.shape(raster)[0]), before], axis=1) + self.places(rows, columns)
+        x = ops.concatenate([self.start_sign(ops.shape(raster)[0]), before], axis=1) + self.places(*size)
         count = ops.arange(ops.shape(raster)[1])
         earlier = count[:, None] >= count[None, :]
         for block in self.blocks:
@@ -105,7 +105,7 @@ class RasterTransformer(Prior):
 
     of_maps = "`z`"  # the argument, in what is raised
 
-    def drawn(self, noise, rows, columns, temperature):
+    def drawn(self, noise, size, temperature):
         """A map, `(batch, rows * columns, …)`, place by place.
 
         Keys and values of the places before are kept, so a place costs what one place costs: for n places n passes of
@@ -113,12 +113,12 @@ class RasterTransformer(Prior):
 
         Args:
             noise: Of each place, `(batch, rows * columns, …)`, float32.
-            rows, columns: Of the map.
+            size: `(rows, columns)` of the map.
             temperature: As `draw` takes it.
         """
         shape = ops.shape(noise)
         count = shape[1]
-        places = self.places(rows, columns)
+        places = self.places(*size)
         nothing = ops.zeros((2, shape[0], self.heads, count, self.width // self.heads), dtype=self.compute_dtype)
 
         def one_place(place, before, cache, made):

@@ -35,7 +35,7 @@ class VampPrior(Prior):
             raise ValueError(f"`components` must be positive. Received: components={components}")
         self.components, self.seed = components, seed
 
-    def connect(self, encoder):
+    def connect(self, encoder, latent_shape):
         """Gives the prior the encoder whose posteriors it mixes: of the model, which calls this."""
         # Behind a function, so that Keras does not take the encoder's weights for the prior's own.
         self.posterior = lambda pictures: encoder(pictures)
@@ -44,7 +44,7 @@ class VampPrior(Prior):
             known_shape((None, *shape), "VampPrior")
         self.image_shape = shape
         if not hasattr(self, "pictures"):
-            self.build((None, *encoder.latent_shape))
+            self.build((None, *latent_shape))
 
     def build_from_config(self, config):
         """Nothing: the model that is loaded connects its encoder, and builds then."""

@@ -1,5 +1,6 @@
 """The posteriors of images: what a prior is fitted to."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -13,7 +14,7 @@ def posteriors(model: Any, images: Any, batch_size: int = 64) -> tuple[np.ndarra
 
     Args:
         model: A model with a Gaussian posterior.
-        images: `(n, height, width, channels)`, or a sequence of images of one size; uint8, or float in [0, 1].
+        images: As of `float_batches`, of one size.
         batch_size: Most images in a batch.
 
     Returns:
@@ -22,12 +23,27 @@ def posteriors(model: Any, images: Any, batch_size: int = 64) -> tuple[np.ndarra
     Raises:
         ValueError: When the images, so their codes, have unequal sizes, or there are none.
     """
-    found: list[tuple[np.ndarray, np.ndarray]] = []
-    for x in batches(images, batch_size):
+    found: list[tuple[np.ndarray, ...]] = []
+    for x in float_batches(images, batch_size):
         encoded = model.encode(x)
         found.append(tuple(keras.ops.convert_to_numpy(encoded[name]) for name in ("mean", "log_var")))
     shapes = sorted({mean.shape[1:] for mean, _ in found})
     if len(shapes) != 1:
-        raise ValueError(f"`images` must have codes of one shape. Received: {len(images)} images, shapes {shapes}")
+        raise ValueError(f"`images` must have codes of one shape. Received: {shapes or 'no images'}")
     means, log_vars = zip(*found, strict=True)
     return np.concatenate(means), np.concatenate(log_vars)
+
+
+def float_batches(images: Any, batch_size: int = 64) -> Iterator[np.ndarray]:
+    """Batches `(b, height, width, channels)`, float32 in [0, 1].
+
+    Args:
+        images: `(n, height, width, channels)` or a sequence of images, uint8 or float in [0, 1]; or an iterable of
+            batches of floats, such as a `tf.data.Dataset` that ends, whose elements may have labels behind them.
+        batch_size: Most images in a batch that is made here.
+    """
+    if hasattr(images, "__getitem__") and (not len(images) or np.ndim(images[0]) == 3):
+        yield from batches(images, batch_size)
+        return
+    for batch in images:
+        yield np.asarray(batch[0] if isinstance(batch, (tuple, list)) else batch, dtype=np.float32)

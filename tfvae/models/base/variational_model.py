@@ -10,7 +10,7 @@ from tfvae.inputs import given
 from tfvae.layers.sampling import GaussianSampler
 from tfvae.models.base.latent_model import LatentModel
 from tfvae.objectives import free_bits_rate
-from tfvae.priors import StandardNormal
+from tfvae.priors import get as prior_of
 from tfvae.priors.base import gaussian_log_prob
 from tfvae.schedules import BetaSchedule
 
@@ -26,7 +26,7 @@ class VariationalModel(LatentModel):
         beta: A non-negative number, or a `BetaSchedule` of the optimiser's step.
         free_bits: Nats per latent channel below which the rate costs nothing.
         seed: Starts the posterior's noise.
-        prior: A `Prior`; None: the standard normal.
+        prior: A `Prior`, or its name in `tfvae.priors.PRIORS`; None: the standard normal.
 
     Raises:
         ValueError: If `beta` or `free_bits` is negative, the encoder emits no posterior, or there are free bits for a
@@ -48,14 +48,21 @@ class VariationalModel(LatentModel):
         self.seed = seed
         self.sampler = GaussianSampler(seed=seed)
         self.sampler.build((None, *self.latent_shape), (None, *self.latent_shape))
-        self.prior = StandardNormal() if prior is None else prior
-        if not self.prior.built:
-            self.prior.build((None, *self.latent_shape))
+        self.prior = self.built_prior(prior)
         if free_bits and not hasattr(self.prior, "kl"):
             raise ValueError(
                 f"`free_bits` must be 0 for {type(self.prior).__name__}, which has no KL divergence of each unit. "
                 f"Received: free_bits={free_bits}"
             )
+
+    def built_prior(self, prior, latent_shape=None):
+        """A prior of this model's codes, from itself or its name; `latent_shape` of those that it will know."""
+        prior = prior_of(prior)
+        prior.connect(self.encoder, latent_shape or self.latent_shape)
+        if not prior.trainable:  # One that was frozen and saved: its layers are frozen again. Keras passes on changes.
+            prior.trainable = True
+            prior.trainable = False
+        return prior
 
     @property
     def beta(self):

@@ -1,0 +1,381 @@
+"""Priors that learn: densities that integrate, draws that have them, fits that raise the bound of a trained model."""
+
+import itertools
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
+from contract import assert_config_round_trip
+from keras import ops
+from scipy import stats
+
+import tfvae
+import training.__main__ as training
+from tfvae import priors
+from tfvae.cli import main as tfvae_main
+from tfvae.errors import UserError
+from tfvae.priors import (
+    AutoregressiveMixture,
+    CausalTransformer,
+    GaussianMixture,
+    NormalizingFlow,
+    VampPrior,
+)
+from tfvae.priors.choice import choose, normal_cdf, normal_quantile
+
+DRAWS = 20_000
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype("float32")
+
+
+def shaken(prior, shape, amount=0.5, seed=0):
+    """The prior with weights that are no longer those it starts from, built for codes of `shape`."""
+    if not prior.built:
+        prior.build((None, *shape))
+    for place, weight in enumerate(prior.trainable_weights):
+        weight.assign_add(amount * noise(*weight.shape, seed=seed + place))
+    return prior
+
+
+def vamp(units=2, components=5):
+    """A VampPrior over an encoder of its own."""
+    encoder = tfvae.Encoder((4, 4, 1), units, network="mlp", widths=(8,), stochastic=True, seed=0)
+    prior = VampPrior(components, seed=0)
+    prior.connect(encoder, (units,))
+    return shaken(prior, (units,))
+
+
+VECTOR = {
+    "gmm": lambda units=2: shaken(GaussianMixture(3, seed=0), (units,)),
+    "diagonal gmm": lambda units=2: shaken(GaussianMixture(3, "diagonal", seed=0), (units,)),
+    "flow": lambda units=2: shaken(NormalizingFlow(4, 16, seed=0), (units,), 0.2),
+    "vamp": vamp,
+}
+
+
+def grid(units, reach=12.0, steps=241):
+    """Points of a square lattice, and the volume of a cell."""
+    axis = np.linspace(-reach, reach, steps, dtype="float32")
+    points = np.stack(np.meshgrid(*[axis] * units), axis=-1).reshape(-1, units)
+    return points, float(axis[1] - axis[0]) ** units
+
+
+@pytest.mark.parametrize("name", VECTOR)
+def test_the_density_integrates_to_one(name):
+    points, cell = grid(2)
+    assert np.exp(VECTOR[name]().log_prob(points).numpy()).sum() * cell == pytest.approx(1.0, abs=2e-3)
+
+
+@pytest.mark.parametrize("name", VECTOR)
+def test_draws_have_the_density(name):
+    # E[h(z)] under the draws and by quadrature under the density agree, for moments and for the probability of a box.
+    prior = VECTOR[name]()
+    points, cell = grid(2)
+    weights = np.exp(prior.log_prob(points).numpy()) * cell
+    drawn = np.asarray(prior.sample(noise(DRAWS, 2)))
+    for h in (lambda z: z[:, 0], lambda z: z[:, 0] * z[:, 1], lambda z: z[:, 1] ** 2, lambda z: (z > 0.3).all(axis=1)):
+        values = h(drawn).astype(float)
+        assert values.mean() == pytest.approx((h(points) * weights).sum(), abs=5 * values.std() / DRAWS**0.5 + 2e-3)
+
+
+@pytest.mark.parametrize("name", VECTOR)
+def test_temperature_zero_draws_one_code_of_each_component(name):
+    drawn = np.asarray(VECTOR[name]().sample(noise(200, 2), 0.0))
+    assert len(np.unique(drawn.round(5), axis=0)) <= 5
+
+
+def test_a_mixture_is_that_of_scipy():
+    prior, z = VECTOR["gmm"](3), noise(6, 3, seed=1)
+    factors, weights = np.asarray(prior.factors()), np.exp(np.asarray(ops.log_softmax(prior.logits.value)))
+    parts = zip(weights, prior.means.numpy(), factors, strict=True)
+    density = sum(w * stats.multivariate_normal(m, factor @ factor.T).pdf(z) for w, m, factor in parts)
+    np.testing.assert_allclose(prior.log_prob(z), np.log(density), rtol=1e-4, atol=1e-4)
+
+
+def test_a_vamp_prior_is_the_mixture_of_its_posteriors_by_enumeration():
+    prior, z = vamp(3), noise(6, 3, seed=1)
+    means, log_vars = (np.asarray(value) for value in prior.components_of_posterior())
+    densities = [stats.norm.pdf(z, m, np.exp(0.5 * v)).prod(axis=1) for m, v in zip(means, log_vars, strict=True)]
+    np.testing.assert_allclose(prior.log_prob(z), np.log(np.mean(densities, axis=0)), rtol=1e-4, atol=1e-4)
+    fixed = prior.served()
+    np.testing.assert_allclose(prior.log_prob(z), fixed.log_prob(z), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(prior.sample(z), fixed.sample(z), rtol=1e-4, atol=1e-4)
+
+
+def test_pseudo_inputs_start_from_pictures():
+    prior = vamp(components=3)
+    images = np.random.default_rng(0).random((2, 4, 4, 1)).astype("float32")
+    prior.adapt(images)
+    started = np.asarray(ops.sigmoid(prior.pictures.value))
+    assert all(min(np.abs(start - image).max() for image in images) < 2e-3 for start in started)
+
+
+def test_the_log_determinant_of_a_flow_is_that_of_its_jacobian():
+    prior, z = VECTOR["flow"](4), tf.constant(noise(3, 4, seed=1))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        x, log_determinant = prior.normalised(z)
+    _, exact = np.linalg.slogdet(tape.batch_jacobian(x, z).numpy())
+    np.testing.assert_allclose(log_determinant, exact, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(prior.sample(x), z, atol=1e-4)
+
+
+def test_a_flow_begins_as_the_identity():
+    prior, z = NormalizingFlow(seed=0), noise(3, 4)
+    prior.build((None, 4))
+    np.testing.assert_array_equal(prior.sample(z), z)
+    np.testing.assert_allclose(prior.log_prob(z), priors.StandardNormal().log_prob(z), rtol=1e-6)
+
+
+# -- maps --
+
+
+def map_prior(channels=2, size=(2, 3)):
+    return shaken(AutoregressiveMixture(size, 3, width=16, depth=2, heads=2, seed=0), (*size, channels), 0.3)
+
+
+def test_an_autoregressive_prior_is_causal_by_its_jacobian():
+    prior, z = map_prior(), tf.constant(noise(1, 6, 2))
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        means = prior.raster_parameters(z, (2, 3))[1][0]
+    jacobian = np.abs(tape.jacobian(means, z).numpy()[..., 0, :, :]).sum(axis=(1, 2, 4))
+    assert np.all(jacobian[np.triu_indices(6)] == 0)  # nor of itself
+    assert np.all(jacobian[np.tril_indices(6, -1)] > 0)
+
+
+def test_the_density_of_maps_integrates_to_one():
+    prior = map_prior(channels=1, size=(1, 2))
+    points, cell = grid(2)
+    density = np.exp(prior.log_prob(points.reshape(-1, 1, 2, 1)).numpy())
+    assert density.sum() * cell == pytest.approx(1.0, abs=5e-3)
+
+
+def test_drawn_maps_have_the_density():
+    prior = map_prior(channels=1, size=(1, 2))
+    points, cell = grid(2)
+    weights = np.exp(prior.log_prob(points.reshape(-1, 1, 2, 1)).numpy()) * cell
+    drawn = np.asarray(prior.sample(noise(DRAWS, 1, 2, 1))).reshape(-1, 2)
+    for h in (lambda z: z[:, 1], lambda z: z[:, 0] * z[:, 1], lambda z: z[:, 1] > 0.5):
+        values = h(drawn).astype(float)
+        assert values.mean() == pytest.approx((h(points) * weights).sum(), abs=5 * values.std() / DRAWS**0.5 + 5e-3)
+
+
+def test_a_map_drawn_place_by_place_is_what_its_own_parameters_say():
+    # At temperature 0 each place is the mean of its component given the places before it, as one pass over the whole
+    # map has them.
+    prior = map_prior()
+    drawn = prior.sample(noise(4, 2, 3, 2), 0.0)
+    _, means, _ = prior.raster_parameters(ops.reshape(drawn, (4, 6, 2)), (2, 3))
+    apart = np.abs(np.asarray(means) - np.reshape(drawn, (4, 6, 1, 2))).max(axis=-1)
+    assert apart.min(axis=-1).max() < 1e-4
+
+
+def test_indices_are_drawn_as_their_logits_say():
+    prior = shaken(CausalTransformer(3, (1, 2), width=8, depth=1, heads=2, seed=0), (None, None), 0.5)
+    uniform = np.random.default_rng(0).random((DRAWS, 1, 2)).astype("float32")
+    drawn = np.asarray(prior.sample(uniform)).reshape(-1, 2)
+    for pair in itertools.product(range(3), repeat=2):
+        expected = float(np.exp(prior.log_prob(np.array([[pair]], "int32"))[0]))
+        assert np.all(drawn == pair, axis=1).mean() == pytest.approx(expected, abs=5 * (expected / DRAWS) ** 0.5 + 1e-4)
+
+
+def test_a_map_is_at_most_as_large_as_the_prior():
+    with pytest.raises(ValueError, match=r"`z` must be at most \(2, 3\) places. Received: \(3, 3\)"):
+        map_prior().log_prob(noise(1, 3, 3, 2))
+
+
+# -- choices --
+
+
+def test_the_distribution_function_and_its_inverse_are_scipy_s():
+    x = np.linspace(-4, 4, 801).astype("float32")
+    np.testing.assert_allclose(normal_cdf(x), stats.norm.cdf(x), atol=3e-7)
+    np.testing.assert_allclose(normal_quantile(stats.norm.cdf(x)), x, atol=2e-3)
+    assert np.all(np.isfinite(normal_quantile(np.array([0.0, 1.0], "float32"))))
+
+
+def test_a_choice_has_its_weights_and_what_is_left_is_normal():
+    index, rest = (np.asarray(value) for value in choose(noise(DRAWS), np.log(np.array([0.1, 0.2, 0.7], "float32"))))
+    np.testing.assert_allclose(np.bincount(index) / DRAWS, [0.1, 0.2, 0.7], atol=0.015)
+    assert all(stats.kstest(rest[index == k], "norm").pvalue > 1e-3 for k in range(3))
+
+
+# -- in a model --
+
+
+def blobs(count=256, seed=0):
+    """Pictures 4×4 of two kinds that the codes of a trained model keep apart: N(0, I) does not meet them."""
+    rng = np.random.default_rng(seed)
+    left = rng.random(count) < 0.5
+    pictures = np.where((np.arange(4) < 2)[None, None, :] == left[:, None, None], 0.9, 0.1)
+    pictures = pictures * np.ones((count, 4, 4)) + 0.02 * rng.standard_normal((count, 4, 4))
+    return np.clip(pictures[..., None], 0, 1).astype("float32")
+
+
+@pytest.fixture(scope="module")
+def trained_file(tmp_path_factory):
+    model = tfvae.VAE.from_shape((4, 4, 1), 2, network="mlp", widths=(32,), likelihood="optimal_gaussian", seed=0)
+    model.compile(keras.optimizers.Adam(3e-3))
+    model.fit(blobs(), epochs=40, batch_size=32, verbose=0)
+    path = tmp_path_factory.mktemp("prior") / "vae.keras"
+    model.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("prior", "options"),
+    [
+        (GaussianMixture(4, seed=0), {"steps": 50}),
+        (NormalizingFlow(4, 32, dropout=0.1, seed=0), {"steps": 160, "learning_rate": 5e-3}),
+        (VampPrior(8, seed=0), {"steps": 160, "learning_rate": 2e-2}),
+    ],
+    ids=["gmm", "flow", "vamp"],
+)
+def test_a_fitted_prior_raises_the_bound_and_stays(trained_file, tmp_path, prior, options):
+    model = keras.saving.load_model(trained_file)
+    fresh, weights = blobs(seed=1), [weight.numpy() for weight in model.trainable_weights]
+    before = model.evaluate(fresh, verbose=0, return_dict=True)
+    course = model.fit_prior(blobs(), prior, validation_data=blobs(64, seed=2), batch_size=32, **options)
+    after = model.evaluate(fresh, verbose=0, return_dict=True)
+    assert np.all(np.isfinite(course)) and after["elbo"] > before["elbo"] + 0.1
+    assert after["distortion"] == pytest.approx(before["distortion"], rel=0.05)
+    for weight, value in zip(model.trainable_weights, weights, strict=True):  # encoder and decoder alone
+        np.testing.assert_array_equal(weight, value)
+    model.save(tmp_path / "fitted.keras")
+    loaded = keras.saving.load_model(tmp_path / "fitted.keras")
+    z = noise(5, 2)
+    np.testing.assert_array_equal(model.generate(z)["image"], loaded.generate(z)["image"])
+    assert not loaded.prior.trainable_weights
+    loaded.fit(blobs(32), epochs=1, verbose=0)  # the optimiser's state is that of the weights that learn
+    assert_config_round_trip(model.prior)
+
+
+@pytest.mark.parametrize("name", ["gmm", "flow", "vamp"])
+def test_a_prior_learns_with_the_model(name):
+    prior = priors.get(name, **({"components": 8} if name != "flow" else {"couplings": 2, "hidden": 16}))
+    model = tfvae.VAE.from_shape((4, 4, 1), 2, network="mlp", widths=(16,), prior=prior, seed=0)
+    model.compile(keras.optimizers.Adam(3e-3))
+    before = [weight.numpy() for weight in prior.trainable_weights]
+    history = model.fit(blobs(), epochs=6, batch_size=32, verbose=0).history
+    assert history["elbo"][-1] > history["elbo"][0]
+    assert any(np.any(weight.numpy() != value) for weight, value in zip(prior.trainable_weights, before, strict=True))
+
+
+@pytest.mark.parametrize("name", ["gmm", "flow", "vamp"])
+def test_draws_leave_python_as_they_are(trained_file, tmp_path, name):
+    model = keras.saving.load_model(trained_file)
+    options = {"components": 4} if name != "flow" else {"couplings": 2, "hidden": 16}
+    model.fit_prior(blobs(64), priors.get(name, seed=0, **options), steps=2)
+    z = noise(3, 2)
+    model.export(tmp_path / "vae.tflite", format="litert", batch=3)
+    runner = Interpreter(str(tmp_path / "vae.tflite")).get_signature_runner("generate")
+    np.testing.assert_allclose(runner(noise=z)["image"], model.generate(z)["image"], atol=1e-5)
+
+
+def test_a_prior_of_maps_is_fitted_saved_and_exported(tmp_path):
+    model = tfvae.VAE.from_shape((None, None, 1), 2, widths=(8,), likelihood="optimal_gaussian", seed=0)
+    model.compile(keras.optimizers.Adam(3e-3))
+    model.fit(blobs(), epochs=5, verbose=0)
+    before = model.evaluate(blobs(seed=1), verbose=0, return_dict=True)
+    prior = AutoregressiveMixture((2, 2), 3, width=16, depth=1, heads=2, seed=0)
+    model.fit_prior(blobs(), prior, validation_data=blobs(64, seed=2), steps=160, batch_size=32, learning_rate=5e-3)
+    assert model.evaluate(blobs(seed=1), verbose=0, return_dict=True)["elbo"] > before["elbo"]
+    model.save(tmp_path / "vae.keras")
+    z = noise(2, 2, 2, 2)
+    drawn = model.generate(z)["image"]
+    np.testing.assert_array_equal(drawn, keras.saving.load_model(tmp_path / "vae.keras").generate(z)["image"])
+    model.export(tmp_path / "vae.tflite", format="litert", batch=2, size=(4, 4))
+    runner = Interpreter(str(tmp_path / "vae.tflite")).get_signature_runner("generate")
+    np.testing.assert_allclose(runner(noise=z)["image"], drawn, atol=1e-5)
+    assert_config_round_trip(model.prior)
+
+
+def test_what_cannot_be_is_refused_in_a_line(trained_file):
+    with pytest.raises(ValueError, match=r"`prior` must be one of standard_normal, gmm, vamp.*Did you mean 'flow'"):
+        tfvae.VAE.from_shape((4, 4, 1), 2, prior="flw")
+    for name in ("gmm", "flow", "vamp"):
+        with pytest.raises(ValueError, match="of one shape, not of a spatial latent"):
+            tfvae.VAE.from_shape((None, None, 1), 2, widths=(8,), prior=name)
+    with pytest.raises(ValueError, match="AutoregressiveMixture is a density of maps"):
+        tfvae.VAE.from_shape((4, 4, 1), 2, prior="autoregressive")
+    with pytest.raises(ValueError, match="`covariance` must be 'full' or 'diagonal'"):
+        GaussianMixture(covariance="tied")
+    with pytest.raises(ValueError, match="couples units, and a code has one"):
+        tfvae.VAE.from_shape((4, 4, 1), 1, prior="flow")
+    model = keras.saving.load_model(trained_file)
+    with pytest.raises(ValueError, match=r"`prior` must have weights to learn. Received: StandardNormal"):
+        model.fit_prior(blobs(8), "standard_normal")
+
+
+# -- in a run --
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on a few of the embedded digits."""
+    out = tmp_path_factory.mktemp("runs") / "digits"
+    settings = ("data.limit=300", "model.network=mlp", "model.widths=[32]", "model.latent_dim=3")
+    words = [word for setting in (*settings, "model.likelihood=optimal_gaussian") for word in ("--set", setting)]
+    training.main(["--data", "digits", "--epochs", "3", *words, "--out", str(out)])
+    return out
+
+
+def elbo(path):
+    return json.loads((path / "report.json").read_text())["test"]["elbo"]
+
+
+def test_a_copy_of_a_run_gets_a_fitted_prior(run, capsys):
+    training.main(["prior", str(run), "--kind", "gmm", "--steps", "20", "--set", "prior.options={components=4}"])
+    copy = run.with_name("digits-gmm")
+    assert elbo(copy) > elbo(run)
+    assert "The prior, `gmm`, was fitted" in (copy / "report.md").read_text()
+    assert tfvae_main(["generate", str(copy), "-n", "4"]) == 0 and (copy / "generated.png").is_file()
+    # It is a run like any other: it alone repeats itself, and goes on, with its prior fitted again.
+    capsys.readouterr()
+    training.main(["--out", str(copy), "--resume", "--epochs", "4"])
+    assert "fitting the prior: gmm" in capsys.readouterr().out
+    loaded = keras.saving.load_model(copy / "model.keras", compile=False)
+    assert isinstance(loaded.prior, GaussianMixture) and loaded.prior.components == 4
+    assert isinstance(keras.saving.load_model(run / "model.keras", compile=False).prior, priors.StandardNormal)
+
+
+def test_a_recipe_names_its_prior(tmp_path):
+    settings = ("data.limit=200", "model.network=mlp", "model.widths=[16]", "model.latent_dim=3", "prior.kind=vamp")
+    words = [word for setting in (*settings, "prior.options={components=5}") for word in ("--set", setting)]
+    training.main(["--data", "digits", "--epochs", "1", *words, "--out", str(tmp_path / "run")])
+    model = keras.saving.load_model(tmp_path / "run" / "model.keras", compile=False)
+    assert isinstance(model.prior, VampPrior) and model.prior.trainable_weights
+    assert 'kind = "vamp"' in (tmp_path / "run" / "config.toml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        (["prior.kind=flo"], "prior.kind: unknown 'flo'. Did you mean 'flow'?"),
+        (["prior.fitted=true"], "prior.fitted: standard_normal has nothing to fit."),
+        (["prior.kind=flow", "model.kind=vq_vae"], "prior.kind: a vq_vae has a prior of its own, or none."),
+        (["prior.kind=flow", "prior.options={rings=3}"], "[prior.options]: unknown key 'rings'."),
+        (["prior.kind=flow", "prior.options={couplings=0}"], "`couplings` must be positive."),
+        (["prior.steps=0"], "prior.steps must be positive."),
+    ],
+)
+def test_a_prior_that_cannot_be_is_a_line(tmp_path, capsys, settings, line):
+    words = [word for setting in settings for word in ("--set", setting)]
+    with pytest.raises(UserError) as error:
+        training.main(["--data", "digits", *words, "--out", str(tmp_path / "run")])
+    assert line in str(error.value) and not (tmp_path / "run").exists()
+
+
+def test_where_no_prior_can_be_fitted_no_copy_is_left(run, tmp_path):
+    out = tmp_path / "copy"
+    with pytest.raises(UserError, match=r"\[prior\]: AutoregressiveMixture is a density of maps"):
+        training.main(["prior", str(run), "--kind", "autoregressive", "-o", str(out)])
+    assert not out.exists()
+    with pytest.raises(UserError, match=r"--set: here only settings of \[prior\].*Received: model.latent_dim"):
+        training.main(["prior", str(run), "--kind", "gmm", "--set", "model.latent_dim=4", "-o", str(out)])
