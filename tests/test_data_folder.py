@@ -180,3 +180,11 @@ def test_what_systems_keep_in_folders_is_not_learnt_and_is_told(tmp_path, name):
     images, refused = load_images(str(tmp_path))
     assert images.label_names == ["cat", "dog"] and sorted(images.names) == ["cat/1.png", "dog/2.png"]
     assert {refusal.name for refusal in refused} == {name, f"cat/{name}"}
+
+
+def test_one_sub_folder_is_no_label(tmp_path):
+    for name in ("pictures/1.png", "pictures/2.png", "3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (4, 4)).save(tmp_path / name)
+    images = load(DataConfig(source=str(tmp_path), validation=0, test=0)).train
+    assert len(images) == 3 and images.labels is None and images.label_names == []

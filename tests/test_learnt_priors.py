@@ -1,7 +1,6 @@
 """Priors that learn: densities that integrate, draws that have them, fits that raise the bound of a trained model."""
 
 import itertools
-import json
 
 import keras
 import numpy as np
@@ -13,10 +12,7 @@ from keras import ops
 from scipy import stats
 
 import tfvae
-import training.__main__ as training
 from tfvae import priors
-from tfvae.cli import main as tfvae_main
-from tfvae.errors import UserError
 from tfvae.priors import (
     AutoregressiveMixture,
     CausalTransformer,
@@ -311,71 +307,3 @@ def test_what_cannot_be_is_refused_in_a_line(trained_file):
     model = keras.saving.load_model(trained_file)
     with pytest.raises(ValueError, match=r"`prior` must have weights to learn. Received: StandardNormal"):
         model.fit_prior(blobs(8), "standard_normal")
-
-
-# -- in a run --
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """A run on a few of the embedded digits."""
-    out = tmp_path_factory.mktemp("runs") / "digits"
-    settings = ("data.limit=300", "model.network=mlp", "model.widths=[32]", "model.latent_dim=3")
-    words = [word for setting in (*settings, "model.likelihood=optimal_gaussian") for word in ("--set", setting)]
-    training.main(["--data", "digits", "--epochs", "3", *words, "--out", str(out)])
-    return out
-
-
-def elbo(path):
-    return json.loads((path / "report.json").read_text())["test"]["elbo"]
-
-
-def test_a_copy_of_a_run_gets_a_fitted_prior(run, capsys):
-    training.main(["prior", str(run), "--kind", "gmm", "--steps", "20", "--set", "prior.options={components=4}"])
-    copy = run.with_name("digits-gmm")
-    assert elbo(copy) > elbo(run)
-    assert "The prior, `gmm`, was fitted" in (copy / "report.md").read_text()
-    assert tfvae_main(["generate", str(copy), "-n", "4"]) == 0 and (copy / "generated.png").is_file()
-    # It is a run like any other: it alone repeats itself, and goes on, with its prior fitted again.
-    capsys.readouterr()
-    training.main(["--out", str(copy), "--resume", "--epochs", "4"])
-    assert "fitting the prior: gmm" in capsys.readouterr().out
-    loaded = keras.saving.load_model(copy / "model.keras", compile=False)
-    assert isinstance(loaded.prior, GaussianMixture) and loaded.prior.components == 4
-    assert isinstance(keras.saving.load_model(run / "model.keras", compile=False).prior, priors.StandardNormal)
-
-
-def test_a_recipe_names_its_prior(tmp_path):
-    settings = ("data.limit=200", "model.network=mlp", "model.widths=[16]", "model.latent_dim=3", "prior.kind=vamp")
-    words = [word for setting in (*settings, "prior.options={components=5}") for word in ("--set", setting)]
-    training.main(["--data", "digits", "--epochs", "1", *words, "--out", str(tmp_path / "run")])
-    model = keras.saving.load_model(tmp_path / "run" / "model.keras", compile=False)
-    assert isinstance(model.prior, VampPrior) and model.prior.trainable_weights
-    assert 'kind = "vamp"' in (tmp_path / "run" / "config.toml").read_text()
-
-
-@pytest.mark.parametrize(
-    ("settings", "line"),
-    [
-        (["prior.kind=flo"], "prior.kind: unknown 'flo'. Did you mean 'flow'?"),
-        (["prior.fitted=true"], "prior.fitted: standard_normal has nothing to fit."),
-        (["prior.kind=flow", "model.kind=vq_vae"], "prior.kind: a vq_vae has a prior of its own, or none."),
-        (["prior.kind=flow", "prior.options={rings=3}"], "[prior.options]: unknown key 'rings'."),
-        (["prior.kind=flow", "prior.options={couplings=0}"], "`couplings` must be positive."),
-        (["prior.steps=0"], "prior.steps must be positive."),
-    ],
-)
-def test_a_prior_that_cannot_be_is_a_line(tmp_path, capsys, settings, line):
-    words = [word for setting in settings for word in ("--set", setting)]
-    with pytest.raises(UserError) as error:
-        training.main(["--data", "digits", *words, "--out", str(tmp_path / "run")])
-    assert line in str(error.value) and not (tmp_path / "run").exists()
-
-
-def test_where_no_prior_can_be_fitted_no_copy_is_left(run, tmp_path):
-    out = tmp_path / "copy"
-    with pytest.raises(UserError, match=r"\[prior\]: AutoregressiveMixture is a density of maps"):
-        training.main(["prior", str(run), "--kind", "autoregressive", "-o", str(out)])
-    assert not out.exists()
-    with pytest.raises(UserError, match=r"--set: here only settings of \[prior\].*Received: model.latent_dim"):
-        training.main(["prior", str(run), "--kind", "gmm", "--set", "model.latent_dim=4", "-o", str(out)])

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
 
+from tfvae import applications
 from tfvae.data import DataConfig, Images
 from tfvae.errors import UserError, run_program
 from tfvae.toml_sections import read_toml
@@ -32,6 +34,8 @@ TINY = [
     "training.decay=cosine",
     "data.binarize=true",
     'objective.beta={schedule="linear", steps=9}',
+    "prior.kind=standard_normal",
+    "prior.fitted=false",
 ]
 
 
@@ -238,13 +242,38 @@ def test_the_average_of_the_weights_is_put_in_place_and_taken_out_without_a_trac
         np.testing.assert_array_equal(a, b)
 
 
-def test_small_equal_pictures_get_a_vector_and_large_unequal_ones_a_map(tmp_path):
+def pictures_of(folder, *sizes):
+    for number, size in enumerate(sizes):
+        Image.fromarray(np.zeros((*size, 3), "uint8")).save(folder / f"{number}.png")
+    return DataConfig(source=str(folder))
+
+
+def test_small_pictures_get_a_vector_and_a_flow():
     tables, reasons = choose.choose_shape(DataConfig(source="digits"), 0)
     assert tables["model"]["latent"] == "vector" and "8×8" in reasons[0]
-    for number, size in enumerate([(200, 150), (180, 240), (300, 300)]):
-        Image.fromarray(np.zeros((*size, 3), "uint8")).save(tmp_path / f"{number}.png")
-    tables, reasons = choose.choose_shape(DataConfig(source=str(tmp_path)), 0)
-    assert tables["model"]["latent"] == "spatial" and "unequal" in reasons[0]
+    assert tables["prior"] == {"kind": "flow", "fitted": True}
+
+
+def test_larger_ones_get_a_map_at_one_size_and_a_prior_of_its_places(tmp_path):
+    tables, reasons = choose.choose_shape(pictures_of(tmp_path, (192, 128), (191, 130), (190, 120), (192, 126)), 0)
+    assert tables["model"]["latent"] == "spatial" and tables["prior"]["kind"] == "autoregressive"
+    assert tables["data"] == {"height": 96, "width": 64} and "unequal" in reasons[0] and "square" not in reasons[0]
+
+
+def test_pictures_of_all_shapes_are_cut_to_squares(tmp_path):
+    tables, reasons = choose.choose_shape(pictures_of(tmp_path, (200, 150), (180, 240), (300, 300)), 0)
+    assert tables["data"] == {"height": 80, "width": 80} and "square" in reasons[0]
+
+
+def test_what_is_asked_of_the_latent_is_minded_and_models_without_a_prior_to_fit_see_crops(tmp_path):
+    config = pictures_of(tmp_path, (192, 128), (191, 130), (190, 120))
+    tables, _ = choose.choose_shape(config, 0, latent="vector")
+    assert (tables["model"]["latent"], tables["prior"]["kind"]) == ("vector", "flow")
+    assert tables["data"] == {"height": 96, "width": 64}
+    tables, _ = choose.choose_shape(DataConfig(source="digits"), 0, latent="spatial")
+    assert (tables["model"]["latent"], tables["prior"]["kind"]) == ("spatial", "autoregressive")
+    tables, reasons = choose.choose_shape(config, 0, draws=False)
+    assert "prior" not in tables and tables["data"] == {"crop": 96} and not any("(prior)" in line for line in reasons)
 
 
 def test_black_and_white_pictures_get_the_bernoulli_likelihood():
@@ -265,16 +294,23 @@ def test_a_folder_of_unequal_pictures_trains_with_no_recipe_and_names_what_it_re
     (folder / "broken.png").write_text("not a picture")
     out = tmp_path / "run"
     small = ["--set", "model.widths=[8, 8, 8]", "--set", "training.batch_size=4", "--epochs", "1"]
+    small += ["--set", "prior.steps=2", "--set", "prior.options={width=16, depth=1}"]
     assert run_program("training", lambda: main(["--data", str(folder), "--out", str(out), *small])) == 0
     facts = json.loads((out / "report.json").read_text())
     assert [refusal["name"] for refusal in facts["data"]["refused"]] == ["broken.png"]
     assert facts["chosen"] and "broken.png" in (out / "report.md").read_text()
+    # It draws whole pictures, of the size that was chosen, and says how they compare with real ones.
+    assert facts["prior"]["kind"] == "autoregressive" and facts["draws"]["frechet"] > 0
+    assert "Draws beside held-out images" in (out / "report.md").read_text()
+    model = keras.saving.load_model(out / "model.keras", compile=False)
+    config = read_toml(out / "config.toml")["data"]
+    assert applications.generate(model, 2, 0).shape == (2, config["height"], config["width"], 3)
 
 
 def test_unequal_pictures_and_a_vector_latent_need_a_size(tmp_path, capsys):
     for number, size in enumerate([(20, 30), (30, 20), (25, 25), (20, 20)]):
         Image.fromarray(np.zeros((*size, 3), "uint8")).save(tmp_path / f"{number}.png")
-    arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--set", "model.latent=vector"]
+    arguments = ["--data", str(tmp_path), "--out", str(tmp_path / "run"), "--recipe", "digits"]
     assert run_program("training", lambda: main(arguments)) == 2
     assert "data.height" in capsys.readouterr().err
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfvae.applications.latent.generate import draws_texture, largest_size, noise_shape
 from tfvae.errors import UserError
 from tfvae.pictures import grid, reconstruction_picture, restoration_picture, save_png
 from tfvae.whole_files import whole_file
@@ -79,8 +80,8 @@ def sample_picture(model: Any, images: np.ndarray, seed: int) -> np.ndarray:
     shape = model.latent_shape
     count = SAMPLES
     if shape[0] is None:
-        height, width = (-(-side // model.factor) for side in images.shape[1:3])
-        shape, count = (height, width, shape[-1]), 16
+        shape = noise_shape(model, *(largest_size(model) or images.shape[1:3]))
+        count = 16 if draws_texture(model) else SAMPLES
     noise = np.random.default_rng(seed).standard_normal((count, *shape)).astype("float32")
     return grid(np.asarray(model.generate(noise)["image"]))
 

@@ -11,8 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfvae.applications.latent.embed import embed
+from tfvae.applications.latent.generate import draws_texture
 from tfvae.data import Images, Splits, evaluation_batches
-from tfvae.evaluation import evaluate
+from tfvae.evaluation import EvaluationContext, assess, evaluate
 from tfvae.models.restoration_model import RestorationModel
 from tfvae.pictures import latent_map, learning_curves, save_png
 from tfvae.whole_files import write_whole
@@ -30,6 +31,7 @@ UNITS = {
     "ssim": ("SSIM", "1 is equal"),
 }
 MAP_IMAGES = 2000
+MOST_DRAWS = 1000  # pictures that are drawn, to be compared with as many held-out ones
 
 
 def write(
@@ -88,11 +90,24 @@ def write(
             **{name: version(name) for name in ("tfvae", "tensorflow", "keras", "numpy", "pillow")},
         },
     }
+    facts |= _draws(model, config, splits, measured)
     pictures = _pictures(path, model, config, measured, rows)
     health = report_health.section(facts["health"], report_health.picture(path, facts["health"], record))
     write_whole(path / "report.json", json.dumps(facts, indent=2) + "\n")
     write_whole(path / "report.md", _markdown(path.name, config, facts, pictures, health))
     return figures
+
+
+def _draws(model: Any, config: RunConfig, splits: Splits, measured: Images) -> dict[str, Any]:
+    """How pictures that are drawn compare with held-out ones: `{"draws"}`; nothing where that means nothing."""
+    shown = measured.take(np.arange(min(MOST_DRAWS, len(measured))))
+    context = EvaluationContext(
+        model, shown, config.data, seed=config.training.seed, features="encoder", training=splits.train
+    )
+    if hasattr(model, "generate") and draws_texture(model):
+        return {}
+    found = assess(context, ("frechet", "prdc"), must=False)
+    return {"draws": {name: figure.value for name, figure in found.figures.items()}} if found.figures else {}
 
 
 def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: list[dict]) -> dict[str, str]:
@@ -113,10 +128,8 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
     if hasattr(model, "generate"):
         first = next(iter(evaluation_batches(images, 8, seed=seed, config=config.data, crop=config.data.crop)))
         save_png(path / "samples.png", sample_picture(model, first.numpy(), seed))
-        spatial = config.model.latent == "spatial"
-        what = (
-            "texture, as the places of a spatial latent are independent" if spatial else "pictures that never existed"
-        )
+        textures = "texture, as the places of the code are independent under the prior"
+        what = textures if draws_texture(model) else "pictures that never existed"
         pictures[f"Draws from the prior: {what}"] = "samples.png"
     if rows:
         save_png(path / "curves.png", learning_curves(rows))
@@ -174,6 +187,7 @@ def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dic
         f"{'pixels binarised by a Bernoulli draw' if protocol['binarised'] else 'grey levels as they are'}, "
         "one posterior sample an image for the ELBO, the posterior mean for PSNR and SSIM.",
         "",
+        *_draws_section(facts),
         *health,
         "## Pictures",
         "",
@@ -200,6 +214,22 @@ def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dic
         "",
     ]
     return "\n".join(lines)
+
+
+def _draws_section(facts: dict[str, Any]) -> list[str]:
+    draws = facts.get("draws", {})
+    if "frechet" not in draws:
+        return []
+    floor = f" (training pictures: {draws['frechet_floor']:.4g})" if "frechet_floor" in draws else ""
+    recall = f"; precision {draws['precision']:.2f}, recall {draws['recall']:.2f}" if "recall" in draws else ""
+    return [
+        "## Draws beside held-out images",
+        "",
+        f"Fréchet distance {draws['frechet']:.4g}{floor}{recall}, in the codes of the model's own encoder, which see "
+        "how well the prior meets the codes and not how sharp the pictures are. In features that compare models: "
+        "`tfvae evaluate . --figures frechet,prdc --features classifier` (with labels) or `inception`.",
+        "",
+    ]
 
 
 def _cell(text: str) -> str:

@@ -64,8 +64,9 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
     path = place(config)
     reasons: list[str] = []
     if not request.recipe:
-        chosen, reasons = choose.choose_shape(config.data, config.training.seed)
         kind = tfvae.MODELS[config.model.kind]
+        latent = asked.get("model", {}).get("latent", "")
+        chosen, reasons = choose.choose_shape(config.data, config.training.seed, hasattr(kind, "fit_prior"), latent)
         known = build.objective_defaults(config.model.kind)
         chosen["objective"] = {key: value for key, value in chosen["objective"].items() if key in known}
         config = read_config(merge(chosen, asked), where)
@@ -74,7 +75,9 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
         # Without a distribution over the pixels to choose, the default stays.
         chooses = not issubclass(kind, tfvae.Autoencoder)
         likelihood, why = choose.choose_likelihood(splits.train) if chooses else ({}, [])
-        epochs, why_epochs = choose.choose_epochs(len(splits.train), config.training.batch_size)
+        epochs, why_epochs = choose.choose_epochs(
+            len(splits.train), config.training.batch_size, config.model.latent == "spatial"
+        )
         reasons += why + why_epochs
         config = read_config(merge(chosen, likelihood, epochs, asked), where)
         print("no recipe, so these were chosen (--set overrides):")

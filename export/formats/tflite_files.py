@@ -9,7 +9,15 @@ import numpy as np
 
 from export.artefacts import Artefact, Export
 from export.formats.bias_correction import bias_corrected
-from export.formats.tflite import OPEN_BATCH, PARTS, VARIANTS, convert, file_name
+from export.formats.tflite import (
+    GENERATOR,
+    OPEN_BATCH,
+    PARTS,
+    VARIANTS,
+    convert,
+    draws_by_decoding_noise,
+    file_name,
+)
 from export.formats.tflite_runtime import TFLiteFile
 from export.parity import INT8_LATENCY_TARGET, INT8_SIZE_TARGET, judge
 from tfvae.quiet import native_messages_held
@@ -46,9 +54,22 @@ def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefa
                     if not open_batch or not artefact.written:
                         say(_line(artefact))
                 artefacts += mine.values()
+            if not open_batch and work.model.prior is not None and not draws_by_decoding_noise(work.model):
+                artefacts.append(_generator(work, source, folder))
+                say(_line(artefacts[-1]))
     written = [artefact for artefact in artefacts if artefact.name.startswith(OPEN_BATCH) and artefact.written]
     say(f"{OPEN_BATCH}/: the same {len(written)} files with an open batch, each run with batches of one and of many")
     return artefacts
+
+
+def _generator(work: Export, source: Path, folder: Path) -> Artefact:
+    part, signature = GENERATOR
+    content = convert(source, signature, "float32")
+    artefact = _measured(work, content, file_name(part, "float32"), "float32")
+    artefact.facts |= {"part": part, "variant": "float32", "bytes": len(content)}
+    if artefact.written:
+        (folder / artefact.name).write_bytes(content)
+    return artefact
 
 
 def _measured(work: Export, content: bytes, name: str, variant: str) -> Artefact:

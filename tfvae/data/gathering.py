@@ -67,9 +67,10 @@ class Gathering:
         self.refused.append(Refusal(name, reason))
 
     def label_by_folder(self, names: Sequence[str]) -> None:
-        """First-level folders of the names of all images become their labels, when there are any."""
+        """First-level folders of the names of all images become their labels, when there are two or more."""
         tops = [name.split("/")[0] if "/" in name else "" for name in names]
-        self.label_names = sorted(set(tops) - {""})
+        folders = sorted(set(tops) - {""})
+        self.label_names = folders if len(folders) > 1 else []  # one says where pictures lie, not what they are
         if self.label_names:
             self.writer.labels = [self.label_names.index(top) if top else -1 for top in tops]
 

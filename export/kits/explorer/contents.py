@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from export.artefacts import Export
+from export.formats.tflite import draws_by_decoding_noise
 from export.samples import fitted, spread
 from tfvae.metrics.active_units import ACTIVE, unit_variances
 
@@ -15,6 +16,7 @@ SHEET = "pictures.png"
 MOST_PICTURES = 400
 SHEET_PIXELS = 1_500_000
 FEWEST_PICTURES = 12
+DRAWS = 48  # from a learnt prior
 RADIUS = 3.0  # of a slider, in standard deviations: all but 0.3 % of a normal distribution
 
 
@@ -66,7 +68,8 @@ def describe(work: Export, pictures: Pictures) -> dict[str, Any]:
         "name": work.run.path.resolve().name,
         "kind": "variational autoencoder" if model.prior is not None else "autoencoder",
         "weights": work.weights,
-        "prior": model.prior is not None,
+        "prior": draws_by_decoding_noise(model),
+        "draws": draws(work),
         "image": dict(zip(("height", "width", "channels"), pictures.pixels.shape[1:], strict=True)),
         # Of a spatial latent the decoder returns whole cells, which the page crops as `reconstruct` does.
         "decoded_width": int(work.reference.answers["decode"][0]["image"].shape[2]),
@@ -75,7 +78,7 @@ def describe(work: Export, pictures: Pictures) -> dict[str, Any]:
         "code_output": "mean" if "mean" in work.reference.answers["encode"][0] else "code",
         "fit": config.fit if len(latent) == 1 else "crop",
         "not_applied": [name for name in ("denoise", "contrast") if getattr(config, name)],
-        "units": units(pictures.codes, model.prior is not None),
+        "units": units(pictures.codes, draws_by_decoding_noise(model)),
         "map": {name: _numbers(value) for name, value in plane.items()},
         "pictures": {
             "file": SHEET,
@@ -87,6 +90,15 @@ def describe(work: Export, pictures: Pictures) -> dict[str, Any]:
             "label_names": pictures.label_names,
         },
     }
+
+
+def draws(work: Export) -> list[Any]:
+    """Codes drawn from a prior other than N(0, I), which the page cannot draw from by itself."""
+    model = work.model
+    if model.prior is None or draws_by_decoding_noise(model):
+        return []
+    noise = np.random.default_rng(work.run.seed).standard_normal((DRAWS, *work.reference.codes.shape[1:]))
+    return _numbers(np.asarray(model.prior.sample(noise.astype(np.float32))).reshape(DRAWS, -1))
 
 
 def units(codes: np.ndarray, prior: bool) -> list[dict[str, Any]]:

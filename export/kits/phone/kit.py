@@ -9,6 +9,7 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from export.artefacts import Artefact, Export
+from export.formats.tflite import draws_by_decoding_noise
 from export.report import MEANING, tensors
 from tfvae import decoding
 
@@ -43,7 +44,7 @@ def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str,
         "white": work.run.data_config.white,
         "code": "mean" if model.prior is not None else "code",
         "code_shape": [1, *_places(work), model.latent_shape[-1]],
-        "has_prior": model.prior is not None,
+        "has_prior": draws_by_decoding_noise(model),  # else what draws is generator.tflite
         "labels": list(model.label_names) if model.conditional else [],
         "files": {
             artefact.name: {
@@ -163,8 +164,8 @@ def _words(work: Export) -> dict[str, str]:
         "pixels": "grey (0.299 R + 0.587 G + 0.114 B)" if grey else "RGB",
         "code": "mean" if model.prior is not None else "code",
         "code_shape": str((1, *_places(work), model.latent_shape[-1])),
-        "drawn": ", draw new ones" if model.prior is not None else "",
-        "noise": ", or standard normal numbers to draw a new picture" if model.prior is not None else "",
+        "drawn": ", draw new ones" if draws_by_decoding_noise(model) else "",
+        "noise": ", or standard normal numbers to draw a new picture" if draws_by_decoding_noise(model) else "",
         "labels": ", and `labels` (1 at the place of the class, 0 elsewhere)" if model.conditional else "",
         "padding": f", and drop what is beyond {width} × {height}" if padded not in ([], [height, width]) else "",
     }

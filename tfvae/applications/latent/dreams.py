@@ -9,7 +9,7 @@ import numpy as np
 
 from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
 from tfvae.applications.latent.embed import embed
-from tfvae.applications.latent.generate import generate
+from tfvae.applications.latent.generate import draws_texture, generate
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import largest_batch
@@ -179,6 +179,12 @@ def _samples(dreamer: Dreamer) -> tuple[str, list[Row]]:
         images = generate(dreamer.model, dreamer.count, dreamer.seed, temperature)
         cells = [Cell(image, f"draw {place} at temperature {temperature:g}") for place, image in enumerate(images, 1)]
         rows.append(Row(f"Temperature {temperature:g}", cells, "sheet"))
+    if draws_texture(dreamer.model):
+        return (
+            "Textures, not pictures: the places of a code are independent under this model's prior. One that knows "
+            "places is fitted by `python -m training prior RUN --kind autoregressive`.",
+            rows,
+        )
     return (
         "New pictures: the same draws of the prior each time, from near the typical picture to all the "
         "variety the model has learnt.",

@@ -32,7 +32,8 @@ def generate(
         seed: Of the noise.
         temperature: Standard deviation of the draws in units of the prior's: below 1 nearer to the typical image,
             0 the same image `count` times.
-        size: `(height, width)` in pixels, for a model with a spatial latent only; 128×128 by default.
+        size: `(height, width)` in pixels, for a model with a spatial latent only; the largest that its prior knows by
+            default, 128×128 of one that knows no places.
         batch_size: Most images decoded at once.
         labels: Of a conditional model: of each image or of all, class indices, names, or weights `(count, classes)`;
             None: every class in turn.
@@ -42,7 +43,7 @@ def generate(
 
     Raises:
         ValueError: When the model has no prior, does not know a label, `count` or a side is not positive, `temperature`
-            is negative, or `size` is given though the model draws one size only.
+            is negative, `size` is given though the model draws one size only, or it is more than the prior knows.
     """
     if not hasattr(model, "generate"):
         raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
@@ -81,10 +82,24 @@ def drawn_size(model: Any, size: tuple[int, int] | None) -> tuple[int, int]:
     """Height and width of the pictures that will be drawn."""
     fixed = tuple(model.image_shape[:2])
     if fixed[0] is None:
-        height, width = size or (DEFAULT_SIDE, DEFAULT_SIDE)
+        largest = largest_size(model)
+        height, width = size or largest or (DEFAULT_SIDE, DEFAULT_SIDE)
         if height < 1 or width < 1:
             raise ValueError(f"`size` must be positive. Received: size={size}")
+        if largest and (height > largest[0] or width > largest[1]):
+            raise ValueError(f"`size` must be at most {largest}, which is what the prior knows. Received: size={size}")
         return height, width
     if size not in (None, fixed):
         raise ValueError(f"`size` must be {fixed}, the only size this model draws. Received: size={size}")
     return fixed
+
+
+def largest_size(model: Any) -> tuple[int, int] | None:
+    """Height and width of the largest picture that the prior of a spatial latent knows; None where none is."""
+    places = getattr(model.prior, "size", None)
+    return (places[0] * model.factor, places[1] * model.factor) if places else None
+
+
+def draws_texture(model: Any) -> bool:
+    """Whether what the model draws has no composition: the places of its code are independent under its prior."""
+    return model.latent_shape[0] is None and largest_size(model) is None

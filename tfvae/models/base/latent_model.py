@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from tfvae.applications.latent.embed import embed
-from tfvae.applications.latent.generate import noise_shape
+from tfvae.applications.latent.generate import largest_size, noise_shape
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.distributions import float32
 from tfvae.inputs import given
@@ -172,13 +172,15 @@ class LatentModel(ReplicatedStep):
         Args:
             noise: How many draws; or noise.
             seed: Of the draws; None: others at every call.
-            size: `(height, width)` of the pictures in pixels, where the latent is spatial.
+            size: `(height, width)` of the pictures in pixels, where the latent is spatial; None: the largest that the
+                prior knows.
 
         Raises:
             ValueError: If a size is missing.
         """
         if not isinstance(noise, (int, np.integer)):
             return noise
+        size = largest_size(self) if size is None else size
         if size is None and self.latent_shape[0] is None:
             raise ValueError("`size` must be (height, width) for a model with a spatial latent. Received: size=None")
         shape = self.latent_shape if size is None else noise_shape(self, *size)

@@ -43,6 +43,10 @@ async function open() {
 
   const surprise = async () => {
     still();
+    if (data.draws.length) {
+      const drawn = data.draws[Math.floor(Math.random() * data.draws.length)];
+      return stage.glide(Float32Array.from(drawn), { text: "a draw from the prior" });
+    }
     if (data.prior && !code.spatial) {
       return stage.glide(Float32Array.from({ length: code.size }, normal), { text: "a draw from the prior" });
     }

@@ -64,7 +64,7 @@ RUNTIMES: dict[str, type[Interpreted | Compiled]] = {"interpreter": Interpreted,
 
 
 def call(part: str, variant: str, runtime: str, **inputs: np.ndarray) -> dict[str, np.ndarray]:
-    """Outputs by name of a part (`encoder`, `decoder`, `autoencoder`) for inputs by name."""
+    """Outputs by name of a part (`encoder`, `decoder`, `autoencoder`, `generator`) for inputs by name."""
     name = f"{part}.tflite" if variant == "float32" else f"{part}_{variant}.tflite"
     if name not in TENSORS["files"]:
         raise SystemExit(f"call.py: no {name} in this bundle. It has: {', '.join(TENSORS['files'])}.")
@@ -122,6 +122,10 @@ def main() -> None:
     if options.seed is not None:
         # Without a prior, noise is no code that the decoder knows; the pictures are then noise, too.
         code = np.random.default_rng(options.seed).standard_normal(TENSORS["code_shape"]).astype(np.float32)
+        if "generator.tflite" in TENSORS["files"]:  # a prior other than N(0, I) makes a code of the noise
+            shown(call("generator", "float32", options.runtime, noise=code, **labels)["image"]).save(options.out)
+            print(f"wrote {options.out}")
+            return
     elif options.picture:
         try:
             with decoding.open_checked(options.picture, MOST_PIXELS) as picture:
