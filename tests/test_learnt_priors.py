@@ -12,7 +12,8 @@ from keras import ops
 from scipy import stats
 
 import tfvae
-from tfvae import priors
+from tfvae import applications, priors
+from tfvae.cli import main as tfvae_main
 from tfvae.priors import (
     AutoregressiveMixture,
     CausalTransformer,
@@ -307,3 +308,24 @@ def test_what_cannot_be_is_refused_in_a_line(trained_file):
     model = keras.saving.load_model(trained_file)
     with pytest.raises(ValueError, match=r"`prior` must have weights to learn. Received: StandardNormal"):
         model.fit_prior(blobs(8), "standard_normal")
+
+
+def test_what_a_spatial_model_draws_is_as_large_as_its_prior_knows(capsys, tmp_path):
+    settings = {"widths": (4,), "likelihood": "optimal_gaussian", "seed": 0}
+    plain = tfvae.VAE.from_shape((None, None, 1), 2, **settings)
+    whole = tfvae.VAE.from_shape((None, None, 1), 2, prior=map_prior(size=(3, 4)), **settings)
+    assert applications.generate(plain, 1, 0).shape == (1, 128, 128, 1)
+    assert applications.generate(whole, 1, 0).shape == (1, 6, 8, 1) == whole.generate(1, seed=0)["image"].shape
+    assert applications.generate(whole, 1, 0, size=(5, 6)).shape == (1, 5, 6, 1)
+    with pytest.raises(ValueError, match=r"`size` must be at most \(6, 8\), which is what the prior knows"):
+        applications.generate(whole, 1, 0, size=(6, 9))
+    for name, model in (("plain", plain), ("whole", whole)):
+        model.save(tmp_path / f"{name}.keras")
+        assert tfvae_main(["generate", str(tmp_path / f"{name}.keras"), "-n", "2", "-o", str(tmp_path / "a.png")]) == 0
+        said = (
+            "these are textures, not pictures. One that knows places: python -m training prior"
+            in capsys.readouterr().err
+        )
+        assert said == (name == "plain")
+    assert tfvae_main(["generate", str(tmp_path / "whole.keras"), "--size", "64x64"]) == 2
+    assert "`size` must be at most (6, 8)" in capsys.readouterr().err

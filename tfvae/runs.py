@@ -102,9 +102,12 @@ class Run:
         return table
 
     def prepared_like(self, model: Any) -> DataConfig:
-        """`data_config` with the size and channels the model takes, so that any picture can be made to fit it."""
-        height, width, channels = model.image_shape
-        return replace(self.data_config, height=height or 0, width=width or 0, channels=channels)
+        """`data_config` with the size and channels the model takes, so that any picture can be made to fit it.
+
+        Where the model takes any size, pictures have the one that they were trained at, if there is one.
+        """
+        config, (height, width, channels) = self.data_config, model.image_shape
+        return replace(config, height=height or config.height, width=width or config.width, channels=channels)
 
     def own_data(self, model: Any) -> DataConfig:
         """`prepared_like(model)`, to load the images that the model was trained on and those held out."""

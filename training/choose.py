@@ -22,7 +22,7 @@ NEARLY, MOST = 1.25, 0.8
 WARM_UP = {"beta": {"schedule": "linear", "steps": 500}}
 # The rate of a map weighs more than its nats: what is left is what a prior can learn in minutes.
 MAP_WARM_UP = {"beta": {"schedule": "linear", "steps": 300, "end": 4.0}}
-VECTOR_STEPS, MAP_STEPS = 4000, 1700  # of the training: minutes on two cores
+VECTOR_STEPS, MAP_STEPS = 4000, 1500  # of the training: minutes on two cores
 
 
 def choose_shape(config: DataConfig, seed: int, draws: bool = True, latent: str = "") -> tuple[Tables, list[str]]:
@@ -92,8 +92,8 @@ def _map(height: int, width: int) -> tuple[Tables, list[str]]:
         "prior": {
             "kind": "autoregressive",
             "fitted": True,
-            "steps": 1200,
-            "batch_size": 32,
+            "steps": 1500,
+            "batch_size": 16,
         },
         "training": {
             "batch_size": 16,
