@@ -8,11 +8,20 @@ import pytest
 from keras.src import testing
 
 import tfvae
-from tfvae import likelihoods
-from tfvae.layers import degrader, label_embedding, quantiser, recurrent, resampling, residual, seeded
+from tfvae import likelihoods, priors
+from tfvae.layers import (
+    degrader,
+    finite_scalar_quantiser,
+    label_embedding,
+    quantiser,
+    recurrent,
+    resampling,
+    residual,
+    seeded,
+)
 from tfvae.likelihoods.counted import CountedGaussian
 from tfvae.networks import NETWORKS, critic, mlp, own, residual_latent, stages, style_decoder, tone, unet, video_frames
-from tfvae.priors import StandardNormal, autoregressive
+from tfvae.priors import flow, raster_transformer
 
 IMAGE = (2, 8, 8, 3)
 MAP = (2, 4, 4, 8)
@@ -75,9 +84,15 @@ INSTANCES = [
     lambda: quantiser.VectorQuantiser(8),
     lambda: recurrent.ConvGRU(4),
     lambda: degrader.Degrader(1),
-    lambda: autoregressive.CausalTransformer(8, (2, 2), 8, 1, 2),
-    lambda: autoregressive.Block(8, 2),
-    StandardNormal,
+    lambda: finite_scalar_quantiser.FiniteScalarQuantiser((4, 3)),
+    lambda: priors.CausalTransformer(8, (2, 2), 8, 1, 2),
+    lambda: priors.AutoregressiveMixture((2, 2), 2, 8, 1, 2),
+    lambda: raster_transformer.Block(8, 2),
+    lambda: priors.GaussianMixture(3),
+    lambda: priors.NormalizingFlow(2, 8),
+    lambda: flow.AffineCoupling(8),
+    lambda: priors.VampPrior(3),
+    priors.StandardNormal,
     lambda: tfvae.schedules.LinearBeta(10),
     lambda: tfvae.schedules.CyclicalBeta(10),
     *[lambda name=name: likelihoods.get(name) for name in likelihoods.LIKELIHOODS],
