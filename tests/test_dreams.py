@@ -9,6 +9,7 @@ from chromium import chromium
 from PIL import Image
 from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
+import tfvae
 from tfvae.applications import embed, reconstruct
 from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
 from tfvae.applications.latent.dreams import (
@@ -242,3 +243,15 @@ def test_in_a_browser_it_fits_a_phone_in_the_dark_and_rows_move_by_key(made):
         page.wait_for_timeout(300)
         assert row.evaluate("(row) => row.scrollLeft") > 0
     assert not complaints
+
+
+def test_a_group_of_one_size_is_averaged_place_by_place():
+    model = tfvae.VAE.from_shape((None, None, 1), 2, widths=(4,), likelihood="optimal_gaussian", seed=0)
+    images = list(np.random.default_rng(0).integers(0, 256, (6, 8, 10, 1), dtype=np.uint8))
+    members = np.array([1, 3, 4])
+    mean = Dreamer(model, images, 6, [str(n) for n in range(6)]).mean_code(members)
+    codes = np.asarray(model.codes(np.stack([images[index] for index in members]) / np.float32(255)))
+    np.testing.assert_allclose(mean, codes.mean(axis=0), atol=1e-5)
+    assert mean.shape == (4, 5, 2)
+    unequal = Dreamer(model, [*images[:5], images[5][:4]], 6, [str(n) for n in range(6)]).mean_code(members)
+    np.testing.assert_allclose(unequal, codes.mean(axis=(0, 1, 2)), atol=1e-5)

@@ -31,11 +31,11 @@ def pooled(code: np.ndarray) -> np.ndarray:
 
 
 def shifted(code: np.ndarray, step: np.ndarray) -> np.ndarray:
-    """`code + step`, `step` of shape `(latent_dim,)`; at every place alike of a spatial code, whose forms stay.
+    """`code + step`; a step `(latent_dim,)` is taken at every place alike of a spatial code, whose forms stay.
 
     The label of a conditional model's `whole_codes` stays, too.
     """
-    step = np.pad(step, (0, code.shape[-1] - len(step)))
+    step = np.pad(step, [(0, 0)] * (step.ndim - 1) + [(0, code.shape[-1] - step.shape[-1])])
     return (code + step).astype(np.float32)
 
 

@@ -22,6 +22,7 @@ MOST, MOST_PIXELS = 3000, 2**26  # images that are looked at, and their pixels i
 TEMPERATURES = (0.5, 0.75, 1.0)
 ROWS = 4  # of neighbours, sums and walks
 NEAREST = 6
+MOST_OF_A_GROUP = 64  # whose whole codes are averaged
 STEPS = 9  # of a walk
 UNITS, STANDS = 6, 7  # rows of the traversals, and pictures in each
 REACH = 2.5  # standard deviations of a unit's codes, to either side
@@ -116,6 +117,17 @@ class Dreamer:
     def code(self, image: np.ndarray) -> np.ndarray:
         """The whole code of one image, not averaged over places."""
         return whole_codes(self.model, pixels(image)[None])[0]
+
+    def mean_code(self, members: np.ndarray) -> np.ndarray:
+        """The mean code of some images: of a spatial latent at each place, where all images have one size.
+
+        Over places, where they have not: `(latent_dim,)`.
+        """
+        alike = len({image.shape for image in self.images}) == 1
+        if len(self.model.latent_shape) == 1 or not alike:
+            return self.codes[members].mean(axis=0)
+        images = np.stack([pixels(self.images[index]) for index in members[:MOST_OF_A_GROUP]])
+        return whole_codes(self.model, images).mean(axis=0)[..., : self.codes.shape[1]]
 
     def decoded(self, codes: Sequence[np.ndarray], like: np.ndarray) -> list[np.ndarray]:
         """The pictures of codes of one shape, at the size of `like`."""
@@ -232,10 +244,10 @@ def _arithmetic(dreamer: Dreamer) -> tuple[str, list[Row]]:
     _need(dreamer, 4)
     rows = []
     for place, contrast in enumerate(contrasts(dreamer.codes, dreamer.labels, dreamer.label_names, ROWS)):
-        a, b = (dreamer.codes[members].mean(axis=0) for members in (contrast.toward, contrast.away))
+        a, b = (dreamer.mean_code(members) for members in (contrast.toward, contrast.away))
         image = dreamer.images[np.random.default_rng((dreamer.seed, 2, place)).choice(contrast.away)]
         code = dreamer.code(image)
-        flat = np.zeros_like(code)  # a mean of spatial codes has no places left: it is shown as a plain surface
+        flat = np.zeros_like(code)  # a mean over places is shown as a plain surface
         pictures = dreamer.decoded([shifted(flat, a), shifted(flat, b), code, shifted(code, a - b)], image)
         rows.append(_sum(contrast.name, pictures, (contrast.toward_name, contrast.away_name, "a picture, rebuilt")))
     if not rows:
