@@ -15,7 +15,7 @@ from tfvae.data import DataConfig, Images
 from tfvae.errors import UserError, run_program
 from tfvae.toml_sections import read_toml
 from tfvae.whole_files import whole_file
-from training import checkpoint, choose, journal, loop
+from training import checkpoint, choose, journal, loop, report
 from training.__main__ import main
 from training.build import build_model, compile_model
 from training.config import read_config
@@ -68,6 +68,20 @@ def whole(tmp_path_factory):
     return path
 
 
+@contextlib.contextmanager
+def without_reports():
+    """Within, trainings end with their model and their figures: the report takes as long as they do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "write", lambda *_: {})
+        yield
+
+
+@pytest.fixture
+def unreported():
+    with without_reports():
+        yield
+
+
 def test_a_run_directory_is_complete(whole):
     names = {path.name for path in whole.iterdir()}
     assert names >= {
@@ -95,15 +109,17 @@ def test_a_run_directory_is_complete(whole):
         assert f"({picture})" in text
 
 
-def test_the_config_alone_repeats_the_run(whole, tmp_path):
+def test_the_config_alone_repeats_the_run(whole, unreported, tmp_path):
     again = tmp_path / "again"
     arguments = ["--recipe", str(whole / "config.toml"), "--out", str(again)]
     assert run_program("training", lambda: main(arguments)) == 0
     assert_same_run(whole, again)
 
 
-@pytest.mark.parametrize("step", [1, 6, 7, 17])
-def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tmp_path, monkeypatch, step):
+@pytest.mark.parametrize(
+    "step", [pytest.param(1, marks=pytest.mark.slow), 6, pytest.param(7, marks=pytest.mark.slow), 17]
+)
+def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tmp_path, monkeypatch, unreported, step):
     """Weights, optimiser, moving averages, schedules, noise, binarisation and metrics, bit for bit."""
     path = tmp_path / "stopped"
     with terminated_at(step, monkeypatch, signal.SIGHUP if step == 6 else signal.SIGTERM):
@@ -173,17 +189,11 @@ def test_a_run_whose_steps_are_all_bad_stops_and_says_so(tmp_path, capsys):
     assert "were not finite" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
-    settings = [*TINY, "training.patience=2", "training.learning_rate=1e-12", "training.ema=0.0"]
-    assert train(tmp_path / "run", "--epochs", "50", settings=settings) == 0
-    assert len(read_rows(tmp_path / "run" / "metrics.csv")) < 50
-
-
 @pytest.mark.parametrize(
     "flags",
     [
         ["--precision", "mixed_float16"],
-        ["--precision", "mixed_bfloat16"],
+        pytest.param(["--precision", "mixed_bfloat16"], marks=pytest.mark.slow),
         ["--steps-per-execution", "4"],
         ["--jit"],
         ["--set", "model.kind=autoencoder"],
