@@ -101,7 +101,7 @@ def test_a_loss_scale_leaves_the_size_of_the_step_alone(policy):
     for chosen in ("float32", policy):
         keras.config.set_dtype_policy(chosen)
         keras.utils.set_random_seed(5)
-        model = make(network="mlp", seed=3)
+        model = make(seed=3)
         optimizer = keras.optimizers.SGD(1e-3)
         scaled = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=128.0)
         model.compile(optimizer if chosen == "float32" else scaled)

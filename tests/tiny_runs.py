@@ -9,6 +9,7 @@ import keras
 import pytest
 
 import tfvae
+from export import pictures
 from export.formats import tflite_files
 from tfvae.data import DataConfig
 from tfvae.toml_sections import write_toml
@@ -73,5 +74,6 @@ def made_once(factory, name, make):
 def only(*variants):
     """Within, an export writes no other variants of its `.tflite` files: each is six conversions of a second."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tflite_files, "VARIANTS", variants)
+        for module in (tflite_files, pictures):
+            patch.setattr(module, "VARIANTS", variants)
         yield
