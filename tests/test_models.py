@@ -33,13 +33,15 @@ def images(shape=SHAPE, count=6):
     return RNG.random((count, *shape)).astype("float32")
 
 
+def case(kind, network, size, name, **options):
+    """Networks make no difference between models: the slowest to trace are quick with one of them."""
+    marks = [pytest.mark.slow] if kind != "vae" and network in ("inception", "resnet") else []
+    return pytest.param({"kind": kind, "network": network, **options}, size, id=name, marks=marks)
+
+
 CASES = [
-    *[pytest.param({"kind": k, "network": n}, SHAPE, id=f"{k}-{n}") for k in DECODING for n in NETWORKS],
-    *[
-        pytest.param({"kind": k, "network": n, "shape": (None, None, 3)}, (9, 14, 3), id=f"{k}-{n}-spatial")
-        for k in DECODING
-        for n in PYRAMIDS
-    ],
+    *[case(k, n, SHAPE, f"{k}-{n}") for k in DECODING for n in NETWORKS],
+    *[case(k, n, (9, 14, 3), f"{k}-{n}-spatial", shape=(None, None, 3)) for k in DECODING for n in PYRAMIDS],
 ]
 
 

@@ -41,6 +41,7 @@ def test_every_combination_can_be_made(names, tmp_path, monkeypatch):
     assert open_run(tmp_path / "run").load_model().name
 
 
+@pytest.mark.slow
 def test_a_surveyed_model_is_a_row_within_its_bounds():
     with only("float32", "int8"):
         (row,) = export_survey.survey("vae mlp", lambda line: None)

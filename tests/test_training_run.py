@@ -194,8 +194,8 @@ def test_a_run_whose_steps_are_all_bad_stops_and_says_so(tmp_path, capsys):
     [
         ["--precision", "mixed_float16"],
         pytest.param(["--precision", "mixed_bfloat16"], marks=pytest.mark.slow),
-        ["--steps-per-execution", "4"],
-        ["--jit"],
+        pytest.param(["--steps-per-execution", "4"], marks=pytest.mark.slow),
+        pytest.param(["--jit"], marks=pytest.mark.slow),
         ["--set", "model.kind=autoencoder"],
     ],
     ids=" ".join,
@@ -292,7 +292,8 @@ def test_unequal_pictures_and_a_vector_latent_need_a_size(tmp_path, capsys):
 def test_no_epoch_of_a_warm_up_is_the_best_and_a_recipe_s_ends_within_a_quarter(tmp_path):
     small = [setting for setting in TINY if "beta" not in setting]
     recipe = ["--recipe", "digits", "--epochs", "3"]
-    assert train(tmp_path / "own", *recipe, settings=small) == 0
+    with without_reports():
+        assert train(tmp_path / "own", *recipe, settings=small) == 0
     rows = read_rows(tmp_path / "own" / "metrics.csv")
     steps = read_toml(tmp_path / "own" / "config.toml")["objective"]["beta"]["steps"]
     assert steps == int(rows[-1]["step"]) // 4
