@@ -129,6 +129,16 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tm
     assert_same_run(whole, path)
 
 
+def test_ctrl_c_is_heard_where_nobody_reads_the_log_any_more(tmp_path, monkeypatch):
+    """`python -m training … | tee log`: the same Ctrl-C ends tee first, and what is printed then finds no reader."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with monkeypatch.context() as patch, terminated_at(8, monkeypatch, signal.SIGINT):
+        patch.setattr(sys, "stdout", os.fdopen(writer, "w", buffering=1))
+        assert train(tmp_path / "run", "--epochs", "4") == 130
+    assert (tmp_path / "run" / "checkpoints" / "step-00000008.npz").is_file()
+
+
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path, capsys):
     path = tmp_path / "checkpoints"
     path.mkdir()
