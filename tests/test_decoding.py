@@ -10,7 +10,7 @@ from PIL import Image
 
 from tfvae.data import DataConfig, load, load_images
 from tfvae.data.reading import Preparation, read_picture
-from tfvae.decoding import UnreadableError
+from tfvae.decoding import UnreadableError, decoded
 from tfvae.errors import UserError
 from tfvae.pictures.files import open_picture
 
@@ -236,6 +236,13 @@ def test_compressed_planes_are_read_by_their_high_bytes_or_refused():
         assert "compressed planes with alpha" in refusal(
             tiff(values[:, :, :2].astype(kind), 1, extra=2, planar=True, deflated=True)
         )
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "RGB", "RGBA", "I;16", "F"])
+def test_a_picture_that_no_file_holds_is_decoded_too(mode):
+    """As call.py of a bundle does with one that was converted."""
+    found = decoded(Image.new("L", (3, 2)).convert(mode) if mode != "La" else Image.new("LA", (3, 2)).convert(mode))
+    assert found.pixels.shape[:2] == (2, 3) and not found.pixels.any()
 
 
 def test_a_profile_of_inks_is_used_by_every_reader(tmp_path):

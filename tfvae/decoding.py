@@ -327,7 +327,7 @@ def _read_as(image: Image.Image, change: Any) -> None:
     """Has the decoder unpack its bytes as `change` of the raw mode says."""
     image.tile = [  # type: ignore[attr-defined]
         tile._replace(args=change(tile.args) if isinstance(tile.args, str) else (change(tile.args[0]), *tile.args[1:]))
-        for tile in image.tile  # type: ignore[attr-defined]
+        for tile in getattr(image, "tile", ())  # a picture that was made has none
     ]
 
 
