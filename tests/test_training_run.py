@@ -217,6 +217,7 @@ def test_every_way_of_running_reaches_its_report(flags, tmp_path):
     assert np.isfinite(facts["test"]["psnr"]) and facts["training"]["skipped_steps"] == 0
 
 
+@pytest.mark.slow  # test_replicas.py has the steps of two devices, test_multiworker.py a program whose steps are shared
 def test_two_devices_reach_the_report(tmp_path):
     """In a process of its own: collectives of two strategies in one process meet under one key (TensorFlow 2.21)."""
     program = (
