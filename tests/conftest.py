@@ -9,6 +9,9 @@ os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
 import keras
 import pytest
 import tensorflow as tf
+from tiny_runs import made_once, vector_vae, write_run
+
+from export import __main__ as export_program
 
 # Two logical devices on one processor, for the tests of distributed steps; must be said before TensorFlow starts.
 tf.config.set_logical_device_configuration(
@@ -30,6 +33,16 @@ def real_data():
 def two_devices():
     """One strategy over two devices for all tests: those of two in a process meet under one key (TensorFlow 2.21)."""
     return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+@pytest.fixture(scope="session")
+def digits_bundle(tmp_path_factory):
+    """What `python -m export` makes of an untrained run of digits, its folder `export`; to be copied, not changed."""
+
+    def export(folder):
+        assert export_program.main([str(write_run(folder / "digits", vector_vae()))]) == 0
+
+    return made_once(tmp_path_factory, "exported", export) / "digits" / "export"
 
 
 @pytest.fixture(autouse=True)

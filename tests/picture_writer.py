@@ -31,8 +31,8 @@ def _chunk(name, content):
     return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
-def tiff(samples, photometric=1, *, order="<", extra=None, bits=0, orientation=1, planar=False):
-    """An uncompressed TIFF of samples `(height, width[, channels])` of any integer or float type, in one strip.
+def tiff(samples, photometric=1, *, order="<", extra=None, bits=0, orientation=1, planar=False, deflated=False):
+    """A TIFF of samples `(height, width[, channels])` of any integer or float type, in one strip, or one a channel.
 
     `extra` is the ExtraSamples tag: 1 for premultiplied alpha, 2 for plain alpha.
     """
@@ -43,11 +43,14 @@ def tiff(samples, photometric=1, *, order="<", extra=None, bits=0, orientation=1
     sample_format = {"u": 1, "i": 2, "f": 3}[samples.dtype.kind]
     depth = bits or 8 * samples.dtype.itemsize
     size, strips = len(data) // (channels if planar else 1), channels if planar else 1
+    parts = [data[size * strip :][:size] for strip in range(strips)]
+    parts = [zlib.compress(part) for part in parts] if deflated else parts
+    data, sizes = b"".join(parts), [len(part) for part in parts]
     tags = {
-        256: (4, [width]), 257: (4, [height]), 258: (3, [depth] * channels), 259: (3, [1]), 262: (3, [photometric]),
-        273: (4, [8 + size * strip for strip in range(strips)]), ORIENTATION: (3, [orientation]), 277: (3, [channels]),
-        278: (4, [height]), 279: (4, [size] * strips), 284: (3, [2 if planar else 1]),
-        339: (3, [sample_format] * channels),
+        256: (4, [width]), 257: (4, [height]), 258: (3, [depth] * channels), 259: (3, [8 if deflated else 1]),
+        262: (3, [photometric]), 273: (4, [8 + sum(sizes[:strip]) for strip in range(strips)]),
+        ORIENTATION: (3, [orientation]), 277: (3, [channels]), 278: (4, [height]), 279: (4, sizes),
+        284: (3, [2 if planar else 1]), 339: (3, [sample_format] * channels),
     }  # fmt: skip
     if extra is not None:
         tags[338] = (3, [extra])

@@ -53,6 +53,19 @@ def done(capsys, *argv):
     return capsys.readouterr().out
 
 
+def test_what_was_taken_for_white_and_how_many_files_have_further_pages_is_said_of_a_source(runs, tmp_path, capsys):
+    np.save(tmp_path / "deep.npy", np.random.default_rng(0).integers(0, 4096, (4, 8, 8), np.uint16))
+    assert main(["reconstruct", str(runs / "digits"), str(tmp_path / "deep.npy"), "-o", str(tmp_path / "a.png")]) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"tfvae: note: {tmp_path / 'deep.npy'}: 0 is taken for black and 65,535 for white")
+    assert "data.white=4084" in line
+    pages = [Image.new("L", (8, 8), 40 * page) for page in range(3)]
+    pages[0].save(tmp_path / "stack.tif", save_all=True, append_images=pages[1:])
+    assert main(["embed", str(runs / "digits"), str(tmp_path / "stack.tif"), "-o", str(tmp_path / "codes.npz")]) == 0
+    told = "1 file holds several pages or frames, of which the first is used"
+    assert capsys.readouterr().err == f"tfvae: note: {tmp_path / 'stack.tif'}: {told}\n"
+
+
 def test_generate_writes_a_grid_that_depends_on_the_seed(runs, tmp_path, capsys):
     out = done(capsys, "generate", runs / "digits", "-n", 9, "--seed", 3)
     assert str(runs / "digits" / "generated.png") in out

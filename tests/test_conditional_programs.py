@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
-from tiny_runs import conditional_vae, vector_vae, write_run
+from tiny_runs import conditional_vae, only, vector_vae, write_run
 
 from export.bundle import export_run
 from export.verify import verify
@@ -27,7 +27,8 @@ def run(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle(run):
-    export_run(run, say=lambda line: None)
+    with only("float32", "int8"):
+        export_run(run, say=lambda line: None)
     return run / "export"
 
 

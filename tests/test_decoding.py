@@ -5,12 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from picture_writer import png, tiff
+from picture_writer import on_white, png, tiff
 from PIL import Image
 
 from tfvae.data import DataConfig, load, load_images
 from tfvae.data.reading import Preparation, read_picture
-from tfvae.decoding import UnreadableError
+from tfvae.decoding import UnreadableError, decoded
 from tfvae.errors import UserError
 from tfvae.pictures.files import open_picture
 
@@ -212,6 +212,37 @@ def test_a_file_of_another_kind_that_is_named_jpg_says_what_it_is(tmp_path, cont
     _, refused = load_images(tmp_path)
     assert [refusal.name for refusal in refused] == ["IMG_0001.jpg"]
     assert f"a {kind} file, whatever its name says" in refused[0].reason
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize(("channels", "planar"), [(2, False), (2, True), (4, False), (4, True)])
+def test_premultiplied_alpha_is_divided_out_whichever_way_it_is_stored(channels, planar, bits, order):
+    most = 2**bits - 1
+    values = np.random.default_rng(0).integers(0, most, (6, 5, channels), endpoint=True)
+    values[0, 0, -1] = 0
+    values[:, :, :-1] = np.minimum(values[:, :, :-1], values[:, :, -1:])
+    content = tiff(values.astype(f"u{bits // 8}"), 1 if channels == 2 else 2, extra=1, planar=planar, order=order)
+    colour, alpha = values[:, :, :-1] / np.maximum(values[:, :, -1:], 1), values[:, :, -1] / most
+    assert np.abs(read_picture(content, Preparation()) - on_white(colour, alpha)).max() <= 0.5 + 0.005
+
+
+def test_compressed_planes_are_read_by_their_high_bytes_or_refused():
+    """libtiff gives no more of them, and puts the second one into green whatever it is."""
+    values = np.random.default_rng(0).integers(0, 65536, (6, 5, 3)).astype("u2")
+    found = read_picture(tiff(values, 2, planar=True, deflated=True), Preparation())
+    np.testing.assert_array_equal(found, values >> 8)
+    for kind in ("u1", "u2"):
+        assert "compressed planes with alpha" in refusal(
+            tiff(values[:, :, :2].astype(kind), 1, extra=2, planar=True, deflated=True)
+        )
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "La", "P", "RGB", "RGBA", "I;16", "F"])
+def test_a_picture_that_no_file_holds_is_decoded_too(mode):
+    """As call.py of a bundle does with one that was converted."""
+    found = decoded(Image.new("L", (3, 2)).convert(mode) if mode != "La" else Image.new("LA", (3, 2)).convert(mode))
+    assert found.pixels.shape[:2] == (2, 3) and not found.pixels.any()
 
 
 def test_a_profile_of_inks_is_used_by_every_reader(tmp_path):

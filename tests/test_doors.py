@@ -104,7 +104,7 @@ assert known and not more, more
         "import tfvae, keras",
         "import keras, tfvae",
         "from tfvae.layers import Dropout; import keras",
-        "import tfvae, tensorflow, keras",
+        pytest.param("import tfvae, tensorflow, keras", marks=pytest.mark.slow),
     ],
 )
 def test_a_saved_model_loads_whatever_was_imported_and_in_whichever_order(imports):

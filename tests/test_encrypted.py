@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tfvae import cli
 from tfvae.data import DataConfig, data_key, encrypted, load, load_images, look
 from tfvae.data.reading import Preparation
 from tfvae.data.workers import Content, read_pictures
@@ -296,7 +297,7 @@ def test_pixels_of_sealed_pictures_never_become_a_file(encrypted_once, key_file,
         load_images(encrypted_once, like=config)
 
 
-def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_once, tmp_path):
+def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_once, tmp_path, monkeypatch, capsys):
     """As a user does it: in processes of their own, the key in the environment, a temporary folder that is searched."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
@@ -317,9 +318,10 @@ def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_onc
     pixels = np.asarray(Image.open(folder / "ill" / f"{SECRET_NAME}-01.png")).tobytes()
     for file in (path for path in scratch.rglob("*") if path.is_file()):
         assert pixels not in file.read_bytes() and b"IHDR" not in file.read_bytes()
-    del environment[data_key.KEY_VARIABLE]
-    refused = subprocess.run(measure, env=environment, capture_output=True, text=True)
-    assert refused.returncode == 2 and refused.stderr.count("\n") == 1 and data_key.KEY_VARIABLE in refused.stderr
+    monkeypatch.delenv(data_key.KEY_VARIABLE, raising=False)
+    assert cli.main(["evaluate", str(out)]) == 2
+    refused = capsys.readouterr().err
+    assert refused.count("\n") == 1 and data_key.KEY_VARIABLE in refused
 
 
 def test_a_decoder_does_not_inherit_the_key(folder, tmp_path, monkeypatch):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_training_run import TINY, train
+from test_training_run import TINY, train, without_reports
 from test_whole_files import part_of_the_dead
 
 from tfvae import whole_files
@@ -33,7 +33,8 @@ def done(tmp_path_factory):
     """A run of two epochs that kept every checkpoint of two steps."""
     path = tmp_path_factory.mktemp("runs") / "done"
     settings = [*SETTINGS, "training.checkpoint_steps=2", "training.keep_checkpoints=5"]
-    assert train(path, "--epochs", "2", settings=settings) == 0
+    with without_reports():
+        assert train(path, "--epochs", "2", settings=settings) == 0
     return path
 
 
@@ -99,7 +100,8 @@ def test_a_torn_config_does_not_keep_its_place(tmp_path):
     path = tmp_path / "run"
     path.mkdir()
     part_of_the_dead(path / "config.toml").write_text("[dat")
-    assert train(path, "--epochs", "1", settings=SETTINGS) == 0
+    with without_reports():
+        assert train(path, "--epochs", "1", settings=SETTINGS) == 0
 
 
 @pytest.mark.parametrize(
@@ -125,7 +127,8 @@ def test_a_changed_config_is_named(copy, capsys, old, new, told):
 def test_what_may_change_does(copy):
     config = copy / "config.toml"
     config.write_text(config.read_text().replace("keep_checkpoints = 5", "keep_checkpoints = 1"))
-    assert resume(copy, "--epochs", "3") == 0
+    with without_reports():
+        assert resume(copy, "--epochs", "3") == 0
     assert [path.name for path in (copy / "checkpoints").iterdir()] == ["step-00000018.npz"]
 
 
@@ -134,9 +137,9 @@ def test_changed_data_is_told(tmp_path, capsys):
     pixels = rng.integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.save(tmp_path / "images.npy", pixels)
     flags = ["--data", str(tmp_path / "images.npy"), "--out", str(tmp_path / "run"), "--epochs", "1"]
-    assert (
-        run_program("training", lambda: main([*flags, "--set", "model.widths=[4]", "--set", "model.network=mlp"])) == 0
-    )
+    small = ["--set", "model.widths=[4]", "--set", "model.network=mlp"]
+    with without_reports():
+        assert run_program("training", lambda: main([*flags, *small])) == 0
     pixels[5] += 1
     np.save(tmp_path / "images.npy", pixels)
     assert resume(tmp_path / "run", "--epochs", "2") == 2

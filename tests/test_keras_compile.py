@@ -68,6 +68,21 @@ def test_poisson_noise_is_not_compiled_by_xla(monkeypatch):
         model.compile("adam", jit_compile=True)
 
 
+def test_a_step_is_traced_once():
+    """The optimiser's variables are made before: a step that makes them is traced a second time without them."""
+    traced = []
+
+    class Counting(tfvae.VAE):
+        def train_step(self, data):
+            traced.append(1)
+            return super().train_step(data)
+
+    model = Counting.from_shape(**SHAPE)
+    model.compile("adam")
+    model.fit(X, batch_size=8, epochs=2, verbose=0)
+    assert len(traced) == 1
+
+
 # predict and export
 
 

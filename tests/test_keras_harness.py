@@ -48,6 +48,8 @@ LAYERS = {
     **{stage.__name__: (stage, {"filters": 8}, MAP) for stage in (stages.ResidualDown, stages.ResidualUp)},
 }
 
+TRUNKS = [name for name, (layer, *_) in LAYERS.items() if " " in name or layer in (mlp.MLPDown, mlp.MLPUp, unet.UNet)]
+
 PARTS = {"image_shape": (8, 8, 1), "latent_dim": 2, "widths": (4,)}
 FILM = {"channels": 1, "widths": (4, 4), "latent_dim": 2}
 
@@ -122,12 +124,24 @@ def harness():
     return found
 
 
+def layer_test(harness, name, **options):
+    layer, arguments, shape = LAYERS[name]
+    # Outputs that must not be rounded are float32 under every policy; test_precision looks at these.
+    options |= {"supports_masking": None, "run_mixed_precision_check": False}
+    harness.run_layer_test(layer, arguments, input_shape=shape, **options)
+
+
 @pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")  # by the harness itself
 @pytest.mark.parametrize("name", LAYERS)
 def test_keras_s_layer_test(harness, name):
-    layer, arguments, shape = LAYERS[name]
-    # Outputs that must not be rounded are float32 under every policy; test_precision looks at these.
-    harness.run_layer_test(layer, arguments, input_shape=shape, supports_masking=None, run_mixed_precision_check=False)
+    layer_test(harness, name, run_training_check=name not in TRUNKS)
+
+
+@pytest.mark.slow  # XLA takes its time over whole trunks; test_models.py trains each in a model
+@pytest.mark.filterwarnings("ignore:`shuffle=True` was passed")
+@pytest.mark.parametrize("name", TRUNKS)
+def test_keras_s_training_check_of_trunks(harness, name):
+    layer_test(harness, name)
 
 
 @pytest.mark.parametrize("make", INSTANCES)

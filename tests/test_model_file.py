@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
+from tiny_runs import only
 
 import tfvae
 from export import __main__ as export_program
@@ -41,7 +42,8 @@ def test_it_is_evaluated_on_images_that_are_named(file, capsys):
 def test_it_is_exported_with_images_that_are_named(file, capsys):
     assert export_program.main([str(file)]) == 2
     assert "--data SOURCE" in capsys.readouterr().err
-    assert export_program.main([str(file), "--data", "digits"]) in (0, 1)  # so few steps may miss a bound
+    with only("float32"):
+        assert export_program.main([str(file), "--data", "digits"]) == 0
     bundle = file.parent / "digits" / "export"
     assert json.loads((bundle / "export_report.json").read_text())["run"] == "digits"
     assert (bundle / "saved_model" / "1" / "saved_model.pb").is_file() and (bundle / "decoder.tflite").is_file()

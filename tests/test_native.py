@@ -53,7 +53,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def proved(tiny, program):
-    return tiny.prove(program, 2000, TIMED)
+    return tiny.prove(program, 500, TIMED)
 
 
 @needs_compiler
@@ -64,7 +64,7 @@ def test_every_signature_answers_like_keras_at_every_batch_size(proved):
     for signature in facts["signatures"].values():
         assert signature["max_abs"] <= LIMIT
         # Sizes 1 to 256, three warm-up records, a fifth of the run, and what was timed.
-        assert signature["requests"] >= 256 + 3 + 400 + 5 * len(TIMED)
+        assert signature["requests"] >= 256 + 3 + 100 + 5 * len(TIMED)
     assert facts["batches"] == "1 to 256, every size"
 
 
@@ -76,7 +76,7 @@ def test_the_warm_up_file_is_replayed(tiny, proved):
 @needs_compiler
 def test_memory_and_speed_are_measured(proved):
     facts, _ = proved
-    assert facts["requests_in_a_row"] == 2000 and facts["requests_per_second"] > 0
+    assert facts["requests_in_a_row"] == 500 and facts["requests_per_second"] > 0
     resident = facts["resident_kib"]
     assert len(resident["by_tenths"]) == 10 and min(resident["by_tenths"]) > 50_000  # TensorFlow is in there
     assert resident["growth"] == resident["by_tenths"][-1] - resident["by_tenths"][0]
@@ -309,6 +309,7 @@ def test_a_leak_of_one_answer_a_request_is_noticed(tiny, tmp_path, monkeypatch):
     assert all(signature["max_abs"] <= LIMIT for signature in facts["signatures"].values())
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_hundred_thousand_requests_leave_memory_as_it_was(tiny, program):
     facts, defects = tiny.prove(program, 100_000)

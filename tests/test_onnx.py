@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from test_serving import make, pictures
-from tiny_runs import spatial_vae, write_run
+from tiny_runs import only, spatial_vae, write_run
 
 import tfvae
 from export import __main__ as program
@@ -82,7 +82,8 @@ def test_tensors_have_names_and_open_dimensions_are_called_what_they_are():
 
 def test_the_program_writes_checks_and_verifies_them(tmp_path, capsys, monkeypatch):
     run = write_run(tmp_path / "run", spatial_vae())
-    assert program.main([str(run), "--onnx", "--size", "10x6"]) == 0
+    with only("float32"):
+        assert program.main([str(run), "--onnx", "--size", "10x6"]) == 0
     folder = run / "export"
     report = json.loads((folder / "export_report.json").read_text())
     found = {entry["name"]: entry for entry in report["artefacts"] if entry.get("variant") == "onnx"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from test_training_run import TINY
+from test_training_run import TINY, without_reports
 from tiny_runs import vector_vae, write_run
 
 from export import __main__ as export
@@ -25,6 +25,12 @@ SETTINGS = [setting for setting in TINY if not setting.startswith("data.")]
 def draw(path, seed):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 8), "u1")).save(path)
+
+
+@pytest.fixture(autouse=True)
+def unreported():
+    with without_reports():
+        yield
 
 
 @pytest.fixture

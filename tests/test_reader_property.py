@@ -77,10 +77,10 @@ def png_files(draw):
 def tiff_files(draw):
     rng, size, turn, zero_is_white = draw(seeded()), draw(SIZES), draw(TURNS), draw(some.booleans())
     kind = draw(
-        some.sampled_from(["u1", "u2", "i1", "i2", "u4", "i4", "f4", "rgb8", "rgb16", "rgba8", "rgba16", "la8"])
+        some.sampled_from(["u1", "u2", "i1", "i2", "u4", "i4", "f4", "rgb8", "rgb16", "rgba8", "rgba16", "la8", "la16"])
     )
     order = draw(some.sampled_from("<>"))
-    alpha, extra = np.ones(size), None
+    alpha, extra, planar, deflated = np.ones(size), None, False, draw(some.booleans())
     if kind in GREY:
         photometric = 0 if zero_is_white else 1
         if kind == "f4":
@@ -97,9 +97,10 @@ def tiff_files(draw):
         channels, bits = {"rgb": 3, "rgba": 4, "la": 2}[kind.rstrip("0123456789")], 16 if kind.endswith("16") else 8
         values = samples(rng, size, channels, bits).astype(f"u{bits // 8}")
         photometric, colour = (1 if channels == 2 else 2), values / (2**bits - 1)
+        planar = not deflated and draw(some.booleans())
         if channels != 3:
             colour, alpha, extra = colour[:, :, :-1], colour[:, :, -1], 2
-    content = tiff(values, photometric, order=order, extra=extra, orientation=turn)
+    content = tiff(values, photometric, order=order, extra=extra, orientation=turn, planar=planar, deflated=deflated)
     return content, upright(colour, turn), upright(alpha, turn)
 
 

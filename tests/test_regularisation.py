@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from test_training_run import without_reports
 
 from tfvae.errors import run_program
 from tfvae.layers import Dropout
@@ -51,6 +52,7 @@ def test_a_run_stops_after_as_many_epochs_without_a_better_one_as_its_patience_s
     settings += ["training.learning_rate=1e-12", "training.batch_size=32", "objective.beta=0.5"]
     flags = [word for setting in settings for word in ("--set", setting)]
     arguments = ["--data", "digits", "--out", str(tmp_path / "run"), "--epochs", "60", *flags]
-    assert run_program("training", lambda: main(arguments)) == 0
+    with without_reports():
+        assert run_program("training", lambda: main(arguments)) == 0
     losses = [row["val_distortion"] + 0.5 * row["val_rate"] for row in read_rows(tmp_path / "run" / "metrics.csv")]
     assert len(losses) == np.argmin(losses) + 1 + 2 < 60

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
+from test_training_run import without_reports
 
 import tfvae.cli
 from export.__main__ import main as export_main
@@ -75,7 +76,8 @@ def test_what_a_restorer_has_not_is_refused_in_one_line(run, tmp_path, capsys):
 def test_fine_tuning_starts_from_the_weights_of_a_run(run, tmp_path):
     # A learning rate of nothing: what the new run keeps is what it began with.
     arguments = ["--recipe", "denoise", "--data", "digits", "--epochs", "1", *SMALL, "--init", str(run)]
-    training_main([*arguments, "--set", "training.learning_rate=1e-12", "--out", str(tmp_path / "tuned")])
+    with without_reports():
+        training_main([*arguments, "--set", "training.learning_rate=1e-12", "--out", str(tmp_path / "tuned")])
     former, tuned = (open_run(path).load_model() for path in (run, tmp_path / "tuned"))
     for a, b in zip(former.trainable_variables, tuned.trainable_variables, strict=True):
         np.testing.assert_allclose(a.value, b.value, atol=1e-6)

@@ -262,9 +262,26 @@ def test_leaves_python_as_restore_and_sample(kind, tmp_path):
     model.export(tmp_path / "model.tflite", format="litert", size=(16, 24), batch=1)
     from ai_edge_litert.interpreter import Interpreter
 
-    runner = Interpreter(str(tmp_path / "model.tflite")).get_signature_runner("restore")
+    interpreter = Interpreter(str(tmp_path / "model.tflite"))
+    runner = interpreter.get_signature_runner("restore")
     for name, value in runner(**{key: value.numpy() for key, value in inputs.items()}).items():
         np.testing.assert_allclose(value, expected[name], atol=1e-4)
+
+    # What is no number, in a lost pixel too, is answered with NaN for its picture alone.
+    noise = np.zeros((1, 2, 3, model.latent_shape[-1]) if kind == "masked" else (1, *model.latent_shape), "float32")
+    for endpoint, given in (("restore", inputs), ("sample", {**inputs, "noise": tf.constant(noise)})):
+        whole = served.signatures[endpoint](**given)
+        for spoilt in given:
+            for bad in (np.nan, np.inf):
+                values = {key: np.concatenate([value, value]) for key, value in given.items()}
+                values[spoilt][1].reshape(-1)[-2] = bad
+                found = served.signatures[endpoint](**{key: tf.constant(value) for key, value in values.items()})
+                for name, value in found.items():
+                    np.testing.assert_allclose(value[0], whole[name][0], atol=1e-6)
+                    assert np.isnan(value[1]).all(), (endpoint, spoilt, name)
+                alone = {key: value[1:] for key, value in values.items()}
+                for name, value in interpreter.get_signature_runner(endpoint)(**alone).items():
+                    assert np.isnan(value).all(), (endpoint, spoilt, name)
 
 
 def test_settings_that_cannot_be_are_refused():

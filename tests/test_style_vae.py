@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from contract import assert_config_round_trip, assert_saves_and_loads
 from PIL import Image
+from test_training_run import without_reports
 
 import tfvae
 from tfvae.data import DataConfig, load
@@ -214,7 +215,8 @@ def train(path, *arguments):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("styles")
-    assert train(folder / "run", "--data", str(folder_of_styles(folder / "data"))) == 0
+    with without_reports():
+        assert train(folder / "run", "--data", str(folder_of_styles(folder / "data"))) == 0
     return folder / "run"
 
 
@@ -228,7 +230,8 @@ def test_a_run_learns_the_names_of_the_folders_and_resumes_bit_for_bit(run, tmp_
     for later in checkpoints[1:]:
         later.unlink()
     (copy / "model.keras").unlink()
-    assert run_program("training", lambda: main(["--out", str(copy), "--resume"])) == 0
+    with without_reports():
+        assert run_program("training", lambda: main(["--out", str(copy), "--resume"])) == 0
     again = keras.saving.load_model(copy / "model.keras", compile=False)
     for a, b in zip(whole.variables, again.variables, strict=True):
         np.testing.assert_array_equal(a.value, b.value, err_msg=a.path)

@@ -17,7 +17,7 @@ from tfvae.data import DataConfig, Images
 from tfvae.errors import UserError, run_program
 from tfvae.toml_sections import read_toml
 from tfvae.whole_files import whole_file
-from training import checkpoint, choose, journal, loop
+from training import checkpoint, choose, journal, loop, report
 from training.__main__ import main
 from training.build import build_model, compile_model
 from training.config import read_config
@@ -72,6 +72,20 @@ def whole(tmp_path_factory):
     return path
 
 
+@contextlib.contextmanager
+def without_reports():
+    """Within, trainings end with their model and their figures: the report takes as long as they do."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "write", lambda *_: {})
+        yield
+
+
+@pytest.fixture
+def unreported():
+    with without_reports():
+        yield
+
+
 def test_a_run_directory_is_complete(whole):
     names = {path.name for path in whole.iterdir()}
     assert names >= {
@@ -99,15 +113,17 @@ def test_a_run_directory_is_complete(whole):
         assert f"({picture})" in text
 
 
-def test_the_config_alone_repeats_the_run(whole, tmp_path):
+def test_the_config_alone_repeats_the_run(whole, unreported, tmp_path):
     again = tmp_path / "again"
     arguments = ["--recipe", str(whole / "config.toml"), "--out", str(again)]
     assert run_program("training", lambda: main(arguments)) == 0
     assert_same_run(whole, again)
 
 
-@pytest.mark.parametrize("step", [1, 6, 7, 17])
-def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tmp_path, monkeypatch, step):
+@pytest.mark.parametrize(
+    "step", [pytest.param(1, marks=pytest.mark.slow), 6, pytest.param(7, marks=pytest.mark.slow), 17]
+)
+def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tmp_path, monkeypatch, unreported, step):
     """Weights, optimiser, moving averages, schedules, noise, binarisation and metrics, bit for bit."""
     path = tmp_path / "stopped"
     with terminated_at(step, monkeypatch, signal.SIGHUP if step == 6 else signal.SIGTERM):
@@ -115,6 +131,16 @@ def test_a_run_stopped_at_any_step_and_resumed_is_the_run_that_was_not(whole, tm
     assert not (path / "report.json").exists()
     assert run_program("training", lambda: main(["--out", str(path), "--resume"])) == 0
     assert_same_run(whole, path)
+
+
+def test_ctrl_c_is_heard_where_nobody_reads_the_log_any_more(tmp_path, monkeypatch):
+    """`python -m training … | tee log`: the same Ctrl-C ends tee first, and what is printed then finds no reader."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    with monkeypatch.context() as patch, terminated_at(8, monkeypatch, signal.SIGINT):
+        patch.setattr(sys, "stdout", os.fdopen(writer, "w", buffering=1))
+        assert train(tmp_path / "run", "--epochs", "4") == 130
+    assert (tmp_path / "run" / "checkpoints" / "step-00000008.npz").is_file()
 
 
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(whole, tmp_path, capsys):
@@ -177,19 +203,13 @@ def test_a_run_whose_steps_are_all_bad_stops_and_says_so(tmp_path, capsys):
     assert "were not finite" in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_patience_ends_a_run_that_no_longer_improves(tmp_path):
-    settings = [*TINY, "training.patience=2", "training.learning_rate=1e-12", "training.ema=0.0"]
-    assert train(tmp_path / "run", "--epochs", "50", settings=settings) == 0
-    assert len(read_rows(tmp_path / "run" / "metrics.csv")) < 50
-
-
 @pytest.mark.parametrize(
     "flags",
     [
         ["--precision", "mixed_float16"],
-        ["--precision", "mixed_bfloat16"],
-        ["--steps-per-execution", "4"],
-        ["--jit"],
+        pytest.param(["--precision", "mixed_bfloat16"], marks=pytest.mark.slow),
+        pytest.param(["--steps-per-execution", "4"], marks=pytest.mark.slow),
+        pytest.param(["--jit"], marks=pytest.mark.slow),
         ["--set", "model.kind=autoencoder"],
     ],
     ids=" ".join,
@@ -202,6 +222,7 @@ def test_every_way_of_running_reaches_its_report(flags, tmp_path):
     assert np.isfinite(facts["test"]["psnr"]) and facts["training"]["skipped_steps"] == 0
 
 
+@pytest.mark.slow  # test_replicas.py has the steps of two devices, test_multiworker.py a program whose steps are shared
 def test_two_devices_reach_the_report(tmp_path):
     """In a process of its own: collectives of two strategies in one process meet under one key (TensorFlow 2.21)."""
     program = (
@@ -326,7 +347,8 @@ def test_unequal_pictures_and_a_vector_latent_need_a_size(tmp_path, capsys):
 def test_no_epoch_of_a_warm_up_is_the_best_and_a_recipe_s_ends_within_a_quarter(tmp_path):
     small = [setting for setting in TINY if "beta" not in setting]
     recipe = ["--recipe", "digits", "--epochs", "3"]
-    assert train(tmp_path / "own", *recipe, settings=small) == 0
+    with without_reports():
+        assert train(tmp_path / "own", *recipe, settings=small) == 0
     rows = read_rows(tmp_path / "own" / "metrics.csv")
     steps = read_toml(tmp_path / "own" / "config.toml")["objective"]["beta"]["steps"]
     assert steps == int(rows[-1]["step"]) // 4

@@ -7,21 +7,16 @@ import subprocess
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from tiny_runs import vector_vae, write_run
 
 from export import __main__ as program
-from export import bundle, checksums, evidence
+from export import checksums, evidence
 from tfvae.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def bundle_alone(tmp_path_factory):
-    """A bundle whose run is gone."""
-    run = write_run(tmp_path_factory.mktemp("runs") / "digits", vector_vae())
-    folder = tmp_path_factory.mktemp("elsewhere") / "bundle"
-    bundle.export_run(run, folder, say=lambda line: None)
-    shutil.rmtree(run)
-    return folder
+def bundle_alone(digits_bundle, tmp_path_factory):
+    """A bundle that lies elsewhere than its run."""
+    return shutil.copytree(digits_bundle, tmp_path_factory.mktemp("elsewhere") / "bundle")
 
 
 @pytest.fixture

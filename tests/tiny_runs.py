@@ -1,8 +1,16 @@
 """Run directories with untrained models of a few hundred weights, for tests of what uses a run."""
 
+import contextlib
+import fcntl
+import os
+import shutil
+
 import keras
+import pytest
 
 import tfvae
+from export import pictures
+from export.formats import tflite_files
 from tfvae.data import DataConfig
 from tfvae.toml_sections import write_toml
 
@@ -39,3 +47,33 @@ def write_run(path, model, training=None, **data):
     (path / "config.toml").write_text(write_toml({"data": config}) + "\n[training]\n" + settings, encoding="utf-8")
     model.save(path / "model.keras")
     return path
+
+
+def made_once(factory, name, make):
+    """The folder that `make(folder)` fills: by the first of pytest's workers to ask, for all. Nobody may change it.
+
+    Args:
+        factory: pytest's `tmp_path_factory`.
+        name: Of the folder.
+        make: Called with the folder, which exists.
+    """
+    base = factory.getbasetemp()
+    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with open(base / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (base / name).is_dir():
+            part = base / f"{name}.part"
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir()
+            make(part)
+            part.rename(base / name)
+    return base / name
+
+
+@contextlib.contextmanager
+def only(*variants):
+    """Within, an export writes no other variants of its `.tflite` files: each is six conversions of a second."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (tflite_files, pictures):
+            patch.setattr(module, "VARIANTS", variants)
+        yield

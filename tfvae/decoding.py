@@ -22,6 +22,7 @@ import dataclasses
 import io
 import math
 import os
+import re
 import sys
 import warnings
 import zlib
@@ -48,10 +49,14 @@ NOT_READ = (
 READ = "PNG, JPEG, WebP, BMP, TIFF, GIF or PNM"
 ORIENTATION, BITS, PHOTOMETRIC, EXTRA_SAMPLES, SAMPLE_FORMAT = 274, 258, 262, 338, 339  # EXIF's and TIFF's tags
 OVERSHOOT = 0.01  # of white: what resampling leaves outside the range of floats
+PLANES = {"L": "R", "a": "A", "RGBa": "RGBA"}  # as Pillow unpacks what lies one colour after the other, and no "a"
 OTHER_ORDER = {"L": "B", "B": "L", "N": "B" if sys.byteorder == "little" else "L"}  # N: the machine's own
 
-# Pillow lacks some kinds of grey TIFF: deep ones of which zero is white, and unsigned 32 bit ones in big-endian order.
+# Pillow lacks some kinds of grey TIFF: deep ones of which zero is white, unsigned 32 bit ones in big-endian order, and
+# 16 bit ones with alpha, whose four bytes are read as one of four colours.
 OPEN_INFO.setdefault((b"MM", 1, (1,), 1, (32,), ()), ("I", "I;32B"))
+_KINDS = [(order, alpha) for order in (b"II", b"MM") for alpha in (1, 2)]
+OPEN_INFO |= {(o, 1, (1,), 1, (16, 16), (a,)): ("RGBA", "LA;16L" if o == b"II" else "LA;16B") for o, a in _KINDS}
 for (_order, _photometric, *_kind), _modes in list(OPEN_INFO.items()):
     if _photometric == 1 and (_modes[0][0] == "I" or _kind[0] == (2,)):
         OPEN_INFO.setdefault((_order, 0, *_kind), _modes)  # type: ignore[arg-type]
@@ -92,10 +97,12 @@ def decoded(image: Image.Image, black: float = 0.0, white: float = 0.0) -> Decod
     if image.format == "PNG":
         _check_sums(image.fp)  # type: ignore[attr-defined]
     raw = _raw_mode(image)
-    grey_bits = {"1": 1, "L;2": 2, "L;4": 4}.get(raw, 8)
-    if raw == "RGBa":
-        _read_as(image, lambda raw: "RGBA")
+    if raw and image.tile[0][0] == "libtiff":  # type: ignore[attr-defined]  # it gives the machine's own byte order
+        _read_as(image, lambda raw: re.sub(r"^([IF];(?:16|32|64))B?(?=[SF]?$)", r"\1N", raw))
     samples = _sixteen_bit_colour(image)
+    grey_planes = samples is None and image.mode in ("LA", "La") and raw == "L"
+    _read_as(image, lambda raw: raw if raw == "L" and not grey_planes else PLANES.get(raw, raw))
+    image._mode = "RGBA" if grey_planes else image.mode
     image.load()
     turn = orientation_of(image)  # the TIFF decoder turns on its own and then removes the tag
     tags = image.tag_v2 if image.format == "TIFF" else {}  # type: ignore[attr-defined]
@@ -116,12 +123,13 @@ def decoded(image: Image.Image, black: float = 0.0, white: float = 0.0) -> Decod
         if tags.get(PHOTOMETRIC) == 0:
             values = np.uint16(65535) - values
     else:
-        plain = image if image.mode == "La" else _eight_bits(image)
+        plain = Image.merge("LA", image.split()[::3]) if grey_planes else _eight_bits(image)
         values = np.asarray(plain)
         if plain.mode in ("La", "LA", "RGBA"):
             values, alpha = values[:, :, :-1], values[:, :, -1]
         elif plain.mode in ("L", "RGB") and isinstance(key, (int, tuple)):
-            most = 2**grey_bits - 1  # keys are written as the file has its values, and Pillow spreads these
+            # Keys are written as the file has its values, and Pillow spreads these.
+            most = 2 ** {"1": 1, "L;2": 2, "L;4": 4}.get(raw, 8) - 1
             alpha = _opaque(values, (np.array(key) & most) * (255 // most), np.uint8(255))
     if alpha is not None and tags.get(EXTRA_SAMPLES, (0,))[0] == 1 and not raw.startswith("RGBaX"):
         values = _unassociated(values, alpha)
@@ -135,8 +143,7 @@ def black_and_white(kind: str, bits: int, low: float, high: float) -> tuple[floa
     Args:
         kind: `u` for unsigned integers, `i` for signed ones, `f` for floats.
         bits: Of an integer.
-        low: The least number, which only decides whether the type's range is believed.
-        high: The greatest.
+        low, high: The least and the greatest number, which only decide whether the type's range is believed.
 
     Raises:
         UnreadableError: Floats outside [0, 1], and long integers that use too little of their range.
@@ -179,15 +186,7 @@ def eight_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def on_white(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """Alpha compositing on white, rounded once.
-
-    Args:
-        pixels: uint8 or uint16, `(..., channels)`.
-        alpha: Of the same type, `(...)`; None: opaque.
-
-    Returns:
-        uint8 of the shape of `pixels`.
-    """
+    """uint8 of pixels `(..., channels)`, uint8 or uint16, on white, rounded once; `alpha` is `(...)` of their type."""
     if alpha is None:
         return eight_bits(pixels)
     most = int(np.iinfo(pixels.dtype).max)
@@ -249,10 +248,8 @@ def open_checked(path: str | bytes, max_pixels: int) -> Iterator[Image.Image]:
 def orientation_of(image: Image.Image, in_header: bool = False) -> int:
     """The EXIF orientation, 1 to 8; 1 where there is none.
 
-    Args:
-        image: Already loaded, or a JPEG: of a PNG, Pillow decodes the pixels to find the block, and what is damaged in
-            them would go unnoticed here.
-        in_header: Whether only what opening has read counts, so that nothing is decoded.
+    The picture is loaded, or a JPEG: of a PNG, Pillow decodes the pixels to find the block, and what is damaged in them
+    would go unnoticed here. With `in_header` only what opening has read counts, and nothing is decoded.
     """
     try:
         value = (Image.Image.getexif(image) if in_header else image.getexif()).get(ORIENTATION, 1)
@@ -262,8 +259,8 @@ def orientation_of(image: Image.Image, in_header: bool = False) -> int:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """A picture of at most 8 bits in mode L, LA, RGB or RGBA."""
-    if image.mode in ("L", "LA", "RGB", "RGBA"):
+    """A picture of at most 8 bits in mode L, LA, La, RGB or RGBA."""
+    if image.mode in ("L", "LA", "La", "RGB", "RGBA"):
         return image
     if image.mode == "1":
         return image.convert("L")
@@ -303,30 +300,34 @@ def _sixteen_bit_colour(image: Image.Image) -> np.ndarray | None:
     """
     file: Any = getattr(image, "fp", None)
     raw = _raw_mode(image)
-    if raw == "LA;16B":
+    if raw and image.tile[0][0] == "libtiff" and image.tag_v2.get(284) == 2:  # type: ignore[attr-defined]
+        # Of one colour after the other it gives the high bytes alone, in the order red, green, blue, alpha.
+        if raw.startswith(("LA", "La", "RGBa")):
+            raise UnreadableError("of an unusual kind that is not read (compressed planes with alpha)")
+        return np.asarray(image).astype(np.uint16) * 257 if ";16" in raw else None
+    if raw[:-1] == "LA;16":
         _read_as(image, lambda raw: "RGBA")
-        parts = np.asarray(image).astype(np.uint16)
-        return parts[:, :, ::2] << 8 | parts[:, :, 1::2]
+        return np.array(image).view({"B": ">u2", "L": "<u2", "N": "=u2"}[raw[-1]]).astype(np.uint16)
     order = ""
-    if image.format == "TIFF" and raw == "R" and image.tag_v2[BITS][0] == 16:  # type: ignore[attr-defined]
+    if image.format == "TIFF" and raw in ("R", "L") and image.tag_v2[BITS][0] == 16:  # type: ignore[attr-defined]
         order = ";16L" if image.tag_v2.prefix == b"II" else ";16B"  # type: ignore[attr-defined]
     elif raw[:-1] not in ("RGB;16", "RGBX;16", "RGBA;16", "RGBa;16"):
         return None
-    _read_as(image, lambda raw: raw.upper() + order)
+    _read_as(image, lambda raw: PLANES.get(raw, raw.upper()) + order)
     samples = np.asarray(image).astype(np.uint16)
     file.seek(0)
     other = Image.open(file, formats=FORMATS)
-    _read_as(other, lambda raw: (raw.upper() + order)[:-1] + OTHER_ORDER[(raw + order)[-1]])
+    _read_as(other, lambda raw: (PLANES.get(raw, raw.upper()) + order)[:-1] + OTHER_ORDER[(raw + order)[-1]])
     samples <<= 8
     samples |= np.asarray(other)
-    return samples
+    return samples[:, :, ::3] if raw == "L" else samples
 
 
 def _read_as(image: Image.Image, change: Any) -> None:
     """Has the decoder unpack its bytes as `change` of the raw mode says."""
     image.tile = [  # type: ignore[attr-defined]
         tile._replace(args=change(tile.args) if isinstance(tile.args, str) else (change(tile.args[0]), *tile.args[1:]))
-        for tile in image.tile  # type: ignore[attr-defined]
+        for tile in getattr(image, "tile", ())  # a picture that was made has none
     ]
 
 
@@ -364,9 +365,8 @@ def _check_sums(file: IO[bytes]) -> None:
     """Refuses a PNG whose compressed pixels are not those that were written: Pillow skips their checksums."""
     place, size = file.tell(), file.seek(0, os.SEEK_END)
     file.seek(8)
-    while (head := file.read(8))[4:] not in (b"", b"IEND") and file.tell() + (
-        length := int.from_bytes(head[:4])
-    ) < size:
+    while (head := file.read(8))[4:] not in (b"", b"IEND") and file.tell() + int.from_bytes(head[:4]) < size:
+        length = int.from_bytes(head[:4])
         if head[4:] != b"IDAT":
             file.seek(length + 4, os.SEEK_CUR)
         elif zlib.crc32(head[4:] + file.read(length)) != int.from_bytes(file.read(4)):

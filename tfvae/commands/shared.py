@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tfvae.data import Images, Refusal, Splits, load_images, load_own
+from tfvae.data import DataConfig, Images, Refusal, Splits, load_images, load_own
 from tfvae.errors import UserError
 from tfvae.runs import Run
 
@@ -19,11 +19,21 @@ def images_of(run: Run, model: Any, source: str | None) -> Images:
     """The images of `source`, made to fit the model; the run's held-out ones when there is no source."""
     if source is None:
         return held_out_images(run, load_own(run, model))
-    images, refused = load_images(source, like=run.prepared_like(model))
-    name_refused(refused)
+    images = read_images(source, run.prepared_like(model))
     if len(images) == 0:
         raise UserError(f"{source}: no picture in it can be used.")
     return images
+
+
+def read_images(source: str, like: DataConfig) -> Images:
+    """Every image of `source`; what was refused, and what was read as one might not expect, is said on stderr."""
+    images, refused = load_images(source, like=like, say=lambda phrase: _note(f"{source}: {phrase}"))
+    name_refused(refused)
+    return images
+
+
+def _note(text: str) -> None:
+    print(f"tfvae: note: {text}", file=sys.stderr)
 
 
 def held_out_images(run: Run, splits: Splits) -> Images:

@@ -8,8 +8,8 @@ import numpy as np
 
 from tfvae.applications.textures.synthesis import check_model, check_request, synthesize
 from tfvae.commands.meter import Meter
-from tfvae.commands.shared import name_refused, place, say
-from tfvae.data import Images, load_images
+from tfvae.commands.shared import place, read_images, say
+from tfvae.data import Images
 from tfvae.errors import UserError, did_you_mean
 from tfvae.pictures.png_rows import write_png_rows
 from tfvae.runs import CONFIG, Run, open_run
@@ -76,8 +76,7 @@ def _exemplars(run: Run, model: Any, source: str | None, option: str) -> list[np
         like_source, source = source, None
     else:
         like_source = like.source
-    images, refused = load_images(like_source, like=like)
-    name_refused(refused)
+    images = read_images(like_source, like)
     if source is not None:
         images = images.take([_named(images, source, option)])
     if not len(images):

@@ -2,7 +2,7 @@
 
 import hashlib
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,10 +97,17 @@ def load_images(
     *,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    say: Callable[[str], object] | None = None,
 ) -> tuple[Images, list[Refusal]]:
-    """Every image of a source, in order and unsplit, prepared as `like` says (`like.limit` is left aside)."""
+    """Every image of a source, in order and unsplit, prepared as `like` says (`like.limit` is left aside).
+
+    `say` is given a phrase for whatever was read in another way than one might expect, as in `Splits.description`.
+    """
     config = replace(like, source=str(source)) if like is not None else DataConfig(source=str(source))
     gathering = _gather(config, 0, 0, cache_dir, progress)
+    if say is not None:
+        for phrase in remarks(gathering.noted):
+            say(phrase)
     return _examples(gathering.finish(), config), gathering.refused
 
 

@@ -16,6 +16,10 @@ class ReplicatedStep(TrainingStep):
     test_function: Any
 
     def make_train_function(self, force=False):
+        # A step that makes variables is traced a second time without them, which takes as long again.
+        if not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
         if not replicas.distributed(self):
             return super().make_train_function(force)
         if force or self.train_function is None:

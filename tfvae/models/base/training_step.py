@@ -159,7 +159,7 @@ class TrainingStep(KerasInterface):
         """
         norm = self.gradient_norm(gradients) / self.optimizer.scale_loss(1.0)
         bad = [~tf.reduce_all(tf.math.is_finite(value)) for value in (norm, distortion, rate)]
-        if not self.optimizer.built:
+        if not self.optimizer.built:  # of a step that no `fit` made
             with tf.init_scope():
                 self.optimizer.build(self.trainable_variables)
         if isinstance(self.optimizer, keras.optimizers.LossScaleOptimizer):
