@@ -1,6 +1,8 @@
 """The two sides of a ladder: features of a picture at every level on the way up, groups of latents on the way down."""
 
 import math
+from itertools import pairwise
+from typing import Any
 
 import keras
 from keras import ops
@@ -38,10 +40,12 @@ class LadderCoder(Coder):
 
     def __init__(self, image_shape, latent_dim, network, widths, hidden, groups, blocks, **kwargs):
         super().__init__(image_shape, latent_dim, network, widths, hidden, 0.0, None, **kwargs)
-        if network not in NETWORKS or self.spatial:
+        if network not in NETWORKS:
+            raise ValueError(f"`network` of a ladder must be {' or '.join(NETWORKS)}. Received: network={network!r}")
+        if self.spatial:
             raise ValueError(
-                f"`network` of a ladder must be one of {', '.join(NETWORKS)}, for pictures of one size. "
-                f"Received: network={network!r}, image_shape={self.image_shape}"
+                "`latent` of a ladder must be 'vector': it is for pictures of one size, image_shape=(height, width, "
+                f"channels). Received: image_shape={self.image_shape}"
             )
         if blocks < 1:
             raise ValueError(f"`blocks` must be at least 1. Received: blocks={blocks}")
@@ -102,7 +106,7 @@ class LadderEncoder(LadderCoder):
         super().__init__(image_shape, latent_dim, network, widths, hidden, groups, blocks, **kwargs)
         upwards = self.levels[::-1]
         self.entrance = Rise(self.image_shape, upwards[0], 3, dtype=self.dtype_policy)
-        self.rise = [Rise(*pair, dtype=self.dtype_policy) for pair in zip(upwards, upwards[1:], strict=False)]
+        self.rise = [Rise(*pair, dtype=self.dtype_policy) for pair in pairwise(upwards)]
         self.rungs = [self._blocks(level) for level in upwards]
         self.build((None, *self.image_shape))
 
@@ -164,7 +168,7 @@ class LadderDecoder(LadderCoder):
             for level, own in zip(self.levels, self.groups_of, strict=True)
             for rung in ([self._group(level) for _ in range(own)] or [self._blocks(level)])
         ]
-        self.fall = [Fall(*pair, dtype=self.dtype_policy) for pair in zip(self.levels, self.levels[1:], strict=False)]
+        self.fall = [Fall(*pair, dtype=self.dtype_policy) for pair in pairwise(self.levels)]
         self.exit = Fall(self.levels[-1], self.parameters_shape, 3, head=True, dtype=self.dtype_policy)
         self.start = self.add_weight(name="start", shape=(1, *self.levels[0]), initializer="zeros")
         self.build((None, *self.latent_shape))
@@ -204,7 +208,9 @@ class LadderDecoder(LadderCoder):
             `(batch, *latent_shape)`, float32; and the `Latents` of each group in the ladder's own units.
         """
         noises = None if noise is None else iter(self.split(float32(noise)))
-        means, log_vars, codes = [], [], []
+        means: list[Any] = []
+        log_vars: list[Any] = []
+        codes: list[Any] = []
 
         def drawn(place, group, state):
             mean, log_var = group.posterior(state, features[place])
