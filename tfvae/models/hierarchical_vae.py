@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from itertools import accumulate
-from typing import Any
+from typing import Any, ClassVar
 
 import keras
 import numpy as np
@@ -74,6 +74,8 @@ class HierarchicalVAE(VariationalModel, DecodesCodes):
         Sønderby et al. (2016), Ladder VAE, https://arxiv.org/abs/1602.02282; Maaløe et al. (2019), BIVA,
         https://arxiv.org/abs/1902.02102; Child (2021), VDVAE, https://arxiv.org/abs/2011.10650
     """
+
+    usual: ClassVar = {"network": "resnet", "widths": (32, 64), "likelihood": "bernoulli"}
 
     def __init__(
         self,
