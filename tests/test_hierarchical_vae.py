@@ -221,6 +221,7 @@ def test_free_bits_are_for_a_whole_group():
     loss, distortion, rate = model.loss_terms(x)
     np.testing.assert_allclose(loss, np.mean(distortion) + 5 * 1000.0, rtol=1e-5)
     assert np.all(np.asarray(rate) < 1000.0)
+    np.testing.assert_allclose(tfvae.health.measure(model, x).rate_weight, 1.0, rtol=1e-3)
     model = ladder()
     loss, distortion, rate = model.loss_terms(x)
     np.testing.assert_allclose(loss, np.mean(distortion + rate), rtol=1e-5)
@@ -234,6 +235,21 @@ def test_training_improves_the_elbo_through_all_levels():
     model.compile(keras.optimizers.Adam(5e-3))
     history = model.fit(x, epochs=40, batch_size=16, verbose=0).history
     assert history["elbo"][-1] > -10 > -35 > history["elbo"][0] and int(model.skipped_steps) == 0
+
+
+def test_restoration_with_a_prior_draws_group_by_group():
+    model, image = small(), pictures(1)[0]
+    known = np.ones(SHAPE[:2], bool)
+    known[3:6, 2:5] = False
+    for method in ("map", "gibbs"):
+        restored = applications.restore_with_prior(model, image, known, method=method, steps=2, samples=2, thin=1)
+        np.testing.assert_array_equal(restored.image[known], image[known])
+    with pytest.raises(ValueError, match="`method` must be map, langevin or gibbs for a HierarchicalVAE"):
+        applications.restore_with_prior(model, image, known, method="metropolis_gibbs")
+    mean = applications.denoise(model, image, samples=400, seed=1).image
+    noise = np.random.default_rng(2).standard_normal((400, *model.latent_shape)).astype("float32")
+    drawn = np.asarray(model.decode(model.draw(np.repeat(image[None], 400, axis=0), noise))["image"])
+    assert np.all(np.abs(mean - drawn.mean(0)) <= 8 * drawn.std(0) / 20)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

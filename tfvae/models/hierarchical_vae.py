@@ -184,8 +184,11 @@ class HierarchicalVAE(VariationalModel, DecodesCodes):
         """`distortion + beta * rate` with the free bits of each group, a scalar."""
         beta = self.current_beta() if training else self.beta
         kl = self.prior.kl(outputs["mean"], outputs["log_var"])
-        groups = [ops.sum(part, axis=(1, 2, 3)) for part in self.decoder.split(kl)]
-        return batch_mean(distortion) + beta * free_bits_rate(ops.stack(groups, axis=-1), self.free_bits)
+        return batch_mean(distortion) + beta * free_bits_rate(self.by_group(kl), self.free_bits)
+
+    def by_group(self, kl):
+        """The divergences of all units, `(batch, units)`, summed over each group: `(batch, groups)`."""
+        return ops.stack([ops.sum(part, axis=(1, 2, 3)) for part in self.decoder.split(kl)], axis=-1)
 
     def log_weights(self, images, encoded, noise, labels=None):
         """As `VariationalModel.log_weights`, of codes drawn group by group; `encoded` is not used."""
