@@ -44,15 +44,19 @@ def model():
     return ladder()
 
 
-def test_the_contract(tmp_path):
-    model, x = small("resnet", "optimal_gaussian", shape=(9, 7, 3)), pictures(6, (9, 7, 3))
-    model.compile("adam")
-    model.fit(x, batch_size=3, verbose=0)
+def test_it_learns_and_keeps_the_contract(tmp_path):
+    model = small("resnet", moved=False, beta=tfvae.schedules.LinearBeta(10))
+    x = np.zeros((64, *SHAPE), "float32")
+    for index, image in enumerate(x):
+        image[4 * (index % 2) :][:4, 3 * (index // 2 % 2) :][:, :3] = 1.0
+    model.compile(keras.optimizers.Adam(5e-3))
+    history = model.fit(x, epochs=25, batch_size=16, verbose=0).history
+    assert history["elbo"][-1] > history["elbo"][0] + 15 and int(model.skipped_steps) == 0
     assert_config_round_trip(model)
     assert_config_round_trip(model.encoder)
     assert_config_round_trip(model.decoder)
-    loaded = assert_saves_and_loads(model, tmp_path, x)
-    assert int(loaded.optimizer.iterations) == 2
+    loaded = assert_saves_and_loads(model, tmp_path, x[:6])
+    assert int(loaded.optimizer.iterations) == 100
     np.testing.assert_array_equal(model.elbo_terms(x), loaded.elbo_terms(x))  # the noise goes on where it stopped
 
 
@@ -227,16 +231,6 @@ def test_free_bits_are_for_a_whole_group():
     np.testing.assert_allclose(loss, np.mean(distortion + rate), rtol=1e-5)
 
 
-def test_training_improves_the_elbo_through_all_levels():
-    model = small(moved=False, beta=tfvae.schedules.LinearBeta(10))
-    x = np.zeros((64, *SHAPE), "float32")
-    for index, image in enumerate(x):
-        image[4 * (index % 2) :][:4, 3 * (index // 2 % 2) :][:, :3] = 1.0
-    model.compile(keras.optimizers.Adam(5e-3))
-    history = model.fit(x, epochs=40, batch_size=16, verbose=0).history
-    assert history["elbo"][-1] > -10 > -35 > history["elbo"][0] and int(model.skipped_steps) == 0
-
-
 def test_restoration_with_a_prior_draws_group_by_group():
     model, image = small(), pictures(1)[0]
     known = np.ones(SHAPE[:2], bool)
@@ -274,7 +268,7 @@ def test_two_devices_take_the_step_of_one(two_devices):
     x, weights = pictures(8), []
     for scope in (tf.distribute.get_strategy().scope, two_devices.scope):
         with scope():
-            model = small()
+            model = ladder("mlp", widths=(6,), groups=(2,))
             model.compile(keras.optimizers.SGD(1e-3))
         model.fit(x, batch_size=4, shuffle=False, verbose=0)
         weights.append(model.get_weights())
