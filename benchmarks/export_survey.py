@@ -20,7 +20,6 @@ from export.artefacts import Artefact
 from export.bundle import export_run
 from export.parity import BOUNDS
 from tfvae.data import DataConfig, load, steps_per_epoch, training_batches
-from tfvae.networks import NETWORKS
 from tfvae.toml_sections import write_toml
 
 SEED, BATCH, EPOCHS = 0, 64, 10
@@ -60,8 +59,7 @@ def combinations() -> list[tuple[str, str, str]]:
         for model, cls in tfvae.MODELS.items()
         if hasattr(cls, "decode")
         for latent in LATENTS
-        for network, facts in NETWORKS.items()
-        if latent == "vector" or facts.pyramid
+        for network in cls.networks(spatial=latent == "spatial")
     ]
 
 
@@ -83,12 +81,9 @@ def train(path: Path, model: str, network: str, latent: str) -> None:
     """A run directory with what `EPOCHS` epochs of the digits make of a model: its ranges are those of a real one."""
     keras.utils.set_random_seed(SEED)
     cls = tfvae.MODELS[model]
-    shared: dict[str, Any] = {**LATENTS[latent], "network": network, "widths": (32, 64)}
-    encoder = tfvae.Encoder(**shared, stochastic=cls.stochastic)
-    likelihood: dict[str, Any] = (
-        {"likelihood": "optimal_gaussian"} if cls.stochastic else {}
-    )  # an autoencoder has its own distortion
-    trained = cls(encoder, tfvae.Decoder(**{**shared, "widths": (64, 32)}, **likelihood))
+    # An autoencoder has its own distortion.
+    likelihood = "optimal_gaussian" if cls.stochastic else None
+    trained = cls.from_shape(**LATENTS[latent], network=network, widths=(32, 64), likelihood=likelihood)
     trained.compile(keras.optimizers.Adam(2e-3))
     images = load(DATA, seed=SEED).train
     batches = training_batches(images, BATCH, seed=SEED, config=DATA)

@@ -20,7 +20,20 @@ from tfvae.layers import (
     seeded,
 )
 from tfvae.likelihoods.counted import CountedGaussian
-from tfvae.networks import NETWORKS, critic, mlp, own, residual_latent, stages, style_decoder, tone, unet, video_frames
+from tfvae.networks import (
+    NETWORKS,
+    critic,
+    ladder,
+    ladder_coders,
+    mlp,
+    own,
+    residual_latent,
+    stages,
+    style_decoder,
+    tone,
+    unet,
+    video_frames,
+)
 from tfvae.priors import flow, raster_transformer
 
 IMAGE = (2, 8, 8, 3)
@@ -41,6 +54,11 @@ LAYERS = {
     "CropTo": (resampling.CropTo, {"height": 3, "width": 2}, MAP),
     "InceptionBlock": (tfvae.layers.InceptionBlock, {"filters": 8}, MAP),
     "SpectralConv2D": (critic.SpectralConv2D, {"filters": 4, "kernel_size": 3, "padding": "same"}, MAP),
+    "Pointwise": (ladder.Pointwise, {"units": 4}, MAP),
+    "Bottleneck": (ladder.Bottleneck, {"filters": 6, "inner": 4}, MAP),
+    "ResidualBottlenecks": (ladder.ResidualBottlenecks, {"count": 2}, MAP),
+    "Rise": (ladder.Rise, {"source": (4, 4, 8), "target": (2, 2, 6)}, MAP),
+    "Fall": (ladder.Fall, {"source": (4, 4, 8), "target": (7, 8, 6), "kernel": 3}, MAP),
     "UNet": (unet.UNet, {"widths": (4, 4, 4), "blocks": 1}, IMAGE),
     "Blocks": (unet.Blocks, {"count": 2}, MAP),
     **{stage.__name__: (stage, {"filters": 8}, MAP) for stage in (stages.ConvDown, stages.ConvUp)},
@@ -69,6 +87,9 @@ INSTANCES = [
     lambda: tfvae.Decoder(**PARTS),
     own_encoder,
     own_decoder,
+    lambda: ladder.LatentGroup(2),
+    lambda: ladder_coders.LadderEncoder(**PARTS, hidden=4),
+    lambda: ladder_coders.LadderDecoder(**PARTS, hidden=4),
     lambda: residual_latent.ResidualPosterior(1, 2, 4),
     lambda: residual_latent.ResidualDecoder(1, 2, 4),
     lambda: tone.ToneFeatures(3, "conv", (4, 4), 4),
@@ -105,6 +126,7 @@ INSTANCES = [
     lambda: tfvae.Autoencoder.from_shape(**PARTS),
     lambda: tfvae.VAEGAN.from_shape(**PARTS, critic_widths=(4, 4)),
     lambda: tfvae.VQVAE.from_shape(**PARTS, codes=8, prior_width=8, prior_depth=1, prior_heads=2),
+    lambda: tfvae.HierarchicalVAE.from_shape(**PARTS, network="mlp"),
     lambda: tfvae.Restorer(1, (4, 4, 4), 2, corruptions=[{"kind": "gaussian"}]),
     lambda: tfvae.Enhancer(1, (4, 4), 2, "conv", 4),
     lambda: tfvae.StyleVAE(3, (4, 4), 2, "gaussian", ["oil", "ink"], critic_widths=(4, 4)),

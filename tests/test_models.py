@@ -15,9 +15,13 @@ from tfvae.schedules import CyclicalBeta, LinearBeta
 
 RNG = np.random.default_rng(8)
 SHAPE = (11, 7, 1)
-# Models of one loss whose codes can be decoded alone; the others have tests of their own.
-ONE_LOSS = tfvae.models.LatentModel.gradient_terms
-DECODING = [k for k, model in tfvae.MODELS.items() if hasattr(model, "decode") and model.gradient_terms is ONE_LOSS]
+# Models of one loss, of an encoder and a decoder whose codes can be decoded alone; the others have tests of their own.
+ONE_LOSS, PAIR = tfvae.models.LatentModel.gradient_terms, tfvae.models.LatentModel.assemble.__func__
+DECODING = [
+    kind
+    for kind, model in tfvae.MODELS.items()
+    if hasattr(model, "decode") and model.gradient_terms is ONE_LOSS and model.assemble.__func__ is PAIR
+]
 PYRAMIDS = [name for name, network in NETWORKS.items() if network.pyramid]
 
 

@@ -30,7 +30,18 @@ if TYPE_CHECKING:
         schedules,
         video,
     )
-    from tfvae.models import MODELS, VAE, VAEGAN, VQVAE, Autoencoder, Enhancer, Restorer, StyleVAE, VideoVAE
+    from tfvae.models import (
+        MODELS,
+        VAE,
+        VAEGAN,
+        VQVAE,
+        Autoencoder,
+        Enhancer,
+        HierarchicalVAE,
+        Restorer,
+        StyleVAE,
+        VideoVAE,
+    )
     from tfvae.networks.decoder import Decoder
     from tfvae.networks.encoder import Encoder
 
@@ -44,6 +55,7 @@ __all__ = [
     "Decoder",
     "Encoder",
     "Enhancer",
+    "HierarchicalVAE",
     "Restorer",
     "StyleVAE",
     "VideoVAE",

@@ -3,6 +3,7 @@
 from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import generate
 from tfvae.applications.latent.interpolate import interpolate, lerp, slerp
+from tfvae.applications.latent.levels import by_levels
 from tfvae.applications.latent.reconstruct import reconstruct
 from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restoration.posterior import denoise, restore_with_prior
@@ -11,6 +12,7 @@ from tfvae.applications.restoration.restore import Restored, enhance, restore
 __all__ = [
     "Overlay",
     "Restored",
+    "by_levels",
     "denoise",
     "embed",
     "enhance",

@@ -27,8 +27,14 @@ def reconstruct(parser: OneLineParser) -> None:
     args.run(parser, data=True)
     args.source(parser)
     args.count(parser, "at most so many", shown="16; all for a folder")
+    parser.add_argument(
+        "--levels",
+        action="store_true",
+        help="of a hierarchical run: a row for each picture, rebuilt from its top 0, 1, 2 … levels alone",
+    )
     args.out(parser, "OUT.png, or a folder for every reconstruction as well", "RUN/reconstruction.png")
-    parser.note("examples", ["tfvae reconstruct runs/digits", "tfvae reconstruct runs/photos PICTURES -o rebuilt"])
+    examples = ["tfvae reconstruct runs/digits", "tfvae reconstruct runs/photos PICTURES -o rebuilt"]
+    parser.note("examples", [*examples, "tfvae reconstruct runs/mnist_hierarchical --levels -o levels.png"])
 
 
 def interpolate(parser: OneLineParser) -> None:

@@ -18,7 +18,7 @@ from tfvae.commands.shared import images_of, place, say
 from tfvae.data import Images
 from tfvae.errors import UserError
 from tfvae.file_names import distinct, fitting
-from tfvae.pixels import fitted
+from tfvae.pixels import fitted, pixels
 from tfvae.runs import open_run
 from tfvae.whole_files import whole_file
 
@@ -88,9 +88,18 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     images = images_of(run, model, arguments.source)
     count = arguments.count or (len(images) if folder else COMPARED)
     images = images.take(np.arange(min(count, len(images))))
+    if arguments.levels and not hasattr(model, "levels"):
+        raise UserError(
+            f"reconstruct: --levels is for runs of a HierarchicalVAE. {run.path} holds a {type(model).__name__}."
+        )
     rebuilt = applications.reconstruct(model, images)
     shown = [images[index] for index in range(min(len(images), arguments.count or COMPARED))]
-    comparison = pictures.reconstruction_picture(shown, rebuilt[: len(shown)])
+    if arguments.levels:
+        steps = applications.by_levels(model, shown)
+        rows = [image for original, row in zip(shown, steps, strict=True) for image in (pixels(original), *row)]
+        comparison = pictures.grid(rows, columns=model.levels + 2)
+    else:
+        comparison = pictures.reconstruction_picture(shown, rebuilt[: len(shown)])
     if not folder:
         say(pictures.save_png(out, comparison))
         return
@@ -140,7 +149,7 @@ def embed(arguments: argparse.Namespace) -> None:
     out, _ = place(arguments.out, run.path / "codes.npz", (".npz", ".csv"))
     model = run.load_model()
     images = images_of(run, model, arguments.source)
-    codes = applications.embed(model, images)
+    codes = model.embed(images)
     labels = images.labels
     if out.suffix.lower() == ".csv":
         _write_csv(out, codes, images)

@@ -153,7 +153,8 @@ class Examination:
             beta = float32(model.beta)  # as `loss_terms` outside of training
             auxiliary = tf.reduce_mean(model.auxiliary_loss(outputs, x))
             figures["paid"] = count * (loss - tf.reduce_mean(distortion) - auxiliary)
-            figures["owed"] = count * beta * free_bits_rate(kl, model.free_bits)
+            floored = model.by_group(kl) if hasattr(model, "by_group") else kl
+            figures["owed"] = count * beta * free_bits_rate(floored, model.free_bits)
         return figures, outputs["mean"], outputs["log_var"]
 
     def _vitals(self, sums, means, log_vars, contrast) -> Vitals:

@@ -3,6 +3,7 @@
 from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.base import LatentModel
 from tfvae.models.enhancer import Enhancer
+from tfvae.models.hierarchical_vae import HierarchicalVAE
 from tfvae.models.restorer import Restorer
 from tfvae.models.style_vae import StyleVAE
 from tfvae.models.vae import VAE
@@ -18,6 +19,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "vae_gan": VAEGAN,
     "style_vae": StyleVAE,
     "vq_vae": VQVAE,
+    "hierarchical_vae": HierarchicalVAE,
     "video_vae": VideoVAE,
 }
 
@@ -28,6 +30,7 @@ __all__ = [
     "VQVAE",
     "Autoencoder",
     "Enhancer",
+    "HierarchicalVAE",
     "LatentModel",
     "Restorer",
     "StyleVAE",

@@ -13,7 +13,13 @@ PARALLEL = 1e-6
 
 
 def interpolate(
-    model: Any, a: np.ndarray, b: np.ndarray, steps: int = 10, method: str = "linear", batch_size: int = 64
+    model: Any,
+    a: np.ndarray,
+    b: np.ndarray,
+    steps: int = 10,
+    method: str = "linear",
+    batch_size: int = 64,
+    levels: Any = None,
 ) -> np.ndarray:
     """Images decoded on the way between the codes of `a` and `b`; the first and the last are their reconstructions.
 
@@ -25,21 +31,28 @@ def interpolate(
         method: `"linear"`, the straight line; or `"slerp"`, along the sphere, where the codes in between stay as
             far from the origin as the prior's draws are.
         batch_size: Most images decoded at once.
+        levels: Of a hierarchical model: the levels that go over, as its methods take them; the others stay those of
+            `a`.
 
     Returns:
         float32 in [0, 1], shape `(steps, height, width, channels)`.
 
     Raises:
-        ValueError: When `steps` is below 2, the method is unknown, or the shapes of `a` and `b` differ.
+        ValueError: When `steps` is below 2, the method is unknown, the shapes of `a` and `b` differ, or there are
+            levels for a model that has none.
     """
     if steps < 2:
         raise ValueError(f"`steps` must be at least 2. Received: steps={steps}")
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")
+    if levels is not None and not hasattr(model, "mixed"):
+        raise ValueError(f"`levels` must be None for a {type(model).__name__}, which has none. Received: {levels}")
     a, b = pixels(a), pixels(b)
     if a.shape != b.shape:
         raise ValueError(f"`a` and `b` must have the same shape. Received: {a.shape} and {b.shape}.")
     start, end = whole_codes(model, np.stack([a, b]))
+    if levels is not None:
+        end = np.asarray(model.mixed(start[None], end[None], levels))[0]
     path = np.stack([METHODS[method](start, end, t) for t in np.linspace(0.0, 1.0, steps)])
     images = []
     batch_size = largest_batch(batch_size, *a.shape[:2])

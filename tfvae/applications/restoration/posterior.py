@@ -41,7 +41,8 @@ def restore_with_prior(
     | `"metropolis_gibbs"` | the same, `z` accepted or not: exact in the limit, but only small latents ever move |
 
     Args:
-        model: A `tfvae.VAE`, with vector latents (pictures of its own size) or spatial ones (any size).
+        model: A `tfvae.VAE`, with vector latents (pictures of its own size) or spatial ones (any size), or a
+            `tfvae.HierarchicalVAE`.
         image: The observation y, `(height, width, channels)`; uint8, uint16, or float in [0, 1]. What stands in its
             holes is of no account.
         known: Where y is to be trusted, `(height, width)` or `(height, width, 1)`; None is everywhere.
@@ -64,7 +65,8 @@ def restore_with_prior(
 
     Raises:
         ValueError: For a model that is no VAE, a picture that is not of its size, a mask of another shape, an unknown
-            method, numbers out of range, or a noise or an operator with the methods of Gibbs, which take y as it is.
+            method, numbers out of range, a noise or an operator with the methods of Gibbs, which take y as it is, or
+            `"metropolis_gibbs"` for a `HierarchicalVAE`, whose posterior is known only of codes that it draws.
 
     Reference:
         Rezende, Mohamed and Wierstra (2014), appendix F, https://arxiv.org/abs/1401.4082, for pseudo-Gibbs;
@@ -78,7 +80,8 @@ def restore_with_prior(
                 f"`method` must be map or langevin where there is a `noise_std` or an `operator`. Received: {method!r}"
             )
         return _summary(observed, _gibbs(observed, steps, samples, thin, seed, corrected=method != "gibbs"))
-    mean, log_var = model.encoder(observed.guess[None])
+    encoded = model.encode(observed.guess[None])
+    mean, log_var = encoded["mean"], encoded["log_var"]
     rng = np.random.default_rng(seed)
     others = model.prior.sample(rng.standard_normal((restarts - 1, *mean.shape[1:]), dtype=np.float32))
     top = ascend(observed.log_joint, tf.concat([mean, others], axis=0), steps)
@@ -96,7 +99,8 @@ def denoise(model: Any, image: np.ndarray, samples: int = 64, keep: int = 8, see
     Its error falls with `1 / sqrt(samples)`; 64 are within some hundredths of a decibel of many.
 
     Args:
-        model: A `tfvae.VAE`; with another likelihood this is a mean of reconstructions, which keeps the noise.
+        model: A `tfvae.VAE` or `HierarchicalVAE`; with another likelihood this is a mean of reconstructions, which
+            keeps the noise.
         image: Noisy picture, `(height, width, channels)`; uint8, uint16, or float in [0, 1].
         samples: How many draws.
         keep: How many of them are returned in addition to their mean.
@@ -113,20 +117,28 @@ def denoise(model: Any, image: np.ndarray, samples: int = 64, keep: int = 8, see
     """
     _check(model, samples=samples)
     observed = Observation(model, image)
-    mean, log_var = (np.asarray(part) for part in model.encoder(observed.guess[None]))
-    rng, std = np.random.default_rng(seed), np.exp(0.5 * log_var)
+    draw, shape = _draws(model, observed.guess)
+    rng = np.random.default_rng(seed)
     kept: list[np.ndarray] = []
     total, squares = np.zeros((2, *observed.shape))
     portion = _chains(observed, samples)
     for start in range(0, samples, portion):
         count = min(portion, samples - start)
-        noise = rng.standard_normal((count, *mean.shape[1:]), dtype=np.float32)
-        decoded = observed.decode(mean + std * noise)
+        decoded = observed.decode(draw(rng.standard_normal((count, *shape), dtype=np.float32)))
         total, squares = total + decoded.sum(0, dtype="float64"), squares + np.square(decoded, dtype="float64").sum(0)
         kept.extend(decoded[: max(0, keep - len(kept))])
     average = total / samples
     variance = np.maximum(squares / samples - average**2, 0.0)
     return Restored(average.astype("float32"), np.sqrt(variance).astype("float32"), samples=kept)
+
+
+def _draws(model: Any, image: np.ndarray) -> tuple[Callable, tuple[int, ...]]:
+    """A function from standard normal noise to codes drawn from q(z|x), and the shape of one code."""
+    encoded = {name: np.asarray(part) for name, part in model.encode(image[None]).items()}
+    mean, std = encoded["mean"], np.exp(0.5 * encoded["log_var"])
+    if hasattr(model, "draw"):  # group by group
+        return lambda noise: model.draw(np.repeat(image[None], len(noise), axis=0), noise), mean.shape[1:]
+    return lambda noise: mean + std * noise, mean.shape[1:]
 
 
 def ascend(log_joint: Callable, starts: Any, steps: int) -> Any:
@@ -159,8 +171,12 @@ def _gibbs(observed: Observation, steps: int, samples: int, thin: int, seed: int
 
     @tf.function
     def advance(x, z, free):
-        mean, log_var = model.encoder(x)
-        proposal = mean + tf.exp(0.5 * log_var) * keras.random.normal(tf.shape(mean), seed=generator)
+        noise = keras.random.normal(tf.shape(z), seed=generator)
+        if hasattr(model, "draw"):
+            proposal = model.draw(x, noise)
+        else:
+            mean, log_var = model.encoder(x)
+            proposal = mean + tf.exp(0.5 * log_var) * noise
         if corrected:
             ratio = log_weight(x, proposal, mean, log_var) - log_weight(x, z, mean, log_var)
             uniform = keras.random.uniform(tf.shape(ratio), minval=1e-12, seed=generator)
@@ -171,7 +187,7 @@ def _gibbs(observed: Observation, steps: int, samples: int, thin: int, seed: int
         return tf.where(observed.known, observed.image, drawn), z
 
     x = tf.repeat(tf.convert_to_tensor(observed.guess[None]), chains, axis=0)
-    z = model.encoder(x)[0]
+    z = model.encode(x)["mean"]
     states: list[np.ndarray] = []
     step = 0
     while len(states) * chains < samples:
@@ -199,6 +215,8 @@ def _chains(observed: Observation, samples: int) -> int:
 def _check(model: Any, method: str = "map", **counts: int) -> None:
     if not hasattr(model, "log_weights"):
         raise ValueError(f"`model` must be a tfvae.VAE. Received: {type(model).__name__}")
+    if method == "metropolis_gibbs" and hasattr(model, "draw"):
+        raise ValueError(f"`method` must be map, langevin or gibbs for a {type(model).__name__}. Received: {method!r}")
     if method not in METHODS:
         raise ValueError(f"`method` must be one of {', '.join(METHODS)}. Received: method={method!r}")
     for name, value in counts.items():

@@ -15,6 +15,7 @@ from tfvae.distributions import float32
 from tfvae.inputs import given
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base.replicated_step import ReplicatedStep
+from tfvae.networks import NETWORKS
 from tfvae.networks.decoder import Decoder
 from tfvae.networks.encoder import Encoder
 from tfvae.networks.own import coders
@@ -119,6 +120,11 @@ class LatentModel(ReplicatedStep):
         decoder = Decoder(**shared, widths=widths[::-1], likelihood=likelihood, seed=after(seed, 1))
         seeded = {"seed": after(seed, 2)} if "seed" in inspect.signature(cls).parameters else {}
         return cls(encoder, decoder, **options, **seeded)
+
+    @classmethod
+    def networks(cls, spatial: bool) -> list[str]:
+        """Names of the networks that it can be made of, for a spatial latent or a vector."""
+        return [name for name, network in NETWORKS.items() if network.pyramid or not spatial]
 
     def __call__(self, images, *args, **kwargs):
         return super().__call__(self.as_images(images), *args, **kwargs)
