@@ -23,6 +23,7 @@ def run(tmp_path_factory):
     """A run on a few of the embedded digits."""
     out = tmp_path_factory.mktemp("runs") / "digits"
     settings = ("data.limit=300", "model.network=mlp", "model.widths=[32]", "model.latent_dim=3")
+    settings += ("prior.kind=standard_normal",)
     words = [word for setting in (*settings, "model.likelihood=optimal_gaussian") for word in ("--set", setting)]
     training.main(["--data", "digits", "--epochs", "3", *words, "--out", str(out)])
     return out

@@ -35,7 +35,6 @@ TINY = [
     "data.binarize=true",
     'objective.beta={schedule="linear", steps=9}',
     "prior.kind=standard_normal",
-    "prior.fitted=false",
 ]
 
 
@@ -317,8 +316,6 @@ def test_a_folder_of_unequal_pictures_trains_with_no_recipe_and_names_what_it_re
     out = tmp_path / "run"
     small = ["--set", "model.widths=[8, 8, 8]", "--set", "training.batch_size=4", "--epochs", "1"]
     small += [
-        "--set",
-        "prior.kind=autoregressive",
         "--set",
         "prior.steps=2",
         "--set",

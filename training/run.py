@@ -58,7 +58,9 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
     """The complete config and its images; `place` names the directory, or refuses it before anything is read."""
     config, asked, where = request.config, request.asked, request.where
     build.check_model(config.model, config.objective)
-    build.check_prior(config.prior, config.model.kind)
+    own_prior = bool(request.recipe) or "kind" in asked.get("prior", {})
+    if own_prior:
+        build.check_prior(config.prior, config.model.kind)
     build.check_frames(config.model, config.data.frames)
     check_text(_absolute(config.data.source))  # that of a folder above it may be of other bytes
     path = place(config)
@@ -68,8 +70,11 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
         latent = asked.get("model", {}).get("latent", "")
         chosen, reasons = choose.choose_shape(config.data, config.training.seed, hasattr(kind, "fit_prior"), latent)
         known = build.objective_defaults(config.model.kind)
+        if own_prior:
+            chosen.pop("prior", None)  # its other settings are for the prior that was chosen
         chosen["objective"] = {key: value for key, value in chosen["objective"].items() if key in known}
         config = read_config(merge(chosen, asked), where)
+        build.check_prior(config.prior, config.model.kind)
     splits = load_images(config, path)
     if not request.recipe:
         # Without a distribution over the pixels to choose, the default stays.
