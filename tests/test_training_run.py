@@ -314,13 +314,8 @@ def test_a_folder_of_unequal_pictures_trains_with_no_recipe_and_names_what_it_re
         Image.fromarray(rng.integers(0, 256, (height, width, 3), "uint8")).save(folder / f"{number}.png")
     (folder / "broken.png").write_text("not a picture")
     out = tmp_path / "run"
-    small = ["--set", "model.widths=[8, 8, 8]", "--set", "training.batch_size=4", "--epochs", "1"]
-    small += [
-        "--set",
-        "prior.steps=2",
-        "--set",
-        "prior.options={width=16, depth=1}",
-    ]
+    small = ["--set", "model.widths=[8, 8]", "--set", "model.network=conv", "--set", "training.batch_size=4"]
+    small += ["--epochs", "1", "--set", "prior.steps=2", "--set", "prior.options={width=16, depth=1}"]
     assert run_program("training", lambda: main(["--data", str(folder), "--out", str(out), *small])) == 0
     facts = json.loads((out / "report.json").read_text())
     assert [refusal["name"] for refusal in facts["data"]["refused"]] == ["broken.png"]
