@@ -1,5 +1,7 @@
 """The hierarchical VAE: its bound against closed forms and Monte Carlo, its levels, and its way out of Python."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -229,6 +231,13 @@ def test_free_bits_are_for_a_whole_group():
     model = ladder()
     loss, distortion, rate = model.loss_terms(x)
     np.testing.assert_allclose(loss, np.mean(distortion + rate), rtol=1e-5)
+
+
+def test_idle_units_at_the_border_of_maps_are_no_collapse(model):
+    vitals = dataclasses.replace(tfvae.health.measure(model, pictures(16)), response=1.0, kl_per_unit=(0.1,) * 1000)
+    for active, found in ((30, False), (20, True)):
+        mostly_idle = dataclasses.replace(vitals, unit_variance=(1.0,) * active + (0.0,) * (1000 - active))
+        assert found == any(finding.name == "posterior collapse" for finding in tfvae.health.findings(mostly_idle))
 
 
 def test_restoration_with_a_prior_draws_group_by_group():

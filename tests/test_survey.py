@@ -44,7 +44,7 @@ def test_every_combination_can_be_made(names, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_a_surveyed_model_is_a_row_within_its_bounds():
     with only("float32", "int8"):
-        (row,) = export_survey.survey("vae mlp", lambda line: None)
+        row = next(export_survey.survey("vae mlp", lambda line: None))  # the hierarchical one comes later
     assert all(artefact.written for artefact in row.artefacts)
     lines = export_survey.table([row]).splitlines()
     assert len(lines) == 3 and lines[2].startswith("| vae | mlp | vector | ") and "**" not in lines[2]

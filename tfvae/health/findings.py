@@ -19,6 +19,8 @@ SETTLED = 200
 ENOUGH = 16
 # A tenth: a model with 40 units, of which 10 to 25 are active, is healthy on MNIST (Burda et al. 2016, table 1).
 FEW_ACTIVE = 0.1
+# However many others are idle, as most at the border are where a hierarchy has maps of latents.
+MANY_ACTIVE = 25
 # Of a grey level of 255: a step in every latent unit at once that changes no pixel by a hundredth of it.
 NO_RESPONSE = 0.01 / 255
 # Errors twice as large, root mean square, as the likelihood says they are.
@@ -138,7 +140,7 @@ def dead_decoder(vitals: Vitals, course: Course) -> Finding | None:
 def posterior_collapse(vitals: Vitals, course: Course) -> Finding | None:
     if course.steps < SETTLED or vitals.images < ENOUGH or not vitals.kl_per_unit:
         return None
-    if vitals.active_units > FEW_ACTIVE * vitals.units or dead_decoder(vitals, course):
+    if vitals.active_units > min(FEW_ACTIVE * vitals.units, MANY_ACTIVE) or dead_decoder(vitals, course):
         return None
     first = f"`objective.beta` is {vitals.beta:g}: lower it first; or " if vitals.beta and vitals.beta > 1 else ""
     if course.learning_rate and course.learning_rate > FAST:
