@@ -61,7 +61,7 @@ def test_a_recipe_names_its_prior(tmp_path):
     ("settings", "line"),
     [
         (["prior.kind=flo"], "prior.kind: unknown 'flo'. Did you mean 'flow'?"),
-        (["prior.fitted=true"], "prior.fitted: standard_normal has nothing to fit."),
+        (["prior.kind=standard_normal", "prior.fitted=true"], "prior.fitted: standard_normal has nothing to fit."),
         (["prior.kind=flow", "model.kind=vq_vae"], "prior.kind: a vq_vae has a prior of its own, or none."),
         (["prior.kind=flow", "prior.options={rings=3}"], "[prior.options]: unknown key 'rings'."),
         (["prior.kind=flow", "prior.options={couplings=0}"], "`couplings` must be positive."),

@@ -27,8 +27,10 @@ FREE = {
 def identity(config: RunConfig, splits: Splits) -> dict[str, Any]:
     """Settings and data of a run, JSON-ready; kept in every checkpoint."""
     images = {part: getattr(splits, part) for part in ("train", "validation")}
-    if config.prior.fitted:  # it changes nothing of the training
-        config = dataclasses.replace(config, prior=PriorConfig())
+    # Of the prior what is learnt with the model; how one is fitted afterwards changes nothing of the training.
+    prior = config.prior
+    learnt = PriorConfig() if prior.fitted else PriorConfig(prior.kind, options=prior.options)
+    config = dataclasses.replace(config, prior=learnt)
     return {
         "settings": json.loads(json.dumps(dataclasses.asdict(config))),
         "images": {part: {"count": len(some), "sha256": some.digest()} for part, some in images.items()},
