@@ -20,7 +20,7 @@ def generate(
     batch_size: int = 64,
     labels: Any = None,
 ) -> np.ndarray:
-    """Images decoded from draws of the prior: `E[x|z]` with `z = temperature * noise`, noise standard normal.
+    """Images decoded from draws of the prior: `E[x|z]`, z drawn at a temperature; `temperature * noise` of N(0, I).
 
     Of a model with a discrete latent the temperature divides the logits of its prior instead.
 
