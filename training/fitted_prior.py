@@ -28,27 +28,28 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
     """
     began, settings = time.monotonic(), config.prior
     model = keras.saving.load_model(path / "model.keras", compile=False)
-    changing = bool(config.data.augment or config.data.crop)
+    passes = PASSES if config.data.augment or config.data.crop else 1
     batch = min(LARGEST_BATCH, config.training.batch_size)
     stream = training_batches(splits.train, batch, seed=config.training.seed, config=config.data)
-    per_pass = steps_per_epoch(splits.train, batch, config.data.crops)
-    images = itertools.islice(stream, per_pass * (PASSES if changing else 1))
-    codes = min(len(splits.train), batch) * per_pass * (PASSES if changing else 1)
+    batches = passes * steps_per_epoch(splits.train, batch, config.data.crops)
+    images = itertools.islice(stream, batches)
+    codes = min(len(splits.train), batch) * batches
     print(f"fitting the prior: {settings.kind}, {codes:,} codes, at most {settings.steps:,} steps", flush=True)
 
     def say(epoch: int, epochs: int, log_prob: float) -> None:
         if epoch % max(1, epochs // SHOWN) == 0 or epoch == epochs:
             print(f"  epoch {epoch}/{epochs}  log p(z) {log_prob:.2f}", flush=True)
 
-    options = {"batch_size": settings.batch_size, "learning_rate": settings.learning_rate, "progress": say}
     try:
         course = model.fit_prior(
             images,
             prior_of(config),
             validation_data=_whole(splits.validation, config) if len(splits.validation) else None,
             steps=settings.steps,
+            batch_size=settings.batch_size,
+            learning_rate=settings.learning_rate,
             seed=config.training.seed,
-            **options,
+            progress=say,
         )
     except ValueError as error:
         raise UserError(f"[prior]: {error}") from error

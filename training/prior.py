@@ -64,7 +64,7 @@ def main(arguments: list[str]) -> None:
         raise UserError(f"--set: here only settings of [prior], but kind and fitted. Received: {', '.join(other)}.")
     asked = merge(*({section: {key: value}} for section, key, value in settings))
     own = {"prior": {"kind": options.kind, "fitted": True, "steps": options.steps}}
-    tables = merge(read_recipe(str(run.path / CONFIG)), {"data": {"source": run.data_config.source}}, {"prior": {}})
+    tables = merge(read_recipe(str(run.path / CONFIG)), {"data": {"source": run.data_config.source}})
     config = read_config({**tables, **merge(own, asked)}, str(run.path / CONFIG))
     check_model_file(run.model_file)
     out = options.out or run.path.with_name(f"{run.path.name}-{options.kind}")
