@@ -122,7 +122,6 @@ INSTANCES = [
     lambda: tfvae.VAE.from_shape(**PARTS, label_names=range(3)),
     lambda: tfvae.VAE(own_encoder(), own_decoder()),
     lambda: tfvae.Autoencoder.from_shape(**PARTS),
-    lambda: tfvae.VAEGAN.from_shape(**PARTS, critic_widths=(4, 4)),
     lambda: tfvae.VQVAE.from_shape(**PARTS, codes=8, prior_width=8, prior_depth=1, prior_heads=2),
     lambda: tfvae.HierarchicalVAE.from_shape(**PARTS, network="mlp"),
     lambda: tfvae.Restorer(1, (4, 4, 4), 2, corruptions=[{"kind": "gaussian"}]),
