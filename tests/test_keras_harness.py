@@ -11,6 +11,7 @@ import tfvae
 from tfvae import likelihoods, priors
 from tfvae.layers import (
     degrader,
+    finite_scalar_quantiser,
     label_embedding,
     quantiser,
     recurrent,
@@ -106,6 +107,7 @@ INSTANCES = [
     lambda: quantiser.VectorQuantiser(8),
     lambda: recurrent.ConvGRU(4),
     lambda: degrader.Degrader(1),
+    lambda: finite_scalar_quantiser.FiniteScalarQuantiser((4, 3)),
     lambda: priors.CausalTransformer(8, (2, 2), 8, 1, 2),
     lambda: priors.AutoregressiveMixture((2, 2), 2, 8, 1, 2),
     lambda: raster_transformer.Block(8, 2),
