@@ -194,13 +194,14 @@ def write_tflite(
         path: File to write.
         batch: Images in a call; `None` leaves it open, which LiteRT's compiled runtimes and browsers refuse.
         size: `(height, width)` in pixels, which a model with spatial latents needs.
-        quantize: One of `VARIANTS`: how the inside is computed.
+        quantize: One of `VARIANTS`: how the inside is computed. What a model cannot compute in integers is left out
+            of an int8 file.
         representative: Some hundred images, `(n, height, width, channels)`, from which int8 takes the ranges of
             activations.
 
     Raises:
-        ValueError: When `size` is missing, or is not the size of the model's images; when `quantize` is unknown, or
-            int8 has no images to take ranges from.
+        ValueError: When `size` is missing, or is not the size of the model's images; when `quantize` is unknown, int8
+            has no images to take ranges from, or nothing of the model computes in int8.
     """
     if size is None and model.image_shape[0] is None:
         raise ValueError("`size` must be (height, width) for a model with spatial latents. Received: size=None")
@@ -209,9 +210,15 @@ def write_tflite(
             "`representative` must be images for quantize='int8', and None else. "
             f"Received: quantize={quantize!r}, representative of {type(representative).__name__}"
         )
+    available = signatures(model, batch=batch, size=size)
+    # In floats as well as it goes; what cannot compute in integers, though, may end the converter.
+    names = [name for name, each in available.items() if quantize != "int8" or quantize in each.endpoint.variants]
+    if not names:
+        raise ValueError(f"`quantize` must be another one for {type(model).__name__}. Received: 'int8'")
     with tempfile.TemporaryDirectory() as folder:
         with native_messages_held():
             found = write_saved_model(model, folder, batch=batch, size=size, to_convert=True)
+        found = {name: found[name] for name in names}
         calibration = [] if representative is None else list(_calibration(model, found, representative, size))
         content = tflite_content(Path(folder), list(found), quantize, calibration)
     write_whole(path, content)

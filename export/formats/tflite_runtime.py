@@ -81,7 +81,7 @@ class TFLiteFile:
     def float_ops(self) -> list[str]:
         """Ops that read or write float tensors, other than the quantisation of inputs and outputs, and what keeps NaN.
 
-        Empty for a full-integer file. Whole numbers are an output by a cast instead.
+        Empty for a full-integer file.
         """
         model = schema.Model.GetRootAs(self.content)
         found = set()
@@ -91,8 +91,6 @@ class TFLiteFile:
                 indices = [op.Inputs(i) for i in range(op.InputsLength())]
                 indices += [op.Outputs(i) for i in range(op.OutputsLength())]
                 if any(graph.Tensors(i).Name().startswith(PREFIX) for i in indices if i >= 0):
-                    continue
-                if name == "CAST" and graph.Tensors(op.Inputs(0)).Type() == schema.TensorType.INT32:
                     continue
                 kinds = {graph.Tensors(i).Type() for i in indices if i >= 0}
                 if kinds & {schema.TensorType.FLOAT32, schema.TensorType.FLOAT16}:

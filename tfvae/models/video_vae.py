@@ -1,5 +1,6 @@
 """Latent dynamics: what happens next in a film, given its last frames."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import keras
@@ -211,18 +212,13 @@ class VideoVAE(VariationalModel):
 
     def endpoints(self, image, latent):
         """`continue` is `predict_clip`; with noise of zeros it is `reconstruct`, so that it alone becomes a file."""
-        strips = {"image": image}
-        return {
-            "encode": Endpoint(strips, lambda image: self.encode(image)),
-            "reconstruct": Endpoint(strips, lambda image: self.reconstruct(image), note=ZEROS),
-            "continue": Endpoint(
-                {**strips, "noise": latent},
-                lambda image, noise: self.predict_clip(image, noise),
-                "continuation",
-                VARIANTS[:-1],
-                note=MOVES,
-            ),
+        strips, variants = {"image": image}, VARIANTS[:-1]
+        found = {
+            "encode": Endpoint(strips, lambda image: self.encode(image), note=ZEROS),
+            "reconstruct": Endpoint(strips, lambda image: self.reconstruct(image)),
+            "continue": Endpoint({**strips, "noise": latent}, self.predict_clip, "continuation", note=MOVES),
         }
+        return {name: replace(endpoint, variants=variants) for name, endpoint in found.items()}
 
     @property
     def in_words(self):

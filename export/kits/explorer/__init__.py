@@ -25,7 +25,7 @@ def check(work: Export) -> None:
     """Raises `UserError` for a model that has nothing to explore: whose codes do not all stand for a picture."""
     if not hasattr(work.model, "decode"):
         raise UserError(
-            f"--explorer: a {type(work.model).__name__} has no explorer: its page moves through codes of any values, "
+            f"--explorer: there is none for {type(work.model).__name__}: the page moves through codes of any values, "
             "as a VAE or an autoencoder decodes them. Without --explorer the bundle is written."
         )
 
