@@ -48,7 +48,7 @@ def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefa
 
 def renamed(signature: str, output: str = "image") -> str:
     """What an output that is called like an input is called in the file."""
-    return "reconstruction" if signature == "reconstruct" else f"{signature}_{output}"
+    return "reconstruction" if (signature, output) == ("reconstruct", "image") else f"{signature}_{output}"
 
 
 def convert(model, signature: Signature) -> bytes:
