@@ -106,9 +106,9 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
         "*max* is the largest absolute difference of any output element. *drop* is the loss of mean PSNR against the "
         "held-out images themselves; codes are compared by the images that Keras decodes from them. "
         f"ms: median of {RUNS} calls with one image, on one and on two threads of the exporting machine.",
-        "float16 files store half-precision weights; dynamic_range files 8-bit weights; int8 files hold 8-bit weights "
-        "(one scale per channel) and 8-bit activations. All take and give float32. Only builtin ops: no select ops, "
-        "no custom ops, no random ops.",
+        "float16 files store half-precision weights; dynamic_range files 8-bit weights"
+        + ("; int8 files hold 8-bit weights (one scale per channel) and 8-bit activations" if _has_int8(work) else "")
+        + ". All take and give float32. Only builtin ops: no select ops, no custom ops, no random ops.",
         _open_batch(opened),
         *_left_out(work),
     ]
@@ -156,10 +156,16 @@ def _left_out(work: Export) -> list[str]:
     if any(endpoint.chooses for endpoint in endpoints):
         notes.insert(
             0,
-            f"*otherwise* is the share of images whose answer is further than {SAME:g} from Keras's: there the nearest "
-            "of the codebook, or an index that is drawn, was a tie but for the last digit, and fell otherwise.",
+            f"*otherwise* is the share of images whose answer is further than {SAME:g} from Keras's: there a choice, "
+            "such as the nearest code or an index that is drawn, was a tie but for the last digit, and fell otherwise.",
         )
     return notes
+
+
+def _has_int8(work: Export) -> bool:
+    """Whether the model has files that compute in int8."""
+    endpoints = [signature.endpoint for signature in work.reference.signatures.values()]
+    return any(endpoint.file and "int8" in endpoint.variants for endpoint in endpoints)
 
 
 def _figure(measure: str, value: float) -> str:
@@ -183,7 +189,6 @@ def _tensors(work: Export) -> str:
     text += "\n".join(rows)
     if spatial:
         factor, frames = work.model.factor, work.model.frames
-        h, w, _ = (*work.model.code_shape(*work.size), None, None)[:3]
         text += (
             f"\n\nH and W are open in the SavedModel and {work.size[0]}×{work.size[1]} in the `.tflite` files "
             "(`--size`)."
@@ -191,9 +196,10 @@ def _tensors(work: Export) -> str:
         if frames > 1:
             text += f" H is that of {frames} frames, one below the other, each padded to a multiple of {factor}."
         elif len(work.model.latent_shape) > 1:
+            h, w, _ = work.model.code_shape(*work.size)
             text += f" h = ceil(H / {factor}), w = ceil(W / {factor}): {h}×{w}."
         if "decode" in work.reference.signatures:
-            text += f" `decode` returns {factor}h × {factor}w pixels, which the other signatures crop to H × W."
+            text += f" `decode` returns {factor}h × {factor}w pixels; what is given an image returns H × W."
     return text
 
 
@@ -208,8 +214,7 @@ def _limits(work: Export) -> str:
         "Outputs are expected images, the mean of the likelihood: smoother than photographs of the same thing.",
         "`.tflite` files take images of one size, and those outside `open_batch/` one at a time.",
     ]
-    endpoints = [signature.endpoint for signature in work.reference.signatures.values()]
-    if any(endpoint.file and "int8" in endpoint.variants for endpoint in endpoints):
+    if _has_int8(work):
         limits.append(
             "int8 files were calibrated on training images"
             + (" and prior samples" if prior_samples(work) else "")
