@@ -170,6 +170,8 @@ CALLS = {
 def _call(work: Export, signature: str) -> str:
     """The line that calls a signature with a client."""
     way, given, out = CALLS[signature]
+    if work.model.frames > 1:
+        given = given.replace("photo.png", "frames.png")  # frames one below the other
     asked = work.reference.requests[signature][0]
     label = f" --label {shlex.quote(work.model.label_names[0])}" if "labels" in asked else ""
     mask = " --known mask.png" if "known" in asked else ""
