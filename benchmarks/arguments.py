@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser
+from tfvae.file_names import user_path
 
 EXECUTION = 10  # steps that our side of `training_step` makes at once: its turns are multiples of it
 RESTORATION = ("denoise", "inpaint", "dewatermark", "enhance", "speed")  # tasks
@@ -127,6 +128,26 @@ def styles(parser: OneLineParser) -> None:
     args.seed(parser, "of the classifier and its crops")
     _out(parser, "the numbers; a contact sheet beside them")
     parser.note("examples", ["python -m benchmarks styles runs/styles --data PHOTOS -o styles.json"])
+
+
+def draws(parser: OneLineParser) -> None:
+    about = "run directories; all are measured beside the first one's data"
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)
+    args.count(parser, "draws of each, at most as many as pictures are held out", 10_000)
+    parser.add_argument(
+        "--temperatures",
+        type=args.number(0),
+        nargs="+",
+        default=[1.0],
+        metavar="T",
+        help="of the draws (default: 1)",
+    )
+    parser.add_argument(
+        "--labels", metavar="FILE", help="table of the pictures' labels (name,label), where the run's own have none"
+    )
+    args.seed(parser, "of the draws and of the classifier")
+    _out(parser, "the numbers; a sheet of the last row's draws beside them")
+    parser.note("examples", ["python -m benchmarks draws runs/mnist runs/mnist-flow --temperatures 0.8 1"])
 
 
 def conditional(parser: OneLineParser) -> None:

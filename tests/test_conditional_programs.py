@@ -112,6 +112,7 @@ def train(*words):
 def test_a_recipe_trains_a_conditional_model(tmp_path, capsys):
     out = tmp_path / "run"
     settings = ["model.conditional=true", "model.widths=[16]", "model.network=mlp", "model.latent_dim=3"]
+    settings += ["prior.kind=standard_normal"]
     words = [word for setting in settings for word in ("--set", setting)]
     assert train("--data", "digits", "--epochs", "1", *words, "--out", str(out)) == 0
     model = open_run(out).load_model()

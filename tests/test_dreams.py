@@ -10,7 +10,7 @@ from PIL import Image
 from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
 import tfvae
-from tfvae.applications import embed, reconstruct
+from tfvae.applications import embed, generate, reconstruct
 from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
 from tfvae.applications.latent.dreams import (
     SECTIONS,
@@ -136,6 +136,21 @@ def test_a_traversal_passes_the_mean_of_its_unit_and_changes_no_other(model, mon
         np.testing.assert_allclose(z[3, unit], codes[:, unit].mean(), atol=1e-5)
         np.testing.assert_allclose(z[-1, unit] - z[0, unit], 5 * codes[:, unit].std(), rtol=1e-4)
         np.testing.assert_allclose(np.delete(z, unit, axis=1).std(axis=0), 0, atol=1e-6)
+
+
+def test_a_walk_of_draws_goes_from_draw_to_draw_of_the_prior(model):
+    said, rows = SECTIONS["walks"][1](Dreamer(model, pictures(), 6, [str(place) for place in range(12)]))
+    assert said.startswith("From draw to draw") and "From the reconstruction of one picture" in said
+    walks = [row for row in rows if row.title.startswith("Draw ")]
+    draws = generate(model, len(walks) + 1, 0, 0.8)
+    assert len(walks) == 4 < len(rows)
+    for place, row in enumerate(walks):
+        assert row.title == f"Draw {place + 1} to draw {place + 2}"
+        for cell, draw in ((row.cells[0], draws[place]), (row.cells[-1], draws[place + 1])):
+            np.testing.assert_allclose(cell.image, draw, atol=1e-5)
+    texture = spatial_vae()
+    _, rows = SECTIONS["walks"][1](Dreamer(texture, pictures(), 6, [str(place) for place in range(12)]))
+    assert not any(row.title.startswith("Draw ") for row in rows)
 
 
 def test_sections_that_show_nothing_say_why():

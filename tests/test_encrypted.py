@@ -303,6 +303,7 @@ def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_onc
     scratch.mkdir()
     environment = {**os.environ, data_key.KEY_VARIABLE: KEY.hex(), "TMPDIR": str(scratch)}
     settings = ["model.network=mlp", "model.widths=[8]", "model.latent_dim=2", "training.epochs=1"]
+    settings += ["prior.kind=standard_normal"]
     flags = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
     train = [sys.executable, "-m", "training", "--data", str(encrypted_once), "--out", str(out), *flags]

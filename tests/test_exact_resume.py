@@ -137,7 +137,7 @@ def test_changed_data_is_told(tmp_path, capsys):
     pixels = rng.integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.save(tmp_path / "images.npy", pixels)
     flags = ["--data", str(tmp_path / "images.npy"), "--out", str(tmp_path / "run"), "--epochs", "1"]
-    small = ["--set", "model.widths=[4]", "--set", "model.network=mlp"]
+    small = ["--set", "model.widths=[4]", "--set", "model.network=mlp", "--set", "prior.kind=standard_normal"]
     with without_reports():
         assert run_program("training", lambda: main([*flags, *small])) == 0
     pixels[5] += 1

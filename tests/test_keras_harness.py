@@ -11,6 +11,7 @@ import tfvae
 from tfvae import likelihoods, priors
 from tfvae.layers import (
     degrader,
+    finite_scalar_quantiser,
     label_embedding,
     quantiser,
     recurrent,
@@ -106,6 +107,7 @@ INSTANCES = [
     lambda: quantiser.VectorQuantiser(8),
     lambda: recurrent.ConvGRU(4),
     lambda: degrader.Degrader(1),
+    lambda: finite_scalar_quantiser.FiniteScalarQuantiser((4, 3)),
     lambda: priors.CausalTransformer(8, (2, 2), 8, 1, 2),
     lambda: priors.AutoregressiveMixture((2, 2), 2, 8, 1, 2),
     lambda: raster_transformer.Block(8, 2),
@@ -122,7 +124,6 @@ INSTANCES = [
     lambda: tfvae.VAE.from_shape(**PARTS, label_names=range(3)),
     lambda: tfvae.VAE(own_encoder(), own_decoder()),
     lambda: tfvae.Autoencoder.from_shape(**PARTS),
-    lambda: tfvae.VAEGAN.from_shape(**PARTS, critic_widths=(4, 4)),
     lambda: tfvae.VQVAE.from_shape(**PARTS, codes=8, prior_width=8, prior_depth=1, prior_heads=2),
     lambda: tfvae.HierarchicalVAE.from_shape(**PARTS, network="mlp"),
     lambda: tfvae.Restorer(1, (4, 4, 4), 2, corruptions=[{"kind": "gaussian"}]),

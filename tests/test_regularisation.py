@@ -50,6 +50,7 @@ def test_a_recipes_dropout_acts_while_training_and_only_then(network):
 def test_a_run_stops_after_as_many_epochs_without_a_better_one_as_its_patience_says(tmp_path):
     settings = ["data.limit=120", "data.binarize=true", "model.network=mlp", "model.widths=[8]", "training.patience=2"]
     settings += ["training.learning_rate=1e-12", "training.batch_size=32", "objective.beta=0.5"]
+    settings += ["prior.kind=standard_normal"]
     flags = [word for setting in settings for word in ("--set", setting)]
     arguments = ["--data", "digits", "--out", str(tmp_path / "run"), "--epochs", "60", *flags]
     with without_reports():

@@ -12,7 +12,7 @@ from tfvae.networks import NETWORKS
 from tfvae.runs import open_run
 
 # Of the combinations, those that are made in any case: each latent once. The contract in test_models.py has every
-# network, and test_vae_gan.py its own model.
+# network.
 QUICK = [("vae", "conv", "spatial"), ("vae", "mlp", "vector"), ("autoencoder", "mlp", "vector")]
 
 

@@ -22,6 +22,7 @@ from training.tune import search as searching
 from training.tune.space import Searched, apply, own_values, parse_range, space
 
 TINY = ["data.limit=120", "model.network=mlp", "training.batch_size=16", "training.epochs=4", "data.binarize=true"]
+TINY += ["prior.kind=standard_normal"]
 CONFIG = read_config({"data": {"source": "digits"}, "model": {"kind": "vae", "network": "mlp"}}, "test")
 
 

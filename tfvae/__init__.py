@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from tfvae.models import (
         MODELS,
         VAE,
-        VAEGAN,
         VQVAE,
         Autoencoder,
         Enhancer,
@@ -49,7 +48,6 @@ __version__ = "0.1.0"
 __all__ = [
     "MODELS",
     "VAE",
-    "VAEGAN",
     "VQVAE",
     "Autoencoder",
     "Decoder",

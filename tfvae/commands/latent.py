@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tfvae import applications, pictures
-from tfvae.applications.latent.generate import draws_texture
+from tfvae.applications.latent.generate import texture_note
 from tfvae.applications.styles.style_weights import parse_style
 from tfvae.commands.shared import images_of, place, say
 from tfvae.data import Images
@@ -23,9 +23,6 @@ from tfvae.runs import open_run
 from tfvae.whole_files import whole_file
 
 COMPARED = 16  # images in a comparison picture
-# Said where the model's prior knows no places.
-TEXTURE = "the places of this run's codes are independent under its prior: these are textures, not pictures."
-REMEDY = "One that knows places: python -m training prior RUN --kind autoregressive"
 
 
 def generate(arguments: argparse.Namespace) -> None:
@@ -44,9 +41,8 @@ def generate(arguments: argparse.Namespace) -> None:
             f"Received: {arguments.size[0]}x{arguments.size[1]}."
         )
     labels = asked_label(model, arguments.label, "generate")
-    if draws_texture(model):
-        remedy = f" {REMEDY}" if hasattr(model, "fit_prior") else ""
-        print(f"tfvae generate: {TEXTURE}{remedy}", file=sys.stderr)
+    if note := texture_note(model):
+        print(f"tfvae generate: {note}", file=sys.stderr)
     try:
         images = applications.generate(
             model, arguments.count, arguments.seed, arguments.temperature, arguments.size, labels=labels

@@ -7,6 +7,7 @@ from keras import ops
 from tfvae import example_weights, replicas
 from tfvae.distributions import float32
 from tfvae.layers.seeded import SavesSeedState
+from tfvae.objectives import sum_per_example
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -86,6 +87,10 @@ class VectorQuantiser(SavesSeedState):
     def look_up(self, indices):
         """The code of each of `indices`, `(…) -> (…, dim)`, float32."""
         return ops.take(ops.convert_to_tensor(self.codebook), indices, axis=0)
+
+    def distance(self, encoded, quantised):
+        """What the commitment weighs, `(batch,)`: the squared distance of the vectors from their codes."""
+        return sum_per_example(ops.square(encoded - ops.stop_gradient(quantised)))
 
     def learn(self, vectors, indices):
         """One step of the moving averages and the revival, from `vectors` `(…, dim)` and their codes `(…)`."""

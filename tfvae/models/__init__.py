@@ -7,7 +7,6 @@ from tfvae.models.hierarchical_vae import HierarchicalVAE
 from tfvae.models.restorer import Restorer
 from tfvae.models.style_vae import StyleVAE
 from tfvae.models.vae import VAE
-from tfvae.models.vae_gan import VAEGAN
 from tfvae.models.video_vae import VideoVAE
 from tfvae.models.vq_vae import VQVAE
 
@@ -16,7 +15,6 @@ MODELS: dict[str, type[LatentModel]] = {
     "autoencoder": Autoencoder,
     "restorer": Restorer,
     "enhancer": Enhancer,
-    "vae_gan": VAEGAN,
     "style_vae": StyleVAE,
     "vq_vae": VQVAE,
     "hierarchical_vae": HierarchicalVAE,
@@ -26,7 +24,6 @@ MODELS: dict[str, type[LatentModel]] = {
 __all__ = [
     "MODELS",
     "VAE",
-    "VAEGAN",
     "VQVAE",
     "Autoencoder",
     "Enhancer",

@@ -8,9 +8,9 @@ from keras import ops
 from tfvae.distributions import float32
 from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.example_weights import batch_mean
+from tfvae.layers.finite_scalar_quantiser import FiniteScalarQuantiser
 from tfvae.layers.quantiser import VectorQuantiser
 from tfvae.models.base import LatentModel
-from tfvae.objectives import sum_per_example
 from tfvae.priors import CausalTransformer
 from tfvae.priors.choice import normal_cdf
 
@@ -20,6 +20,7 @@ COARSE = (
 )
 # The largest float32 below 1: where the normal distribution function rounds to 1, no index would be drawn.
 BELOW_ONE = 1.0 - 2.0**-24
+CODEBOOK = (512, 0.25, 0.99, 0.1)  # codes, commitment, momentum and revival, unless they are given
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -53,6 +54,8 @@ class VQVAE(LatentModel):
         size: `(height, width)` of all pictures, pixels; None where they differ.
         window: `(rows, columns)` of the largest map that the prior knows; that of `size`, where it is given.
         codes: Vectors in the codebook.
+        levels: Of a `FiniteScalarQuantiser` in place of a codebook, one for each number of a code; then `codes`,
+            `commitment`, `momentum` and `revival` mean nothing and must be left as they are.
         commitment: Weight of the squared distance from the encoder's vectors to their codes, in the loss. The paper's
             0.25 is for a mean squared error; with nats of a narrow likelihood it takes tens.
         momentum, revival: Of the `VectorQuantiser`.
@@ -71,7 +74,8 @@ class VQVAE(LatentModel):
         ValueError: If the encoder is stochastic or its latent is no map, `commitment` is negative, or as the parts do.
 
     Reference:
-        van den Oord, Vinyals and Kavukcuoglu (2017), https://arxiv.org/abs/1711.00937
+        van den Oord, Vinyals and Kavukcuoglu (2017), https://arxiv.org/abs/1711.00937; Mentzer et al. (2024),
+        https://arxiv.org/abs/2309.15505, for the finite scalar quantiser
     """
 
     def __init__(
@@ -81,6 +85,7 @@ class VQVAE(LatentModel):
         size=None,
         window=(16, 16),
         codes=512,
+        levels=(),
         commitment=0.25,
         momentum=0.99,
         revival=0.1,
@@ -103,9 +108,16 @@ class VQVAE(LatentModel):
         self.size = None if size is None else tuple(size)
         self.window = tuple(window) if size is None else tuple(-(-side // self.factor) for side in size)
         self.commitment, self.seed = commitment, seed
-        self.quantiser = VectorQuantiser(codes, momentum, revival, seed)
+        self.codes_of_codebook, self.momentum, self.revival = codes, momentum, revival
+        if levels and (codes, commitment, momentum, revival) != CODEBOOK:
+            raise ValueError(
+                "`codes`, `commitment`, `momentum` and `revival` are of a codebook, which `levels` stand in for. "
+                f"Received: codes={codes}, commitment={commitment}, momentum={momentum}, revival={revival}"
+            )
+        self.levels = tuple(levels)
+        self.quantiser = FiniteScalarQuantiser(levels) if levels else VectorQuantiser(codes, momentum, revival, seed)
         self.prior = CausalTransformer(
-            codes,
+            self.quantiser.codes,
             self.window,
             prior_width,
             prior_depth,
@@ -186,7 +198,7 @@ class VQVAE(LatentModel):
 
     def auxiliary_loss(self, outputs, images):
         """The commitment."""
-        return self.commitment * sum_per_example(ops.square(outputs["encoded"] - ops.stop_gradient(outputs["z"])))
+        return self.commitment * self.quantiser.distance(outputs["encoded"], outputs["z"])
 
     def loss_terms(self, images, training=False):
         outputs = self(images, training=training)
@@ -230,10 +242,11 @@ class VQVAE(LatentModel):
             **super().get_config(),
             "size": self.size,
             "window": self.window,
-            "codes": self.quantiser.codes,
+            "codes": self.codes_of_codebook,
+            "levels": self.levels,
             "commitment": self.commitment,
-            "momentum": self.quantiser.momentum,
-            "revival": self.quantiser.revival,
+            "momentum": self.momentum,
+            "revival": self.revival,
             "prior_width": self.prior.width,
             "prior_depth": self.prior.depth,
             "prior_heads": self.prior.heads,

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tfvae.applications.latent.animate import animate_draws
 from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
 from tfvae.applications.latent.embed import embed
-from tfvae.applications.latent.generate import draws_texture, generate
+from tfvae.applications.latent.generate import draws_texture, generate, texture_note
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import largest_batch
@@ -24,6 +25,7 @@ ROWS = 4  # of neighbours, sums and walks
 NEAREST = 6
 MOST_OF_A_GROUP = 64  # whose whole codes are averaged
 STEPS = 9  # of a walk
+WALKED = 0.8  # temperature of the draws that a walk goes through
 UNITS, STANDS = 6, 7  # rows of the traversals, and pictures in each
 REACH = 2.5  # standard deviations of a unit's codes, to either side
 
@@ -191,12 +193,8 @@ def _samples(dreamer: Dreamer) -> tuple[str, list[Row]]:
         images = generate(dreamer.model, dreamer.count, dreamer.seed, temperature)
         cells = [Cell(image, f"draw {place} at temperature {temperature:g}") for place, image in enumerate(images, 1)]
         rows.append(Row(f"Temperature {temperature:g}", cells, "sheet"))
-    if draws_texture(dreamer.model):
-        return (
-            "Textures, not pictures: the places of a code are independent under this model's prior. One that knows "
-            "places is fitted by `python -m training prior RUN --kind autoregressive`.",
-            rows,
-        )
+    if note := texture_note(dreamer.model):
+        return note[0].upper() + note[1:], rows
     return (
         "New pictures: the same draws of the prior each time, from near the typical picture to all the "
         "variety the model has learnt.",
@@ -280,6 +278,32 @@ def _sum(title: str, pictures: Sequence[np.ndarray], names: Sequence[str]) -> Ro
 
 
 def _walks(dreamer: Dreamer) -> tuple[str, list[Row]]:
+    model, said, rows = dreamer.model, [], []
+    if hasattr(model, "generate") and not draws_texture(model):
+        said.append("From draw to draw through the noise of the prior: every picture on the way is one of the model's.")
+        rows = _walks_of_draws(dreamer)
+    if not rows or (hasattr(model, "decode") and len(dreamer.images) > 1):
+        way, more = _walks_of_pictures(dreamer)
+        said, rows = [*said, way], [*rows, *more]
+    return " ".join(said), rows
+
+
+def _walks_of_draws(dreamer: Dreamer) -> list[Row]:
+    """Each begins where the one before it ends."""
+    images = list(animate_draws(dreamer.model, ROWS + 1, dreamer.seed, STEPS - 1, temperature=WALKED))
+    return [
+        Row(
+            f"Draw {row + 1} to draw {row + 2}",
+            [
+                Cell(image, f"step {step} of {STEPS}")
+                for step, image in enumerate(images[row * (STEPS - 1) :][:STEPS], 1)
+            ],
+        )
+        for row in range(ROWS)
+    ]
+
+
+def _walks_of_pictures(dreamer: Dreamer) -> tuple[str, list[Row]]:
     _decodes(dreamer)
     _need(dreamer, 2)
     asked = dreamer.asked(2 * min(ROWS, len(dreamer.images) // 2), 3)

@@ -102,6 +102,15 @@ def largest_size(model: Any) -> tuple[int, int] | None:
     return (places[0] * model.factor, places[1] * model.factor) if places else None
 
 
+def texture_note(model: Any) -> str:
+    """What to say of draws that have no composition, with the remedy where there is one; empty where they have."""
+    if not draws_texture(model):
+        return ""
+    said = "the places of a code are independent under this model's prior: these are textures, not pictures."
+    remedy = " One that knows places: python -m training prior RUN --kind autoregressive"
+    return said + (remedy if hasattr(model, "fit_prior") else "")
+
+
 def draws_texture(model: Any) -> bool:
     """Whether what the model draws has no composition: the places of its code are independent under its prior."""
     return model.latent_shape[0] is None and largest_size(model) is None
