@@ -40,6 +40,9 @@ MAKERS = {
     "codebook": lambda: tfvae.VQVAE.from_shape(
         (8, 8, 1), 3, widths=(8, 8), codes=16, prior_width=16, prior_depth=1, prior_heads=2, seed=0
     ),
+    "grid": lambda: tfvae.VQVAE.from_shape(
+        (8, 8, 1), 2, widths=(8, 8), levels=(4, 3), prior_width=16, prior_depth=1, prior_heads=2, seed=0
+    ),
     "styles": lambda: tfvae.StyleVAE(1, (8, 8), 4, "gaussian", ("ink", "oil"), blocks=1, critic_widths=(4, 8), seed=0),
     "film": lambda: tfvae.VideoVAE(1, (4, 8), 2, frames=FRAMES, context=2, seed=0),
 }
@@ -49,10 +52,17 @@ SIGNATURES = {
     "finding": {"restore": "restorer", "sample": "sampler"},
     "enhancer": {"restore": "restorer", "sample": "sampler"},
     "codebook": {"encode": "encoder", "reconstruct": "autoencoder", "generate": "generator", "decode": "decoder"},
+    "grid": {"encode": "encoder", "reconstruct": "autoencoder", "generate": "generator", "decode": "decoder"},
     "styles": {"encode": "encoder", "reconstruct": "", "decode": "decoder", "generate": "", "stylize": "stylizer"},
     "film": {"encode": "", "reconstruct": "", "continue": "continuation"},
 }
-INT8: dict = {"masked": {}, "enhancer": {}, "film": {}, "codebook": {"decode"}}  # of the others, everything
+INT8: dict = {
+    "masked": {},
+    "enhancer": {},
+    "film": {},
+    "codebook": {"decode"},
+    "grid": {"decode"},
+}  # of the others, everything
 
 
 def make(kind):
@@ -99,7 +109,7 @@ def test_a_model_says_what_it_serves_and_gives_examples_of_every_input(kind):
             assert all(value.dtype == np.float32 and np.isfinite(value).all() for value in answer.values())
     shown = reference.answers[reference.shown][0]["image"]
     assert reference.signatures[reference.shown].endpoint.file and shown.shape == images.shape
-    assert (reference.odd_size() is None) == (kind == "codebook")
+    assert (reference.odd_size() is None) == (kind in ("codebook", "grid"))
 
 
 def test_examples_are_first_of_the_pictures_and_then_of_something_else():
@@ -210,12 +220,12 @@ def test_a_bundle_has_the_model_s_own_files_and_no_samples_that_do_not_fit(kind,
 @pytest.mark.parametrize("kind", EXPORTED)
 def test_a_bundle_of_any_model_proves_itself(kind, bundles):
     assert verify(bundles(kind), lambda line: None) == []
-    kept, choosing = read_evidence(bundles(kind)), {"codebook": {"encode", "reconstruct", "generate"}}
+    kept, drawing = read_evidence(bundles(kind)), {"encode", "reconstruct", "generate"}
     assert kept.default == make(kind).default_endpoint
     for bounds in kept.artefacts.values():
         for signature, bound in bounds.items():
             method = kept.default if signature == "serving_default" else signature
-            chooses = method in choosing.get(kind, {"reconstruct"} if kind == "styles" else ())
+            chooses = method in {"codebook": drawing, "grid": drawing, "styles": {"reconstruct"}}.get(kind, set())
             assert bound.measure == ("chosen_otherwise" if chooses else "max_abs")
 
 
@@ -289,6 +299,6 @@ def test_a_client_makes_noise_and_masks_as_the_signature_takes_them(bundles, tmp
 @pytest.mark.parametrize("kind", MAKERS)
 def test_every_file_of_every_model_is_within_its_bound(kind, tmp_path):
     run = run_of(kind, tmp_path)
-    artefacts = export_run(run, size=None if kind == "codebook" else (16, 16), say=lambda line: None)
+    artefacts = export_run(run, size=(8, 8), say=lambda line: None)
     assert [artefact.name for artefact in artefacts if not artefact.written] == []
     assert verify(run / "export", lambda line: None) == []
