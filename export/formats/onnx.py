@@ -95,12 +95,19 @@ class ONNXFile:
         self.signature = self.session.get_modelmeta().custom_metadata_map.get(SIGNATURE, "")
 
     def run(self, inputs: Tensors) -> Tensors:
-        """Outputs by Keras's names for inputs `(n, …)` by name, run as a batch of one and a batch of the rest."""
+        """Outputs by Keras's names for inputs `(n, …)` by name, run as a batch of one and a batch of the rest.
+
+        Raises:
+            RuntimeError: When ONNX Runtime fails.
+        """
         parts = [{name: value[:1] for name, value in inputs.items()}]
         if len(next(iter(inputs.values()))) > 1:
             parts.append({name: value[1:] for name, value in inputs.items()})
         names = [output.name for output in self.session.get_outputs()]
-        answers = [dict(zip(names, self.session.run(names, part), strict=True)) for part in parts]
+        try:
+            answers = [dict(zip(names, self.session.run(names, part), strict=True)) for part in parts]
+        except Exception as error:  # its exceptions have no base of their own
+            raise RuntimeError(" ".join(str(error).split())[:200]) from error
         keras_names = {renamed(self.signature, name): name for name in inputs}
         return {keras_names.get(name, name): np.concatenate([answer[name] for answer in answers]) for name in names}
 
@@ -127,8 +134,10 @@ def _write_part(work: Export, name: str, signature: Signature, folder: Path, say
     requests, answers = work.reference.requests[signature.name], work.reference.answers[signature.name]
     try:
         outputs = [file.run(request) for request in requests]
-    except ValueError as error:  # seen once: tf2onnx left a file whose answers to one image and to many do not fit
-        artefact = Artefact(name, {}, {"variant": "onnx", "bytes": len(content)}, [f"wrong shapes: {error}"])
+    # Seen: tf2onnx left files whose answers to one image and to many do not fit, or that the runtime does not run.
+    except (ValueError, RuntimeError) as error:
+        reason = "wrong shapes" if isinstance(error, ValueError) else "the runtime cannot run it"
+        artefact = Artefact(name, {}, {"variant": "onnx", "bytes": len(content)}, [f"{reason}: {error}"])
         say("; ".join([artefact.outcome, *artefact.defects]))
         return artefact
     pair = work.reference.psnr_pair(signature.name, outputs)
