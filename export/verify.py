@@ -183,7 +183,7 @@ def _judged(kept: Evidence, bound: Bound, signature: str, found: list[Tensors], 
     pair = (float("nan"), float("nan"))
     cases = _cases(kept, signature)[: len(found)]
     if bound.measure == "psnr_drop_db":
-        asked = {name: [case.inputs for case in cases] for name, cases in kept.cases.items()}
+        asked = {name: [call.inputs for call in calls] for name, calls in kept.cases.items()}
         # Keras's codes are the first that were decoded.
         keras = pictures_of(signature, asked, cases[0].outputs, lambda _: kept.cases["decode"][0].outputs["image"])
         image = pictures_of(signature, asked, found[0], lambda _: decoded)
