@@ -22,7 +22,10 @@ def parser() -> ProgramParser:
     )
     args.run(p, data=True)
     args.out(p, "where the bundle goes", "RUN/export", metavar="DIR")
-    args.size(p, "pixels that the .tflite files take, for models with spatial latents (default: the run's crop)")
+    args.size(
+        p,
+        "pixels that the .tflite files take, of films those of a frame, where sizes are open (default: the run's crop)",
+    )
     p.add_argument(
         "--license",
         default=NO_LICENCE,
@@ -32,7 +35,7 @@ def parser() -> ProgramParser:
     p.add_argument(
         "--explorer",
         action="store_true",
-        help="add a page that runs the model in a browser (LiteRT.js is fetched from the npm registry, once)",
+        help="add a page that runs a VAE or an autoencoder in a browser (LiteRT.js is fetched from npm, once)",
     )
     p.add_argument(
         "--onnx", action="store_true", help="add .onnx files, checked in ONNX Runtime (needs the extra `onnx`)"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from export import NO_LICENCE
-from export.parity import Bound, Verdict
+from export.parity import BOUNDS_OF_CHOICES, Bound, Verdict
 from export.reference import Reference
 from export.samples import Samples
 from tfvae.runs import Run
@@ -51,8 +51,8 @@ class Artefact:
 
     @property
     def worst(self) -> Verdict:
-        """The verdict that is furthest from, or out of, its bound."""
-        return max(self.verdicts.values(), key=lambda verdict: (not verdict.passed, verdict.value))
+        """The verdict that is nearest to, or furthest out of, its bound."""
+        return max(self.verdicts.values(), key=Verdict.severity)
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,11 @@ class Export:
     bounds: Mapping[str, Bound]
     licence: str = NO_LICENCE
     day: datetime.date = field(default_factory=today)
+
+    def bound(self, variant: str, signature: str) -> Bound:
+        """What an artefact of a variant (`saved_model` and `onnx` included) is held to in a signature."""
+        chooses = self.reference.endpoint(signature).chooses
+        return BOUNDS_OF_CHOICES.get(variant, self.bounds[variant]) if chooses else self.bounds[variant]
 
     @property
     def weights(self) -> int:

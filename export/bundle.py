@@ -25,7 +25,7 @@ from tfvae import data
 from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
 from tfvae.runs import Run, open_run
-from tfvae.serving import DEFAULT_SIGNATURE, float32_copy, write_saved_model
+from tfvae.serving import SERVING_DEFAULT, float32_copy, write_saved_model
 from tfvae.whole_files import read_json
 
 SAVED_MODEL = "saved_model"  # its versions are numbered folders, of which TensorFlow Serving serves the highest
@@ -80,6 +80,8 @@ def export_run(
     if native:
         native_build.require()
     work = _prepare(run, size, bounds, say, licence)
+    if explorer:
+        browser.check(work)
     with placed(out) as partial:
         artefacts = [_saved_model(work, partial, saved_model, say), *tflite_files.write(work, partial, say)]
         if onnx:
@@ -105,20 +107,18 @@ def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Exp
     with native_messages_held():
         trained = run.load_model()
         model = float32_copy(trained)
-    if not hasattr(model, "decode"):
-        raise UserError(
-            f"{run.path}: holds a {type(model).__name__}, and a bundle needs a model whose codes can be decoded alone. "
-            "For a SavedModel: model.export(PATH); for a TFLite file: model.export(PATH, format='litert', size=(H, W))."
-        )
     shape = "×".join("any" if side is None else str(side) for side in model.image_shape)
     say(f"{run.path}: {type(model).__name__} of {shape} images")
-    config = run.own_data(model)
-    size = static_size(model.image_shape, config, size)
+    config, frames = run.own_data(model), model.frames
     splits = data.load_own(run, model)
-    samples = draw_samples(splits, config, size, run.seed)
+    common = splits.train.common_size
+    size = static_size(model.image_shape, config, size, common and (common[0] // frames, common[1]))
+    what = f"clips of {frames} frames" if frames > 1 else "images"
+    size, pixels = (frames * size[0], size[1]), f"{size[0]}×{size[1]} pixels"
+    samples = draw_samples(splits, config, size, run.seed, frames)
     say(
-        f"{len(samples.calibration)} training images to calibrate int8, "
-        f"{len(samples.held_out)} {samples.split} images to check every artefact, {size[0]}×{size[1]} pixels"
+        f"{len(samples.calibration)} training {what} to calibrate int8, "
+        f"{len(samples.held_out)} {samples.split} {what} to check every artefact, {pixels}"
     )
     if samples.split != "test":
         say(f"note: the run kept no test images, so the {samples.split} images are used")
@@ -145,18 +145,20 @@ def _saved_model(work: Export, folder: Path, name: str, say: Say) -> Artefact:
     for signature, inputs in work.reference.requests.items():
         requests += [Request(signature, each) for each in inputs]
         answers += work.reference.answers[signature]
-    requests.append(Request("serving_default", work.reference.requests[DEFAULT_SIGNATURE][0]))
-    answers += work.reference.answers[DEFAULT_SIGNATURE]
+    default = work.reference.default
+    requests += [Request(SERVING_DEFAULT, each) for each in work.reference.requests[default]]
+    answers += work.reference.answers[default]
     if odd := work.reference.odd_size():  # height and width are open, too
-        requests.append(Request(DEFAULT_SIGNATURE, odd[0]))
+        requests.append(Request(default, odd[0]))
         answers.append(odd[1])
     outputs, facts = run_in_fresh_process(path, requests)
     verdicts = {}
     for signature in dict.fromkeys(request.signature for request in requests):
         mine = [i for i, request in enumerate(requests) if request.signature == signature]
-        pair = work.reference.psnr_pair(_method(signature), [outputs[i] for i in mine])
+        method = work.reference.method(signature)
+        pair = work.reference.psnr_pair(method, [outputs[i] for i in mine])
         expected = [answers[i] for i in mine]
-        verdicts[signature] = judge(work.bounds["saved_model"], expected, [outputs[i] for i in mine], pair)
+        verdicts[signature] = judge(work.bound("saved_model", method), expected, [outputs[i] for i in mine], pair)
     artefact = Artefact(name, verdicts, {"signatures": facts["signatures"], "bytes": _bytes(path)})
     artefact.facts["checked_with"] = f"tensorflow {facts['tensorflow']} alone, fresh process, batches of 1 and more"
     named = ", ".join(verdicts)
@@ -164,10 +166,6 @@ def _saved_model(work: Export, folder: Path, name: str, say: Say) -> Artefact:
     if not artefact.written:
         shutil.rmtree(path.parent)
     return artefact
-
-
-def _method(signature: str) -> str:
-    return DEFAULT_SIGNATURE if signature == "serving_default" else signature
 
 
 def _bytes(folder: Path) -> int:

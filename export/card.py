@@ -3,13 +3,13 @@
 from pathlib import Path
 from typing import Any
 
-from export import card_head, pictures
+from export import card_calls, card_head, pictures
 from export.artefacts import Artefact, Export
 from export.atomic_folder import REPORT
-from export.formats.tflite import OPEN_BATCH, VARIANTS, file_name
+from export.formats.tflite import OPEN_BATCH
 from export.formats.tflite_runtime import RUNS
-from export.parity import INT8_SIZE_TARGET
-from export.report import MEANING, tensors
+from export.parity import INT8_SIZE_TARGET, MEASURES, SAME
+from export.report import MEANING, PICTURES, prior_samples, tensors
 
 CARD = "MODEL_CARD.md"
 CHECK = (
@@ -27,6 +27,16 @@ FIGURES = {
     "ssim": ("SSIM", "at most 1, higher is better"),
 }
 
+USES = {
+    "restore": "restoring them",
+    "sample": "drawing other originals that they may come from",
+    "stylize": "rendering them in the styles that were learnt",
+    "continue": "continuing them",
+    "reconstruct": "rebuilding them",
+    "encode": "comparing them by their codes",
+    "generate": "drawing new ones",
+}
+
 
 def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
     """Write the card and its pictures into `folder`."""
@@ -34,7 +44,7 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
     generated = pictures.write_generated(work, folder)
     parts = [card_head.head(work, artefacts), _opening(work, comparison), _training(work)]
     parts += [_files(work, artefacts), _tensors(work)]
-    parts.append(_calls(work, [artefact.name for artefact in artefacts if artefact.written]))
+    parts.append(card_calls.calls(work, [artefact.name for artefact in artefacts if artefact.written]))
     if generated:
         parts.append(f"## What it draws\n\nStandard normal noise through `generate`:\n\n![samples]({generated})")
     parts += [_limits(work), card_head.licence(work)]
@@ -42,19 +52,14 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
 
 
 def _opening(work: Export, picture: str) -> str:
-    model = work.model
-    kind = "variational autoencoder" if model.prior is not None else "autoencoder"
-    height, width, channels = model.image_shape
+    height, width, channels = work.model.image_shape
     pixels = "grey" if channels == 1 else "RGB"
-    if height is None:
-        latent = f"a feature map of {model.latent_shape[-1]} channels at 1/{model.factor} of the resolution"
-        images = f"{pixels} images of any size"
-    else:
-        latent, images = f"{model.latent_shape[0]} numbers", f"{pixels} images of {height}×{width} pixels"
+    images = f"{pixels} images of " + ("any size" if height is None else f"{height}×{width} pixels")
+    kind, does = work.model.in_words
     return (
         f"# {work.run.path.resolve().name}\n\n"
-        f"A {kind} of {images} with {work.weights:,} weights: it turns an image into {latent}, and such codes "
-        f"into images. Each file below was run on {len(work.samples.held_out)} images of the {work.samples.split} set "
+        f"A {kind} of {images} with {work.weights:,} weights: {does}. "
+        f"Each file below was run on {len(work.samples.held_out)} images of the {work.samples.split} set "
         f"and compared with the trained Keras model, on {work.day.isoformat()}.\n\n"
         f"![what each file makes of held-out images]({picture})"
     )
@@ -78,12 +83,8 @@ def _training(work: Export) -> str:
         on = f"{protocol['images']} held-out images" if "images" in protocol else "Held-out images"
         on += ", binarised" if protocol.get("binarised") else ""
         lines.append(f"{on}, Keras model:\n\n| figure | value | unit |\n|---|---|---|\n" + "\n".join(rows))
-    lines.append(
-        "Intended for images like those: rebuilding and comparing them, drawing new ones, and moving between them in "
-        "the space of codes."
-        if work.model.prior is not None
-        else "Intended for images like those: rebuilding them, and comparing them by their codes."
-    )
+    uses = [use for signature, use in USES.items() if signature in work.reference.signatures]
+    lines.append(f"Intended for images like those: {', '.join(uses)}.")
     return "\n\n".join(lines)
 
 
@@ -105,10 +106,11 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
         "*max* is the largest absolute difference of any output element. *drop* is the loss of mean PSNR against the "
         "held-out images themselves; codes are compared by the images that Keras decodes from them. "
         f"ms: median of {RUNS} calls with one image, on one and on two threads of the exporting machine.",
-        "float16 files store half-precision weights; dynamic_range files 8-bit weights; int8 files hold 8-bit weights "
-        "(one scale per channel) and 8-bit activations. All take and give float32. Only builtin ops: no select ops, "
-        "no custom ops, no random ops.",
+        "float16 files store half-precision weights; dynamic_range files 8-bit weights"
+        + ("; int8 files hold 8-bit weights (one scale per channel) and 8-bit activations" if _has_int8(work) else "")
+        + ". All take and give float32. Only builtin ops: no select ops, no custom ops, no random ops.",
         _open_batch(opened),
+        *_left_out(work),
     ]
     above = [artefact for artefact in artefacts if not artefact.facts.get("size_target", {}).get("met", True)]
     if above:
@@ -131,7 +133,7 @@ def _open_batch(artefacts: list[Artefact]) -> str:
     written = [artefact for artefact in artefacts if artefact.written]
     worst = {
         measure: _figure(measure, max(values))
-        for measure in ("max_abs", "psnr_drop_db")
+        for measure in MEASURES
         if (values := [a.worst.value for a in written if a.worst.measure == measure])
     }
     text = f"`{OPEN_BATCH}/`: {len(written)} files of the same names whose batch is open, for the classic interpreter; "
@@ -142,89 +144,84 @@ def _open_batch(artefacts: list[Artefact]) -> str:
     return text
 
 
+def _left_out(work: Export) -> list[str]:
+    """What the table says in other words where the model chooses, and what it lacks and why."""
+    endpoints = [signature.endpoint for signature in work.reference.signatures.values()]
+    notes = list(dict.fromkeys(endpoint.note for endpoint in endpoints if endpoint.note))
+    if single := [f"`{endpoint.file}.tflite`" for endpoint in endpoints if endpoint.single]:
+        notes.append(
+            f"{', '.join(single)} comes in float32 alone, with a batch of one: in fewer bits, noise near a border "
+            "would choose what is on the other side."
+        )
+    if any(endpoint.chooses for endpoint in endpoints):
+        notes.insert(
+            0,
+            f"*otherwise* is the share of images whose answer is further than {SAME:g} from Keras's: there a choice, "
+            "such as the nearest code or an index that is drawn, was a tie but for the last digit, and fell otherwise.",
+        )
+    return notes
+
+
+def _has_int8(work: Export) -> bool:
+    """Whether the model has files that compute in int8."""
+    endpoints = [signature.endpoint for signature in work.reference.signatures.values()]
+    return any(endpoint.file and "int8" in endpoint.variants for endpoint in endpoints)
+
+
 def _figure(measure: str, value: float) -> str:
-    return f"drop {value:.3f} dB" if measure == "psnr_drop_db" else f"max {value:.1e}"
+    shown = {"max_abs": f"max {value:.1e}", "psnr_drop_db": f"drop {value:.3f} dB"}
+    return shown.get(measure, f"otherwise {value:.1%}")
 
 
 def _tensors(work: Export) -> str:
     rows = ["| signature | | name | shape | values | seen on held-out images |", "|---|---|---|---|---|---|"]
-    height, width, channels = work.model.image_shape
-    spatial = height is None
-    latent = f"(n, h, w, {work.model.latent_shape[-1]})" if spatial else f"(n, {work.model.latent_shape[0]})"
-    image = f"(n, H, W, {channels})" if spatial else f"(n, {height}, {width}, {channels})"
+    spatial = work.model.image_shape[0] is None
     for signature, sides in tensors(work).items():
         for side, entries in sides.items():
             for name, facts in entries.items():
                 low, high = facts["observed"]
-                shape = image if name == "image" else latent
+                sides_open = (("H", "W") if name in PICTURES else ("h", "w")) if spatial else ()
+                shape = f"(n, {', '.join(map(str, _opened(facts['shape'], sides_open)))})"
                 meaning = MEANING[name].replace("|", r"\|")  # a bare bar would end the cell
                 cells = [f"`{signature}`", side[:-1], f"`{name}`", shape, meaning, f"{low:.2f} … {high:.2f}"]
                 rows.append(f"| {' | '.join(cells)} |")
     text = f"## Tensors\n\nAll float32. n is open in the SavedModel and in `{OPEN_BATCH}/`, and 1 elsewhere.\n\n"
     text += "\n".join(rows)
     if spatial:
-        factor = work.model.factor
-        h, w = (-(-side // factor) for side in work.size)
+        factor, frames = work.model.factor, work.model.frames
         text += (
             f"\n\nH and W are open in the SavedModel and {work.size[0]}×{work.size[1]} in the `.tflite` files "
-            f"(`--size`). h = ceil(H / {factor}), w = ceil(W / {factor}): {h}×{w}. `decode` returns {factor}h × "
-            f"{factor}w pixels, `reconstruct` crops them to H × W."
+            "(`--size`)."
         )
+        if frames > 1:
+            text += f" H is that of {frames} frames, one below the other, each padded to a multiple of {factor}."
+        elif len(work.model.latent_shape) > 1:
+            h, w, _ = work.model.code_shape(*work.size)
+            text += f" h = ceil(H / {factor}), w = ceil(W / {factor}): {h}×{w}."
+        if "decode" in work.reference.signatures:
+            text += f" `decode` returns {factor}h × {factor}w pixels; what is given an image returns H × W."
     return text
 
 
-def _calls(work: Export, written: list[str]) -> str:
-    text = "## How to call it"
-    if saved_model := next((name for name in written if name.startswith("saved_model/")), None):
-        text += (
-            "\n\nThe SavedModel needs TensorFlow alone (for TensorFlow Serving: `serving/README.md`):\n\n"
-            "```python\nimport tensorflow as tf\n\n"
-            f'model = tf.saved_model.load("{saved_model}")\n'
-            f'rebuilt = model.signatures["reconstruct"](image=images)["image"]\n{_noise_line(work)}```'
-        )
-    encoder, decoder = (
-        next((name for variant in VARIANTS if (name := file_name(part, variant)) in written), None)
-        for part in ("encoder", "decoder")
-    )
-    if encoder and decoder:
-        code = "mean" if work.model.prior is not None else "code"
-        text += (
-            "\n\nThe `.tflite` files, with `pip install ai-edge-litert`; the other variants are called alike, and so "
-            "is `autoencoder.tflite`, whose signature is `reconstruct`:\n\n"
-            "```python\nfrom ai_edge_litert.interpreter import Interpreter\n\n"
-            f'encoder, decoder = Interpreter("{encoder}"), Interpreter("{decoder}")\n'
-            'encode, decode = encoder.get_signature_runner("encode"), decoder.get_signature_runner("decode")\n'
-            f'code = encode(image=image)["{code}"]  # one image: float32, 0 to 1, with a leading axis of 1\n'
-            'rebuilt = decode(z=code)["image"]\n```'
-        )
-    if "autoencoder.onnx" in written:
-        text += (
-            "\n\nThe `.onnx` files, with `pip install onnxruntime`. Batch, and of spatial models height and width, "
-            "are open; only `reconstruct` names its output otherwise, as ONNX wants names that differ:\n\n"
-            "```python\nimport onnxruntime\n\n"
-            'session = onnxruntime.InferenceSession("autoencoder.onnx")\n'
-            '(rebuilt,) = session.run(["reconstruction"], {"image": images})\n```'
-        )
-    return text
-
-
-def _noise_line(work: Export) -> str:
-    if work.model.prior is None:
-        return ""
-    shape: Any = [-(-side // work.model.factor) for side in work.size] if work.model.image_shape[0] is None else []
-    sizes = ", ".join(map(str, [16, *shape, work.model.latent_shape[-1]]))
-    return f'new = model.signatures["generate"](noise=tf.random.normal(({sizes})))["image"]\n'
+def _opened(shape: list[int], sides: tuple[str, ...]) -> list[Any]:
+    """The shape of one row of a tensor, whose first sides have the names of what is open."""
+    return [*sides, *shape[len(sides) :]] if len(shape) > 1 else list(shape)
 
 
 def _limits(work: Export) -> str:
     limits = [
-        "It knows the images it was trained on; others are rebuilt as if they were like those.",
+        "It knows the images it was trained on; others are treated as if they were like those.",
         "Outputs are expected images, the mean of the likelihood: smoother than photographs of the same thing.",
         "`.tflite` files take images of one size, and those outside `open_batch/` one at a time.",
-        "int8 files were calibrated on training images"
-        + (" and prior samples" if work.model.prior is not None else "")
-        + "; codes far outside the values seen are clipped, and pixels come in steps of 1/256.",
     ]
-    if work.model.prior is not None:
+    if _has_int8(work):
+        limits.append(
+            "int8 files were calibrated on training images"
+            + (" and prior samples" if prior_samples(work) else "")
+            + "; codes far outside the values seen are clipped, and pixels come in steps of 1/256."
+        )
+        if any("std" in answers[0] for answers in work.reference.answers.values()):
+            limits.append("int8 files give `std` in coarse steps: take it from another where it matters.")
+    if "generate" in work.reference.signatures:
         limits.append("What it draws can come close to a training image: treat the files as privately as those images.")
     return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)

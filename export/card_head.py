@@ -4,6 +4,7 @@ import re
 
 from export import NO_LICENCE
 from export.artefacts import Artefact, Export
+from export.kits.phone import kit as phone
 from tfvae.errors import UserError
 
 
@@ -23,9 +24,10 @@ def checked(licence: str) -> str:
 
 def head(work: Export, artefacts: list[Artefact]) -> str:
     """The lines that the Hub reads: licence, library, task, tags, and the day of the export."""
-    draws = work.model.prior is not None
+    probabilistic = work.model.prior is not None
+    draws = "generate" in work.reference.signatures and work.reference.shown == work.reference.default
     note = "  # not stated: see Licence" if work.licence == NO_LICENCE else ""
-    tags = ["tfvae", "variational-autoencoder" if draws else "autoencoder", *_formats(artefacts)]
+    tags = ["tfvae", "variational-autoencoder" if probabilistic else "autoencoder", *_formats(artefacts)]
     lines = [
         f"license: {work.licence}{note}",
         "library_name: keras",
@@ -45,7 +47,8 @@ def licence(work: Export) -> str:
             "Not stated. Whoever trained the model may say so, within what the licence of the training images allows: "
             "`python -m export RUN --license cc-by-4.0`."
         )
-    return f"## Licence\n\n{text} The samples in `phone/` and `serving/` are part of tfvae, under Apache-2.0."
+    folders = "`phone/` and `serving/`" if phone.fits(work) else "`serving/`"
+    return f"## Licence\n\n{text} The samples in {folders} are part of tfvae, under Apache-2.0."
 
 
 def _formats(artefacts: list[Artefact]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The pictures of a model card: what each file makes of held-out images, and what the decoder draws from noise."""
+"""The pictures of a model card: what each file makes of held-out images, and what the model draws from noise."""
 
 from pathlib import Path
 
@@ -16,12 +16,22 @@ MARGIN = 150  # pixels for the names of the rows
 
 
 def write_comparison(work: Export, artefacts: list[Artefact], folder: Path) -> str:
-    """Rows original, Keras, and each `.tflite` variant, of the first held-out images; returns the file's name."""
-    originals = work.samples.held_out
-    rows = {"original": originals, "Keras": work.reference.answers["reconstruct"][0]["image"]}
+    """Rows original, what is given (where it is another), Keras, and each `.tflite` variant; returns the file's name.
+
+    Of the first held-out images, through the signature `Reference.shown`.
+    """
+    originals, shown = work.samples.held_out, work.reference.shown
+    rows = {"original": originals}
+    given = work.reference.requests[shown][0]["image"]
+    if not np.array_equal(given, originals):
+        rows["given"] = given
+    rows["Keras"] = work.reference.answers[shown][0]["image"]
     by_name = {artefact.name: artefact for artefact in artefacts}
-    for variant in VARIANTS:
-        artefact = by_name[file_name("autoencoder", variant)]
+    endpoint = work.reference.signatures[shown].endpoint
+    for variant in (variant for variant in VARIANTS if variant in endpoint.variants):
+        artefact = by_name[file_name(endpoint.file, variant)]
+        if not artefact.outputs:
+            continue  # the runtime refused it
         label = f"TFLite {variant}" if artefact.written else f"{variant} (withheld)"
         rows[label] = artefact.outputs["image"]
     save_png(folder / COMPARISON, _stacked({name: images[:COLUMNS] for name, images in rows.items()}))
@@ -29,8 +39,8 @@ def write_comparison(work: Export, artefacts: list[Artefact], folder: Path) -> s
 
 
 def write_generated(work: Export, folder: Path) -> str | None:
-    """A grid of prior samples; `None`, and no file, for a model without a prior."""
-    if work.model.prior is None:
+    """A grid of prior samples; `None`, and no file, for a model that does not draw."""
+    if "generate" not in work.reference.answers:
         return None
     images = work.reference.answers["generate"][0]["image"][:GENERATED_IMAGES]
     save_png(folder / GENERATED, grid(list(images), columns=COLUMNS))

@@ -10,6 +10,7 @@ from typing import Any
 
 from export.artefacts import Artefact, Export
 from export.atomic_folder import REPORT
+from export.parity import BOUNDS_OF_CHOICES
 
 PACKAGES = ("tfvae", "tensorflow", "keras", "ai-edge-litert", "numpy")
 
@@ -39,8 +40,9 @@ def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str,
         "licence": work.licence,
         "tflite_image_size": list(work.size),
         "held_out": {"split": samples.split, "images": len(samples.held_out), "names": samples.names},
-        "calibration": {"split": "train", "images": len(samples.calibration), "prior_samples": model.prior is not None},
+        "calibration": {"split": "train", "images": len(samples.calibration), "prior_samples": prior_samples(work)},
         "bounds": {name: asdict(bound) for name, bound in work.bounds.items()},
+        **_bounds_of_choices(work),
         "tensors": tensors(work),
         "artefacts": [_entry(artefact) for artefact in artefacts],
         "files": {
@@ -55,6 +57,13 @@ def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str,
     }
 
 
+def _bounds_of_choices(work: Export) -> dict[str, Any]:
+    """The bounds of signatures that choose, where the model has any, with their names."""
+    choosing = [name for name, signature in work.reference.signatures.items() if signature.endpoint.chooses]
+    bounds = {name: asdict(bound) for name, bound in BOUNDS_OF_CHOICES.items()}
+    return {"bounds_of_choices": {"signatures": choosing, **bounds}} if choosing else {}
+
+
 def tensors(work: Export) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
     """For each signature its inputs and outputs: what they mean, and the values seen on the held-out images."""
     found: dict[str, Any] = {}
@@ -64,8 +73,19 @@ def tensors(work: Export) -> dict[str, dict[str, dict[str, dict[str, Any]]]]:
     return found
 
 
+def prior_samples(work: Export) -> bool:
+    """Whether int8 files are also calibrated on standard normal noise."""
+    return any("noise" in request for calls in work.reference.requests.values() for request in calls)
+
+
+PICTURES = ("image", "std", "damage", "known")  # tensors of the height and width of the images
+
 MEANING = {
     "image": "pixels, 0 (black) to 1 (white), rows from the top, channels last",
+    "std": "how sure each pixel is: its standard deviation, in units of 0 (black) to 1 (white)",
+    "damage": "probability that a pixel is damaged, 0 to 1",
+    "known": "1 where a pixel can be trusted, 0 where it is lost",
+    "indices": "number of the codebook's vector at each place, a whole number",
     "mean": "mean of the posterior q(z|x): the deterministic code",
     "log_var": "log-variance of the posterior q(z|x), natural logarithm",
     "code": "the deterministic code",
@@ -79,7 +99,8 @@ def _ranges(calls) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "meaning": MEANING[name],
-            "range": [0.0, 1.0] if name in ("image", "labels") else None,
+            "range": [0.0, 1.0] if name in ("image", "labels", "damage", "known") else None,
+            "shape": list(calls[0][name].shape[1:]),
             "observed": [float(min(c[name].min() for c in calls)), float(max(c[name].max() for c in calls))],
         }
         for name in calls[0]

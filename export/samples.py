@@ -34,24 +34,46 @@ class Samples:
     names: list[str]
 
 
-def draw_samples(splits: Any, config: DataConfig, size: tuple[int, int], seed: int) -> Samples:
-    """Images evenly spaced through the training and the held-out images, prepared as in evaluation."""
+def draw_samples(splits: Any, config: DataConfig, size: tuple[int, int], seed: int, frames: int = 1) -> Samples:
+    """Images evenly spaced through the training and the held-out images, prepared as in evaluation.
+
+    Args:
+        splits: All images of the run.
+        config: How they are prepared.
+        size: `(height, width)` of what is drawn, in pixels.
+        seed: Of the binarisation.
+        frames: Of a film in one image, one below the other.
+    """
     training, (split, held_out) = splits.train, splits.measured
     most = max(FEWEST_IMAGES, PIXELS // (size[0] * size[1]))
     chosen = spread(len(held_out), min(HELD_OUT_IMAGES, most))
+
+    def prepared(images: Images, indices: list[int]) -> np.ndarray:
+        same_size = Images.from_array(np.stack([fitted(images[index], size, frames) for index in indices]))
+        batches = evaluation_batches(same_size, 32, seed=seed, config=config)
+        return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
+
     return Samples(
-        calibration=_prepared(training, spread(len(training), min(CALIBRATION_IMAGES, most)), config, size, seed),
-        held_out=_prepared(held_out, chosen, config, size, seed),
+        calibration=prepared(training, spread(len(training), min(CALIBRATION_IMAGES, most))),
+        held_out=prepared(held_out, chosen),
         split=split,
         names=[held_out.names[index] for index in chosen],
     )
 
 
-def static_size(image_shape, config: DataConfig, asked: tuple[int, int] | None) -> tuple[int, int]:
-    """Height and width of the `.tflite` files, which need fixed ones.
+def static_size(
+    image_shape, config: DataConfig, asked: tuple[int, int] | None, common: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """Height and width of the `.tflite` files, which need fixed ones; of a model of films those of a frame.
 
     A vector latent has its own size. A spatial one takes what was asked for, else the crop the run trained on, else
     the size of its images, else 256×256.
+
+    Args:
+        image_shape: Of the model.
+        config: Of the run.
+        asked: What was asked for.
+        common: The size of all images, where they have one.
     """
     own = tuple(image_shape[:2])
     if own != (None, None):
@@ -62,7 +84,9 @@ def static_size(image_shape, config: DataConfig, asked: tuple[int, int] | None) 
         return asked
     if config.crop:
         return config.crop, config.crop
-    return (config.height or DEFAULT_SIDE), (config.width or DEFAULT_SIDE)
+    if config.height:
+        return config.height, config.width
+    return common if common and max(common) <= DEFAULT_SIDE else (DEFAULT_SIDE, DEFAULT_SIDE)
 
 
 def spread(count: int, wanted: int) -> list[int]:
@@ -70,8 +94,13 @@ def spread(count: int, wanted: int) -> list[int]:
     return sorted({int(index) for index in np.linspace(0, count - 1, min(count, wanted)).round()})
 
 
-def fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """The centre of `pixels`, `(h, w, c)`, at `size`; a smaller picture is continued by its mirror image."""
+def fitted(pixels: np.ndarray, size: tuple[int, int], frames: int = 1) -> np.ndarray:
+    """The centre of `pixels`, `(h, w, c)`, at `size`; a smaller picture is continued by its mirror image.
+
+    Of `frames` one below the other, at `size` together, the centre of each.
+    """
+    if frames > 1:
+        return np.concatenate([fitted(frame, (size[0] // frames, size[1])) for frame in np.split(pixels, frames)])
     for axis, side in enumerate(size):
         missing = max(0, side - pixels.shape[axis])
         before = missing // 2
@@ -82,7 +111,11 @@ def fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return pixels
 
 
-def _prepared(images: Images, indices: list[int], config: DataConfig, size: tuple[int, int], seed: int) -> np.ndarray:
-    same_size = Images.from_array(np.stack([fitted(images[index], size) for index in indices]))
-    batches = evaluation_batches(same_size, 32, seed=seed, config=config)
-    return np.concatenate([np.asarray(batch, np.float32) for batch in batches])
+def cut(images: np.ndarray, height: int, width: int, frames: int = 1) -> np.ndarray:
+    """The top left corner of `images` `(n, h, w, c)`, at most `height` × `width`; negative sides are what is left out.
+
+    Of `frames` one below the other, the corner of each.
+    """
+    count, _, _, channels = images.shape
+    corners = images.reshape(count, frames, -1, *images.shape[2:])[:, :, :height, :width]
+    return corners.reshape(count, -1, corners.shape[3], channels)

@@ -16,13 +16,14 @@ from typing import NamedTuple
 import numpy as np
 
 from export import checksums, evidence
-from export.evidence import ODD_SIZE, Case, Evidence, HeldTo
+from export.evidence import ODD_SIZE, Case, Evidence
 from export.formats.saved_model import Request, run_in_fresh_process
 from export.formats.tflite import OPEN_BATCH
 from export.formats.tflite_runtime import TFLiteFile
 from export.parity import Bound, Tensors, Verdict, judge, mean_psnr
+from export.reference import code_of, pictures_of
 from tfvae.errors import UserError
-from tfvae.serving import DEFAULT_SIGNATURE
+from tfvae.serving import SERVING_DEFAULT
 
 Say = Callable[[str], None]
 OK, MISSED, NOT_RUN = "ok", "MISSED", "not run"
@@ -87,21 +88,23 @@ def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
     outputs: dict[str, list[Tensors] | Exception] = {}
     for name in kept.artefacts:
         if name.endswith(".tflite"):
-            outputs[name] = _attempt(_answers, TFLiteFile, folder / name, kept.cases, kept.artefacts[name], True)
+            outputs[name] = _attempt(_answers, TFLiteFile, folder / name, kept, name, True)
     # Integer codes are judged by the images decoded from them; the SavedModel does that, which is within 1e-5 of Keras.
     codes = {
-        name: answers[0]["mean" if "mean" in answers[0] else "code"]
+        name: code
         for name, answers in outputs.items()
         if not isinstance(answers, Exception)
-        and answers[0].keys() & {"mean", "code"}
-        and (kept.artefacts[name].signatures, kept.artefacts[name].bound.measure) == (["encode"], "psnr_drop_db")
+        and any(bound.measure == "psnr_drop_db" for bound in kept.artefacts[name].values())
+        and "image" not in answers[0]
+        and (code := code_of(answers[0])) is not None
+        and "decode" in kept.cases
     }
     # Of a conditional model the labels, too.
     given = next((case.inputs for case in kept.cases.get("decode", [])), {})
     decoded: dict[str, np.ndarray] = {}
     if saved_model:
-        signatures = kept.artefacts[saved_model].signatures
-        calls = [(signature, case) for signature in signatures for case in _cases(kept.cases, signature)]
+        signatures = list(kept.artefacts[saved_model])
+        calls = [(signature, case) for signature in signatures for case in _cases(kept, signature)]
         requests = [Request(signature, case.inputs) for signature, case in calls]
         requests += [Request("decode", {**given, "z": code}) for code in codes.values()]
         answered = _attempt(lambda: run_in_fresh_process(folder / saved_model, requests)[0])
@@ -130,9 +133,7 @@ def _rows(folder: Path, kept: Evidence) -> Iterator[Row]:
     for name in names:
         from export.formats.onnx import ONNXFile
 
-        yield _file_row(
-            kept, name, _attempt(_answers, ONNXFile, folder / name, kept.cases, kept.artefacts[name], False)
-        )
+        yield _file_row(kept, name, _attempt(_answers, ONNXFile, folder / name, kept, name, False))
 
 
 def _attempt(function, *arguments):
@@ -143,27 +144,28 @@ def _attempt(function, *arguments):
         return error
 
 
-def _answers(kind, path: Path, cases, held_to: HeldTo, fixed_size: bool) -> list[Tensors]:
+def _answers(kind, path: Path, kept: Evidence, name: str, fixed_size: bool) -> list[Tensors]:
     file = kind(path.read_bytes())
-    (signature,) = held_to.signatures
+    (signature,) = kept.artefacts[name]
     if file.signature != signature:
         raise ValueError(f"its signature is {file.signature}, not {signature}")
-    return [file.run(case.inputs) for case in _cases(cases, signature, fixed_size)]
+    return [file.run(case.inputs) for case in _cases(kept, signature, fixed_size)]
 
 
 def _file_row(kept: Evidence, name: str, answers, decoded: np.ndarray | None = None) -> Row:
     if isinstance(answers, Exception):
         return Row(name, MISSED, _reason(answers))
-    return _row(kept, name, {kept.artefacts[name].signatures[0]: answers}, decoded)
+    (signature,) = kept.artefacts[name]
+    return _row(kept, name, {signature: answers}, decoded)
 
 
 def _row(kept: Evidence, name: str, table: dict[str, list[Tensors]], decoded: np.ndarray | None = None) -> Row:
-    bound = kept.artefacts[name].bound
+    bounds = kept.artefacts[name]
     try:
-        verdicts = [_judged(kept, bound, signature, found, decoded) for signature, found in table.items()]
+        verdicts = [_judged(kept, bounds[signature], signature, found, decoded) for signature, found in table.items()]
     except (ValueError, KeyError, IndexError, TypeError) as error:
         return Row(name, MISSED, _reason(error))  # other names or shapes than Keras's
-    worst = max(verdicts, key=lambda verdict: (not verdict.passed, verdict.value))
+    worst = max(verdicts, key=Verdict.severity)
     return Row(name, OK if worst.passed else MISSED, f"{worst}; {', '.join(table)}")
 
 
@@ -171,17 +173,22 @@ def _reason(error: Exception) -> str:
     return f"cannot be compared: {(str(error).strip() or repr(error)).splitlines()[-1]}"
 
 
-def _cases(cases: dict[str, list[Case]], signature: str, fixed_size: bool = False) -> list[Case]:
-    found = cases[DEFAULT_SIGNATURE if signature == "serving_default" else signature]
+def _cases(kept: Evidence, signature: str, fixed_size: bool = False) -> list[Case]:
+    found = kept.cases[kept.default if signature == SERVING_DEFAULT else signature]
     return [case for case in found if not (fixed_size and case.name == ODD_SIZE)]
 
 
 def _judged(kept: Evidence, bound: Bound, signature: str, found: list[Tensors], decoded: np.ndarray | None) -> Verdict:
     """The verdict on the answers to the first `len(found)` cases of a signature; the odd size is the last case."""
     pair = (float("nan"), float("nan"))
+    cases = _cases(kept, signature)[: len(found)]
     if bound.measure == "psnr_drop_db":
-        image = found[0].get("image", decoded)
-        keras = mean_psnr(kept.images, kept.cases[DEFAULT_SIGNATURE][0].outputs["image"])
-        pair = (keras, float("nan") if image is None else mean_psnr(kept.images, image))
-    references = [case.outputs for case in _cases(kept.cases, signature)[: len(found)]]
-    return judge(bound, references, found, pair)
+        asked = {name: [call.inputs for call in calls] for name, calls in kept.cases.items()}
+        # Keras's codes are the first that were decoded.
+        keras = pictures_of(signature, asked, cases[0].outputs, lambda _: kept.cases["decode"][0].outputs["image"])
+        image = pictures_of(signature, asked, found[0], lambda _: decoded)
+        keras_psnr, found_psnr = (
+            float("nan") if each is None else mean_psnr(kept.images, each) for each in (keras, image)
+        )
+        pair = keras_psnr, found_psnr
+    return judge(bound, [case.outputs for case in cases], found, pair)

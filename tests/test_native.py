@@ -31,10 +31,10 @@ class Served:
         self.model, self.path, self.images = model, folder / "1", _images(*size, model.image_shape[-1])
         serving.write_saved_model(model, self.path)
         self.records = warmup.write(self.path, "tiny", model, size, [1, 2, 4])
-        self.call = Reference(model, self.images, 0).call
+        self.reference = Reference(model, self.images, 0)
 
     def prove(self, program, requests, timed=()):
-        return prove.prove(self.model, self.path, self.images, self.call, LIMIT, requests, timed, program)
+        return prove.prove(self.reference, self.path, self.images, LIMIT, requests, timed, program)
 
 
 def _images(height, width, channels):
@@ -96,7 +96,7 @@ def test_other_kinds_of_models_pass_too(model, size, program, tmp_path):
 @pytest.fixture(scope="module")
 def cases(tiny):
     """Requests with Keras's answers, by signature."""
-    return {name: (inputs, dict(outputs)) for name, inputs, outputs in prove._cases(tiny.model, tiny.images, tiny.call)}
+    return {name: (inputs, dict(outputs)) for name, inputs, outputs in prove._cases(tiny.reference, tiny.images)}
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def ask(tiny, program, tmp_path):
             paths[0].write_bytes(cases)
         else:
             prove._write_records(paths[0], [(name, *tensors) for name, tensors in cases.items()])
-        prove._write_records(paths[1], prove._warmup_answers(tiny.path, tiny.call))
+        prove._write_records(paths[1], prove._warmup_answers(tiny.reference, tiny.path))
         return prove.run(program, tiny.path, *paths, [1, 6], [1], requests)
 
     return run

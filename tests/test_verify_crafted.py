@@ -57,16 +57,18 @@ def crafted(index):
     """Changes of `parity.json`, each of which something once stumbled over."""
     artefacts = index["artefacts"]
     first = next(iter(artefacts))
+    signature, bound = next(iter(artefacts[first].items()))
     yield []
     yield {}
     yield {**index, "cases": []}
     yield {**index, "images": ["a"]}
     yield {**index, "images": "nowhere"}
     yield {**index, "cases": {name: [] for name in index["cases"]}}
-    yield {**index, "artefacts": {**artefacts, first: {**artefacts[first], "signatures": ["of none"]}}}
-    yield {**index, "artefacts": {**artefacts, first: {**artefacts[first], "signatures": []}}}
-    yield {**index, "artefacts": {**artefacts, first: {**artefacts[first], "measure": "goodwill"}}}
-    yield {**index, "artefacts": {**artefacts, first: {**artefacts[first], "limit": "1e9"[::-1] + "x"}}}
+    yield {**index, "artefacts": {**artefacts, first: {"of none": bound}}}
+    yield {**index, "artefacts": {**artefacts, first: {}}}
+    for other in ({"measure": "goodwill"}, {"limit": "9e1x"}):
+        changed = {**artefacts[first], signature: {**bound, **other}}
+        yield {**index, "artefacts": {**artefacts, first: changed}}
     yield {**index, "artefacts": {**artefacts, first: None}}
     yield {**index, "artefacts": {**artefacts, "../../outside.tflite": artefacts[first]}}
 

@@ -179,8 +179,8 @@ def test_a_continuation_is_the_models_prediction_at_odd_sizes_and_goes_on(model)
 
 def test_its_signature_predicts_what_it_predicts(model, noise):
     found = signatures(model, batch=3, size=(FRAMES * HEIGHT, WIDTH))
-    assert set(found) == {"encode", "reconstruct", "predict"}
-    predict = found["predict"].traced()
+    assert set(found) == {"encode", "reconstruct", "continue"}
+    predict = found["continue"].traced()
     np.testing.assert_allclose(
         predict(tf.constant(strips()), tf.zeros_like(noise))["image"], model.reconstruct(strips())["image"], atol=1e-5
     )

@@ -291,7 +291,7 @@ def test_half_precision_keeps_float32_weights_and_terms(policy):
     assert applications.generate(model, 2, seed=0).dtype == np.float32
 
 
-def test_a_tflite_file_encodes_decodes_and_rebuilds(tmp_path):
+def test_a_tflite_file_encodes_decodes_rebuilds_and_draws(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 
     model, x = assemble(), pictures()
@@ -304,6 +304,7 @@ def test_a_tflite_file_encodes_decodes_and_rebuilds(tmp_path):
     for name, method, inputs in (
         ("decode", model.decode_quantised, {"z": np.asarray(expected["code"])}),
         ("reconstruct", model.reconstruct, {"image": x}),
+        ("generate", model.generate, {"noise": RNG.standard_normal((6, 3, 2, 3)).astype("float32")}),
     ):
         actual = runtime.get_signature_runner(name)(**inputs)["image"]
         np.testing.assert_allclose(actual, method(*inputs.values())["image"], atol=1e-5)

@@ -8,9 +8,11 @@
 | `generate` | `noise` | `image`, only where the model has a prior |
 | `restore` | `image` (and `known`) | `image`, `std` (and `damage`): these two are all that a model of restoration has |
 | `sample` | `image`, `noise` (and `known`) | `image` |
+| `stylize` | `image`, `labels` | `image`, of a model of styles |
+| `continue` | `image`, `noise` | `image`, of a model of films: clips whose first frames are given |
 
 All of a conditional model also take `labels`, `(batch, classes)`: 1 at the class
-of a picture and 0 elsewhere, or a mixture.
+of a picture and 0 elsewhere, or a mixture. A model with a codebook also gives `indices` with its `code`.
 
 All are deterministic and float32 on both sides: noise enters as an input, so that no runtime needs a random op.
 """
@@ -26,18 +28,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfvae.inputs import as_label_weights
+from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.pixels import pixels
 from tfvae.quiet import native_messages_held
 from tfvae.tflite_nan import nan_kept
 from tfvae.whole_files import write_whole
 
-# float16: weights are stored in half precision, arithmetic is float32 (or half, where the phone's GPU chooses so).
-# dynamic_range: weights are 8-bit integers; activations are float32, and quantised for each call where a kernel gains.
-# int8: weights (one scale per channel) and activations are 8-bit integers; the file takes and gives float32.
-VARIANTS = ("float32", "float16", "dynamic_range", "int8")
-# What TensorFlow Serving runs when a request names no signature.
-DEFAULT_SIGNATURE = "reconstruct"
+SERVING_DEFAULT = "serving_default"  # what TensorFlow Serving runs when a request names no signature
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,14 +42,22 @@ class Signature:
     """One function of a model: tensors by name in, tensors by name out.
 
     Attributes:
-        name: `encode`, `decode`, `reconstruct` or `generate`.
-        inputs: Shape and dtype of each input by name; `None` is a dimension known only when the function runs.
-        function: Takes the inputs as keyword arguments, returns a dict of float32 tensors.
+        name: `encode`, `decode`, `reconstruct`, `generate`, `restore` …
+        endpoint: What the model says of it.
     """
 
     name: str
-    inputs: dict[str, tuple[tuple[int | None, ...], str]]
-    function: Callable[..., dict[str, Any]]
+    endpoint: Endpoint
+
+    @property
+    def inputs(self) -> dict[str, tuple[tuple[int | None, ...], str]]:
+        """Shape and dtype of each input by name; `None` is a dimension known only when the function runs."""
+        return {name: (shape, "float32") for name, shape in self.endpoint.inputs.items()}
+
+    @property
+    def function(self) -> Callable[..., dict[str, Any]]:
+        """Takes the inputs as keyword arguments, returns a dict of float32 tensors."""
+        return self.endpoint.function
 
     def specs(self) -> list[tf.TensorSpec]:
         """The inputs as named `tf.TensorSpec`s, in order."""
@@ -89,16 +94,31 @@ def signatures(model, batch: int | None = None, size: tuple[int, int] | None = N
 
     Returns:
         `encode`, `decode`, `reconstruct`, and `generate` where `model.generate`; `restore` and `sample` of a model of
-        restoration.
+        restoration; whatever else `model.endpoints` names.
 
     Raises:
         ValueError: When `size` is not the size of the model's images.
     """
     image, latent = (batch, *_image_shape(model, size)), (batch, *_latent_shape(model, size))
-    return {
-        name: Signature(name, {key: (shape, "float32") for key, shape in inputs.items()}, function)
-        for name, (inputs, function) in model.endpoints(image, latent).items()
-    }
+    return {name: Signature(name, endpoint) for name, endpoint in model.endpoints(image, latent).items()}
+
+
+def example_inputs(
+    found: dict[str, Signature], examples: dict[str, list[np.ndarray]]
+) -> dict[str, list[dict[str, np.ndarray]]]:
+    """The calls that each signature is tried with: a list of inputs by name.
+
+    Args:
+        found: Signatures by name.
+        examples: What `model.examples` gives. The first call is of the first value of each input, the second of the
+            second, and so on; of an input that has fewer values the last one goes on.
+    """
+    calls = {}
+    for name, signature in found.items():
+        values = {key: examples[key] for key in signature.inputs}
+        count = max(map(len, values.values()))
+        calls[name] = [{key: each[min(i, len(each) - 1)] for key, each in values.items()} for i in range(count)]
+    return calls
 
 
 def float32_copy(model):
@@ -151,7 +171,7 @@ def write_saved_model(
         archive.add_endpoint(name, function)
         if name == model.default_endpoint:
             # The same traced function under a second name: the graph is stored once.
-            archive.add_endpoint("serving_default", function)
+            archive.add_endpoint(SERVING_DEFAULT, function)
     archive.write_out(str(path), verbose=False)
     return found
 
@@ -174,13 +194,14 @@ def write_tflite(
         path: File to write.
         batch: Images in a call; `None` leaves it open, which LiteRT's compiled runtimes and browsers refuse.
         size: `(height, width)` in pixels, which a model with spatial latents needs.
-        quantize: One of `VARIANTS`: how the inside is computed.
+        quantize: One of `VARIANTS`: how the inside is computed. What a model cannot compute in integers is left out
+            of an int8 file.
         representative: Some hundred images, `(n, height, width, channels)`, from which int8 takes the ranges of
             activations.
 
     Raises:
-        ValueError: When `size` is missing, or is not the size of the model's images; when `quantize` is unknown, or
-            int8 has no images to take ranges from.
+        ValueError: When `size` is missing, or is not the size of the model's images; when `quantize` is unknown, int8
+            has no images to take ranges from, or nothing of the model computes in int8.
     """
     if size is None and model.image_shape[0] is None:
         raise ValueError("`size` must be (height, width) for a model with spatial latents. Received: size=None")
@@ -189,9 +210,15 @@ def write_tflite(
             "`representative` must be images for quantize='int8', and None else. "
             f"Received: quantize={quantize!r}, representative of {type(representative).__name__}"
         )
+    available = signatures(model, batch=batch, size=size)
+    # In floats as well as it goes; what cannot compute in integers, though, may end the converter.
+    names = [name for name, each in available.items() if quantize != "int8" or quantize in each.endpoint.variants]
+    if not names:
+        raise ValueError(f"`quantize` must be another one for {type(model).__name__}. Received: 'int8'")
     with tempfile.TemporaryDirectory() as folder:
         with native_messages_held():
             found = write_saved_model(model, folder, batch=batch, size=size, to_convert=True)
+        found = {name: found[name] for name in names}
         calibration = [] if representative is None else list(_calibration(model, found, representative, size))
         content = tflite_content(Path(folder), list(found), quantize, calibration)
     write_whole(path, content)
@@ -243,26 +270,16 @@ def nan_where_not_finite(value, inputs):
 
 
 def _calibration(model, found, images, size):
-    """A signature and its inputs for each image: images, their codes, and noise as large as codes are."""
+    """A signature and its inputs for each image and call of `example_inputs`."""
     images = pixels(images)
     if size is not None and images.shape[1:3] != tuple(size):
         raise ValueError(f"`representative` must be images of {size}. Received: shape {images.shape}")
-    asked = {name for signature in found.values() for name in signature.inputs}
-    if unknown := asked - {"image", "z", "noise"} - ({"labels"} if model.conditional else set()):
-        raise ValueError(
-            f"int8 of {type(model).__name__} needs examples of {', '.join(sorted(unknown))}, too: "
-            "`python -m export RUN` in a clone of tfvae writes it"
-        )
     rng = np.random.default_rng(0)
     for place in range(len(images)):
-        values = {"image": images[place : place + 1]}
-        if asked & {"z", "noise"}:
-            code = np.asarray(model.codes(values["image"]))
-            values |= {"z": code, "noise": rng.standard_normal(code.shape)}
-        if "labels" in asked:
-            values["labels"] = as_label_weights(model.likeliest_labels(values["image"]), model.label_names)
-        for name, signature in found.items():
-            yield name, {key: np.asarray(values[key], np.float32) for key in signature.inputs}
+        examples = model.examples(images[place : place + 1], rng)
+        for name, calls in example_inputs(found, examples).items():
+            for inputs in calls:
+                yield name, inputs
 
 
 def _image_shape(model, size):
@@ -273,10 +290,7 @@ def _image_shape(model, size):
 
 
 def _latent_shape(model, size):
-    if len(model.latent_shape) == 1 or size is None:
-        return tuple(model.latent_shape)
-    # Images are padded to a multiple of the factor, hence the ceiling.
-    return (*(-(-side // model.factor) for side in size), model.latent_shape[-1])
+    return tuple(model.latent_shape) if size is None else model.code_shape(*size)
 
 
 def _in_float32(config):

@@ -3,8 +3,8 @@
 `keras.Model.export(format="onnx")` hands the model's concrete function to tf2onnx. Given a small model for each
 signature, with a named input and a dict of outputs, it keeps the names and leaves batch, height and width open.
 
-ONNX has one name space for a whole graph, so `reconstruct` cannot have an input and an output that are both called
-`image`: its output is `reconstruction`.
+ONNX has one name space for a whole graph, so a signature cannot have an input and an output that are both called
+`image`: the output of `reconstruct` is `reconstruction`, that of `restore` `restore_image`, and so on.
 """
 
 import collections
@@ -19,15 +19,14 @@ import keras
 import numpy as np
 
 from export.artefacts import Artefact, Export
-from export.formats.tflite import PARTS
 from export.formats.tflite_runtime import median_ms
 from export.parity import Tensors, judge
+from export.report import PICTURES
 from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
-from tfvae.serving import Signature, nan_where_not_finite, signatures
+from tfvae.serving import Signature, nan_where_not_finite
 
 EXTRA = ("tf2onnx", "onnx", "onnxruntime")
-RENAMED = {"reconstruct": {"image": "reconstruction"}}  # signature: output as Keras names it, and as the file does
 SIGNATURE = "signature"  # key of the file's metadata
 
 
@@ -39,9 +38,17 @@ def require() -> None:
 
 
 def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefact]:
-    """Convert, run and judge the three parts; write those within the bound `onnx`."""
-    available = signatures(work.model)
-    return [_write_part(work, f"{part}.onnx", available[name], folder, say) for part, name in PARTS.items()]
+    """Convert, run and judge every signature that has files in several variants; write those within the bound."""
+    return [
+        _write_part(work, f"{signature.endpoint.file}.onnx", signature, folder, say)
+        for signature in work.reference.signatures.values()
+        if signature.endpoint.file and not signature.endpoint.single
+    ]
+
+
+def renamed(signature: str, output: str = "image") -> str:
+    """What an output that is called like an input is called in the file."""
+    return "reconstruction" if (signature, output) == ("reconstruct", "image") else f"{signature}_{output}"
 
 
 def convert(model, signature: Signature) -> bytes:
@@ -88,13 +95,20 @@ class ONNXFile:
         self.signature = self.session.get_modelmeta().custom_metadata_map.get(SIGNATURE, "")
 
     def run(self, inputs: Tensors) -> Tensors:
-        """Outputs by Keras's names for inputs `(n, …)` by name, run as a batch of one and a batch of the rest."""
+        """Outputs by Keras's names for inputs `(n, …)` by name, run as a batch of one and a batch of the rest.
+
+        Raises:
+            RuntimeError: When ONNX Runtime fails.
+        """
         parts = [{name: value[:1] for name, value in inputs.items()}]
         if len(next(iter(inputs.values()))) > 1:
             parts.append({name: value[1:] for name, value in inputs.items()})
         names = [output.name for output in self.session.get_outputs()]
-        answers = [dict(zip(names, self.session.run(names, part), strict=True)) for part in parts]
-        keras_names = {there: here for here, there in RENAMED.get(self.signature, {}).items()}
+        try:
+            answers = [dict(zip(names, self.session.run(names, part), strict=True)) for part in parts]
+        except Exception as error:  # its exceptions have no base of their own
+            raise RuntimeError(" ".join(str(error).split())[:200]) from error
+        keras_names = {renamed(self.signature, name): name for name in inputs}
         return {keras_names.get(name, name): np.concatenate([answer[name] for answer in answers]) for name in names}
 
     def latency_ms(self, inputs: Tensors) -> float:
@@ -120,15 +134,17 @@ def _write_part(work: Export, name: str, signature: Signature, folder: Path, say
     requests, answers = work.reference.requests[signature.name], work.reference.answers[signature.name]
     try:
         outputs = [file.run(request) for request in requests]
-    except ValueError as error:  # seen once: tf2onnx left a file whose answers to one image and to many do not fit
-        artefact = Artefact(name, {}, {"variant": "onnx", "bytes": len(content)}, [f"wrong shapes: {error}"])
+    # Seen: tf2onnx left files whose answers to one image and to many do not fit, or that the runtime does not run.
+    except (ValueError, RuntimeError) as error:
+        reason = "wrong shapes" if isinstance(error, ValueError) else "the runtime cannot run it"
+        artefact = Artefact(name, {}, {"variant": "onnx", "bytes": len(content)}, [f"{reason}: {error}"])
         say("; ".join([artefact.outcome, *artefact.defects]))
         return artefact
     pair = work.reference.psnr_pair(signature.name, outputs)
-    odd = work.reference.odd_size() if signature.name == "reconstruct" else None
+    odd = work.reference.odd_size() if signature.name == work.reference.default else None
     if odd:
         answers, outputs = [*answers, odd[1]], [*outputs, file.run(odd[0])]
-    verdict = judge(work.bounds["onnx"], answers, outputs, pair)
+    verdict = judge(work.bound("onnx", signature.name), answers, outputs, pair)
     proto = onnx.load_from_string(content)
     facts = {
         "part": name.removesuffix(".onnx"),
@@ -159,17 +175,16 @@ class _Part(keras.Model):
         self.model, self.signature = model, signature
         self.built = True  # the model within is
 
-    def call(self, tensor, labels=None):
-        renamed = RENAMED.get(self.signature.name, {})
-        given = [tensor] if labels is None else [tensor, labels]
-        outputs = self.signature.function(**dict(zip(self.signature.inputs, given, strict=True)))
+    def call(self, *given):
+        names = self.signature.inputs
+        outputs = self.signature.function(**dict(zip(names, given, strict=True)))
         outputs = {name: nan_where_not_finite(value, given) for name, value in outputs.items()}
-        return {renamed.get(key, key): value for key, value in outputs.items()}
+        return {renamed(self.signature.name, key) if key in names else key: value for key, value in outputs.items()}
 
 
 def _name_open_dimensions(tensor) -> None:
     """Batch, and height and width of an image or rows and columns of a code, instead of `unk__102`."""
-    pixels = tensor.name in ("image", "reconstruction")
+    pixels = tensor.name.endswith(PICTURES) or tensor.name == renamed("reconstruct")
     names = ("batch", "height", "width") if pixels else ("batch", "rows", "columns")
     for dimension, name in zip(tensor.type.tensor_type.shape.dim, names, strict=False):
         if not dimension.HasField("dim_value"):

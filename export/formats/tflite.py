@@ -5,17 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfvae.priors import StandardNormal
-from tfvae.serving import VARIANTS, tflite_content
+from tfvae.endpoint import VARIANTS
+from tfvae.serving import signatures, tflite_content
 
-__all__ = ["GENERATOR", "OPEN_BATCH", "PARTS", "VARIANTS", "convert", "draws_by_decoding_noise", "file_name"]
-
-# Which signature each file holds.
-PARTS = {"encoder": "encode", "decoder": "decode", "autoencoder": "reconstruct"}
-
-# The file that draws where the decoder of standard normal noise does not: in float32 alone, as in half precision noise
-# near the border of two components would choose the other one.
-GENERATOR = ("generator", "generate")
+__all__ = ["OPEN_BATCH", "VARIANTS", "convert", "draws_by_decoding_noise", "file_name"]
 
 # Files whose batch is open, for the classic interpreter of phones; those beside it take one image a call, which
 # LiteRT's compiled runtimes and browsers want.
@@ -23,8 +16,9 @@ OPEN_BATCH = "open_batch"
 
 
 def draws_by_decoding_noise(model) -> bool:
-    """Whether standard normal noise is a code drawn from the prior: with N(0, I), and no other."""
-    return isinstance(model.prior, StandardNormal)
+    """Whether standard normal noise is a code drawn from the prior, so that drawing needs no file of its own."""
+    generate = signatures(model).get("generate")
+    return generate is not None and not generate.endpoint.file
 
 
 def file_name(part: str, variant: str, open_batch: bool = False) -> str:

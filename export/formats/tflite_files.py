@@ -9,15 +9,7 @@ import numpy as np
 
 from export.artefacts import Artefact, Export
 from export.formats.bias_correction import bias_corrected
-from export.formats.tflite import (
-    GENERATOR,
-    OPEN_BATCH,
-    PARTS,
-    VARIANTS,
-    convert,
-    draws_by_decoding_noise,
-    file_name,
-)
+from export.formats.tflite import OPEN_BATCH, VARIANTS, convert, file_name
 from export.formats.tflite_runtime import TFLiteFile
 from export.parity import INT8_LATENCY_TARGET, INT8_SIZE_TARGET, judge
 from tfvae.quiet import native_messages_held
@@ -27,26 +19,29 @@ Inputs = list[dict[str, np.ndarray]]
 
 
 def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefact]:
-    """Convert, run and judge every part in every variant, with a batch of one and with an open batch."""
+    """Convert, run and judge every file that an endpoint asks for, with a batch of one and with an open batch."""
     artefacts: list[Artefact] = []
     calibration = _calibration(work)
+    files = {name: found.endpoint for name, found in work.reference.signatures.items() if found.endpoint.file}
     (folder / OPEN_BATCH).mkdir()
     with tempfile.TemporaryDirectory() as scratch:
         for open_batch in (False, True):
             source = Path(scratch, "open" if open_batch else "one")
             with native_messages_held():
                 write_saved_model(work.model, source, None if open_batch else 1, work.size, to_convert=True)
-            for part, signature in PARTS.items():
+            for signature, endpoint in files.items():
+                if open_batch and endpoint.single:
+                    continue
                 mine: dict[str, Artefact] = {}
                 contents: dict[str, bytes] = {}
-                for variant in VARIANTS:
-                    name = file_name(part, variant, open_batch)
+                for variant in (variant for variant in VARIANTS if variant in endpoint.variants):
+                    name = file_name(endpoint.file, variant, open_batch)
                     content = convert(source, signature, variant, calibration[signature])
                     artefact = _measured(work, content, name, variant)
                     if variant == "int8" and artefact.verdicts and not artefact.written:
                         content, artefact = _corrected(work, contents["float32"], content, artefact, calibration)
                     contents[variant] = content
-                    artefact.facts |= {"part": part, "variant": variant, "bytes": len(content)}
+                    artefact.facts |= {"part": endpoint.file, "variant": variant, "bytes": len(content)}
                     mine[variant] = artefact
                     _compare(artefact, mine["float32"])
                     if artefact.written:
@@ -54,22 +49,9 @@ def write(work: Export, folder: Path, say: Callable[[str], None]) -> list[Artefa
                     if not open_batch or not artefact.written:
                         say(_line(artefact))
                 artefacts += mine.values()
-            if not open_batch and work.model.prior is not None and not draws_by_decoding_noise(work.model):
-                artefacts.append(_generator(work, source, folder))
-                say(_line(artefacts[-1]))
     written = [artefact for artefact in artefacts if artefact.name.startswith(OPEN_BATCH) and artefact.written]
     say(f"{OPEN_BATCH}/: the same {len(written)} files with an open batch, each run with batches of one and of many")
     return artefacts
-
-
-def _generator(work: Export, source: Path, folder: Path) -> Artefact:
-    part, signature = GENERATOR
-    content = convert(source, signature, "float32")
-    artefact = _measured(work, content, file_name(part, "float32"), "float32")
-    artefact.facts |= {"part": part, "variant": "float32", "bytes": len(content)}
-    if artefact.written:
-        (folder / artefact.name).write_bytes(content)
-    return artefact
 
 
 def _measured(work: Export, content: bytes, name: str, variant: str) -> Artefact:
@@ -81,7 +63,7 @@ def _measured(work: Export, content: bytes, name: str, variant: str) -> Artefact
     requests = work.reference.requests[file.signature]
     outputs = [file.run(request) for request in requests]
     pair = work.reference.psnr_pair(file.signature, outputs)
-    verdict = judge(work.bounds[variant], work.reference.answers[file.signature], outputs, pair)
+    verdict = judge(work.bound(variant, file.signature), work.reference.answers[file.signature], outputs, pair)
     ops = file.ops()
     facts: dict[str, Any] = {"signature": file.signature, **file.tensors(), "ops": ops}
     if not file.open_batch:
@@ -123,21 +105,9 @@ def _target(limit: float, value: float) -> dict[str, Any]:
 
 
 def _calibration(work: Export) -> dict[str, Inputs]:
-    """Inputs of each signature that int8 ranges are taken from: training images, their codes, and prior samples."""
-    images = work.samples.calibration
-    labels = work.reference.labels_of(images)
-    codes = work.reference.call("codes", images, **labels)["codes"]
-    image_inputs = _one_by_one({"image": images, **labels})
-    if work.model.prior is not None:
-        # Codes of images and draws from the prior alike: the decoder is given both.
-        noise = np.random.default_rng(work.run.seed + 1).standard_normal(codes.shape).astype(np.float32)
-        codes = np.concatenate([codes, noise])
-        labels = {name: np.concatenate([weights, weights]) for name, weights in labels.items()}
-    return {
-        "encode": image_inputs,
-        "decode": _one_by_one({"z": codes, **labels}),
-        "reconstruct": image_inputs,
-    }
+    """Inputs of each signature that int8 ranges are taken from, made of training images."""
+    requests = work.reference.requests_of(work.samples.calibration, work.run.seed + 1)
+    return {name: [row for request in calls for row in _one_by_one(request)] for name, calls in requests.items()}
 
 
 def _one_by_one(inputs: dict[str, np.ndarray]) -> Inputs:

@@ -37,7 +37,8 @@ def canvas(page, selector="#picture"):
 
 def decoded(work, code, **given):
     """What Keras decodes, as the page shows it: RGB bytes at the size of the images."""
-    image = work.reference.call("decode", code.reshape(1, *work.reference.codes.shape[1:]), **given)["image"][0]
+    z = code.reshape(1, *work.model.code_shape(*work.size))
+    image = work.reference.answer("decode", {"z": z, **given})["image"][0]
     image = to_uint8(image[: work.size[0], : work.size[1]])
     return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
 

@@ -19,10 +19,11 @@ def test_the_browser_computes_what_keras_computes(kind, visit):
     for index in range(0, 30, 7):
         pixels = floats(page, f"explorer.sheet.pixels({index})")
         code = floats(page, f"explorer.encode(explorer.sheet.pixels({index}))")
-        expected = work.reference.call("codes", pixels.reshape(1, *work.size, -1))["codes"]
+        expected = work.reference.examples(pixels.reshape(1, *work.size, -1))["z"][0]
         np.testing.assert_allclose(code, expected.ravel(), rtol=0, atol=BOUND)
         image = floats(page, f"explorer.decode({json.dumps(expected.ravel().tolist())})")
-        np.testing.assert_allclose(image, work.reference.call("decode", expected)["image"].ravel(), rtol=0, atol=BOUND)
+        decoded = work.reference.answer("decode", {"z": expected})["image"]
+        np.testing.assert_allclose(image, decoded.ravel(), rtol=0, atol=BOUND)
 
 
 def test_a_browser_without_relaxed_simd_takes_the_other_build_and_computes_the_same(made, contexts, server):
@@ -40,9 +41,10 @@ def test_a_browser_without_relaxed_simd_takes_the_other_build_and_computes_the_s
         page.goto(f"{server[0]}/{folder.name}/explorer/")
         page.wait_for_selector("#explorer:not([hidden])")
         assert "litert_wasm_compat_internal.wasm" in asked and "litert_wasm_internal.wasm" not in asked
-        codes = work.reference.codes[:1]
+        codes = work.reference.requests["decode"][0]["z"][:1]
         image = floats(page, f"explorer.ready.then(() => explorer.decode({json.dumps(codes.ravel().tolist())}))")
-        np.testing.assert_allclose(image, work.reference.call("decode", codes)["image"].ravel(), rtol=0, atol=BOUND)
+        decoded = work.reference.answer("decode", {"z": codes})["image"]
+        np.testing.assert_allclose(image, decoded.ravel(), rtol=0, atol=BOUND)
     finally:
         page.close()
 
@@ -181,7 +183,7 @@ def test_a_picture_is_prepared_as_python_prepares_it(kind, size, mode, visit, tm
     expected = to_uint8(read(path, work))
     # Two roundings, of the transparency and of the filter, may each differ by one level.
     assert np.abs(shown.astype(int) - expected).max() <= 2
-    code = work.reference.call("codes", shown[None, :, :, : expected.shape[2]].astype(np.float32) / 255)["codes"]
+    code = work.reference.examples(shown[None, :, :, : expected.shape[2]].astype(np.float32) / 255)["z"][0]
     np.testing.assert_allclose(floats(page, "explorer.code.flat()"), code.ravel(), rtol=0, atol=BOUND)
     assert_shows(page, work, code)
 
@@ -211,7 +213,7 @@ def test_two_dropped_pictures_are_blended_along_a_line_and_along_a_great_circle(
         page.locator("#share").fill(str(share))
         ends.append(floats(page, "explorer.code.flat()"))
         # One level of a pixel, by which the two readers may differ, moves a code a little.
-        expected = work.reference.call("codes", read(path, work)[None])["codes"][0]
+        expected = work.reference.examples(read(path, work)[None])["z"][0][0]
         np.testing.assert_allclose(ends[-1], expected, atol=0.02)
     angle = np.arccos(np.dot(*ends) / np.prod([np.linalg.norm(end) for end in ends]))
     circle = (np.sin(0.7 * angle) * ends[0] + np.sin(0.3 * angle) * ends[1]) / np.sin(angle)

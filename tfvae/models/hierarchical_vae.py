@@ -200,7 +200,8 @@ class HierarchicalVAE(VariationalModel, DecodesCodes):
         return self.likelihood.log_prob(images, parameters) + log_ratio
 
     def endpoints(self, image, latent):
-        return {**super().endpoints(image, latent), "generate": ({"noise": latent}, lambda noise: self.generate(noise))}
+        generate = self.drawing({"noise": latent}, lambda noise: self.generate(noise))
+        return {**super().endpoints(image, latent), "generate": generate}
 
     def _parts(self, levels):
         """The slices of a code that belong to `levels`, coarse to fine."""

@@ -1,9 +1,12 @@
 """What models of restoration share: pictures are degraded on the fly, and the original is learnt given that."""
 
+import numpy as np
 import tensorflow as tf
+from keras import ops
 
 from tfvae import corruptions as corruption_library
 from tfvae.distributions import float32
+from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.layers.degrader import Degrader
 from tfvae.models.base import VariationalModel
 from tfvae.objectives import FLOOR, estimate_loss
@@ -64,6 +67,11 @@ class RestorationModel(VariationalModel):
     def margin(self):
         """Radius of the receptive field in pixels; 0 where a pixel is changed by itself."""
         return 0
+
+    @property
+    def without_int8(self):
+        """Why no `.tflite` file computes in int8, a sentence; "" where they do."""
+        return ""
 
     def corrupt(self, images, seed):
         """`Corrupted(image, damage)` of originals; `seed`: two int32. Equal seeds, equal damage."""
@@ -131,12 +139,33 @@ class RestorationModel(VariationalModel):
 
     def endpoints(self, image, latent):
         shapes = {"image": image, **({"known": (*image[:3], 1)} if self.takes_mask else {})}
+        note = self.without_int8
+        variants = VARIANTS[:-1] if note else VARIANTS
+
+        def restore(image, known=None):
+            return self.restore(image, known)
+
+        def sample(image, noise, known=None):
+            return self.sample(image, noise, known)
+
         return {
-            "restore": (shapes, lambda image, known=None: self.restore(image, known)),
-            "sample": (
-                {**shapes, "noise": latent},
-                lambda image, noise, known=None: self.sample(image, noise, known),
-            ),
+            "restore": Endpoint(shapes, restore, "restorer", variants, note=note),
+            "sample": Endpoint({**shapes, "noise": latent}, sample, "sampler", variants, note=note),
+        }
+
+    @property
+    def in_words(self):
+        does = "it takes out of an image what it was trained to take out, and says how sure it is"
+        return "model of restoration", does + (" and where the damage lies" if self.finds_damage else "")
+
+    def examples(self, images, rng):
+        """As `LatentModel.examples`: `image` degraded as in an evaluation, and `known`."""
+        degraded, known, _ = self.degrade(images)
+        noise = rng.standard_normal((len(images), *self.code_shape(*images.shape[1:3])))
+        return {
+            "image": [ops.convert_to_numpy(degraded)],
+            "known": [ops.convert_to_numpy(known)],
+            "noise": [noise.astype(np.float32)],
         }
 
     def auxiliary_loss(self, outputs, images):

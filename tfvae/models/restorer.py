@@ -93,6 +93,11 @@ class Restorer(RestorationModel):
         return self.mask == "found"
 
     @property
+    def without_int8(self):
+        sentence = "int8 is left out: lost pixels are interpolated first, by solving equations that 8 bits cannot hold."
+        return sentence if self.takes_mask else ""
+
+    @property
     def margin(self):
         radius = self.unet.margin + self.decoder.margin + 2  # and the exit's own convolution
         radius += MARGIN if self.takes_mask else 0
@@ -148,7 +153,9 @@ class Restorer(RestorationModel):
         typical = ops.zeros((shape[0], shape[1] // 4, shape[2] // 4, self.latent_shape[-1]))
         parameters = self.parameters(typical, features, estimate, _padded(known))
         _, log_std, counts = self.likelihood.parts(parameters)
-        maps = {"image": ops.clip(estimate, 0.0, 1.0), "std": counts * ops.exp(log_std)}
+        std = ops.exp(log_std)
+        # Where all pixels count nothing is multiplied: the ones would stay float in an int8 file.
+        maps = {"image": ops.clip(estimate, 0.0, 1.0), "std": counts * std if self.takes_mask else std}
         if log_odds is not None:
             maps["damage"] = ops.sigmoid(log_odds)
         return {name: self.crop(value, degraded) for name, value in maps.items()}

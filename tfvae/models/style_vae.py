@@ -3,10 +3,12 @@
 from typing import ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.endpoint import Endpoint
 from tfvae.example_weights import batch_mean
 from tfvae.inputs import as_label_weights, in_turn
 from tfvae.metrics.image_quality import luminance
@@ -18,6 +20,7 @@ from tfvae.networks.style_decoder import StyleDecoder
 from tfvae.objectives import patch_cross_entropy
 
 WINDOW = 7  # pixels in which `structure` compares two pictures
+ASKS_CRITIC = "`reconstruct`, which asks the critic for each picture's style, is in the SavedModel alone."
 STEADY = 0.5 * 0.03**2  # the constant of SSIM's third factor, for pixels in [0, 1]
 
 
@@ -179,12 +182,30 @@ class StyleVAE(VariationalModel):
         return {"image": self.crop(self.decode_in_style(self.codes(images), weights)["image"], images)}
 
     def endpoints(self, image, latent):
+        """As `LatentModel.endpoints`; `labels` are weights of the styles, `(batch, styles)`, as `render` takes them."""
+        labels = {"labels": (image[0], self.styles)}
+        reconstruct = Endpoint({"image": image}, lambda image: self.reconstruct(image), chooses=True, note=ASKS_CRITIC)
         return {
             **super().endpoints(image, latent),
-            "decode": ({"z": latent}, lambda z: self.decode_in_style(z)),
-            "generate": ({"noise": latent}, lambda noise: self.decode_in_style(self.prior.sample(noise))),
-            "stylize": ({"image": image, "weights": (image[0], self.styles)}, self.render),
+            "reconstruct": reconstruct,
+            "decode": Endpoint({"z": latent, **labels}, lambda z, labels: self.decode_in_style(z, labels), "decoder"),
+            "generate": self.drawing(
+                {"noise": latent, **labels}, lambda noise, labels: self.generate(noise, labels=labels)
+            ),
+            "stylize": Endpoint(
+                {"image": image, **labels}, lambda image, labels: self.render(image, labels), "stylizer"
+            ),
         }
+
+    @property
+    def in_words(self):
+        styles = f"{', '.join(self.label_names)}, or a mixture of them"
+        return "variational autoencoder of styles", f"it renders an image in the style {styles}"
+
+    def examples(self, images, rng):
+        """As `LatentModel.examples`; `labels` are each picture's own style, and the one after it."""
+        own = ops.convert_to_numpy(self.predicted_style(images))
+        return {**super().examples(images, rng), "labels": [own, np.roll(own, 1, axis=-1)]}
 
     def part_losses(self, images, labels):
         """Losses of encoder and decoder, and of the critic; the bound's loss; and terms by example."""

@@ -10,6 +10,7 @@ from keras import ops
 
 from tfvae.applications.latent.posteriors import float_batches, posteriors
 from tfvae.distributions import float32
+from tfvae.endpoint import Endpoint
 from tfvae.inputs import as_label_weights, in_turn
 from tfvae.layers.label_embedding import LabelEmbedding
 from tfvae.likelihoods import Likelihood
@@ -253,17 +254,24 @@ class VAE(VariationalModel, DecodesCodes):
         return copy
 
     def endpoints(self, image, latent):
-        generate = ({"noise": latent}, lambda noise, **labels: self.generate(noise, **labels))
+        weights = {"labels": (image[0], len(self.label_names))} if self.conditional else {}
+        generate = self.drawing({"noise": latent, **weights}, lambda noise, **labels: self.generate(noise, **labels))
         made = {**super().endpoints(image, latent), "generate": generate}
         if not self.conditional:
             return made
-        weights = {"labels": (image[0], len(self.label_names))}
+        pictures = {"image": image, **weights}
         return made | {
-            "encode": ({"image": image, **weights}, lambda image, labels: self.encode(image, labels)),
-            "decode": ({"z": latent, **weights}, self.decode),
-            "reconstruct": ({"image": image, **weights}, lambda image, labels: self.reconstruct(image, labels)),
-            "generate": ({"noise": latent, **weights}, generate[1]),
+            "encode": Endpoint(pictures, lambda image, labels: self.encode(image, labels), "encoder"),
+            "decode": Endpoint({"z": latent, **weights}, self.decode, "decoder"),
+            "reconstruct": Endpoint(pictures, lambda image, labels: self.reconstruct(image, labels), "autoencoder"),
         }
+
+    def examples(self, images, rng):
+        found = super().examples(images, rng)
+        if not self.conditional:
+            return found
+        weights = ops.convert_to_numpy(as_label_weights(self.likeliest_labels(images), self.label_names))
+        return {**found, "labels": [weights]}
 
     def get_config(self):
         prior = keras.saving.serialize_keras_object(self.prior)

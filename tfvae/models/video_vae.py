@@ -1,18 +1,24 @@
 """Latent dynamics: what happens next in a film, given its last frames."""
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.layers.padding import pad_to_multiple
 from tfvae.layers.recurrent import ConvGRU
 from tfvae.layers.strips import frames_of, strip_of
 from tfvae.models.base import VariationalModel, only_spatial_resnet
 from tfvae.networks.video_frames import FrameDecoder, FrameEncoder
 from tfvae.objectives import FLOOR, estimate_loss, sum_per_example
+
+ZEROS = "`encode` and `reconstruct` are in the SavedModel alone: `continue` with noise of zeros is `reconstruct`."
+MOVES = "int8 is left out: pixels are moved by flows of fractions of a pixel, which 8 bits round."
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -205,9 +211,25 @@ class VideoVAE(VariationalModel):
         return self.predict_clip(images, self._no_noise(images))
 
     def endpoints(self, image, latent):
-        inputs = {"image": image, "noise": latent}
-        predict = (inputs, lambda image, noise: self.predict_clip(image, noise))
-        return {**super().endpoints(image, latent), "predict": predict}
+        """`continue` is `predict_clip`; with noise of zeros it is `reconstruct`, so that it alone becomes a file."""
+        strips, variants = {"image": image}, VARIANTS[:-1]
+        found = {
+            "encode": Endpoint(strips, lambda image: self.encode(image), note=ZEROS),
+            "reconstruct": Endpoint(strips, lambda image: self.reconstruct(image)),
+            "continue": Endpoint({**strips, "noise": latent}, self.predict_clip, "continuation", note=MOVES),
+        }
+        return {name: replace(endpoint, variants=variants) for name, endpoint in found.items()}
+
+    @property
+    def in_words(self):
+        clip = f"clips of {self.frames} frames, one below the other, of which the first {self.context} are given"
+        return "model of films", f"it continues {clip}"
+
+    def examples(self, images, rng):
+        """As `LatentModel.examples`, of clips; `noise` is 0, the mean prediction, and standard normal."""
+        shape = (len(images), *self.code_shape(*images.shape[1:3]))
+        noise = rng.standard_normal(shape).astype(np.float32)
+        return {"image": [images], "noise": [np.zeros_like(noise), noise]}
 
     def auxiliary_loss(self, outputs, images):
         pairs = (self._predicted(strips) for strips in (float32(images), outputs["estimate"]))

@@ -1,17 +1,23 @@
 """The VAE with a discrete latent: a map of indices into a codebook, and an autoregressive prior over it."""
 
-import math
+from dataclasses import replace
 
 import keras
 from keras import ops
 
 from tfvae.distributions import float32
+from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.example_weights import batch_mean
 from tfvae.layers.finite_scalar_quantiser import FiniteScalarQuantiser
 from tfvae.layers.quantiser import VectorQuantiser
 from tfvae.models.base import LatentModel
 from tfvae.priors import CausalTransformer
+from tfvae.priors.choice import normal_cdf
 
+COARSE = (
+    "int8 is left out where the nearest code is looked for: in 8 bits many are equally near, and about half of the "
+    "choices were others, which cost 1 dB."
+)
 # The largest float32 below 1: where the normal distribution function rounds to 1, no index would be drawn.
 BELOW_ONE = 1.0 - 2.0**-24
 CODEBOOK = (512, 0.25, 0.99, 0.1)  # codes, commitment, momentum and revival, unless they are given
@@ -171,8 +177,8 @@ class VQVAE(LatentModel):
         index. The others are there because noise has the shape of a code. `temperature` divides the prior's logits.
         """
         noise = self.noise(noise, seed, size)
-        uniform = 0.5 * (1.0 + ops.erf(float32(noise)[..., 0] / math.sqrt(2.0)))
-        indices = self.prior.sample(ops.minimum(uniform, BELOW_ONE), temperature)
+        uniform = ops.minimum(normal_cdf(float32(noise)[..., 0]), BELOW_ONE)
+        indices = self.prior.sample(uniform, temperature)
         return self.decode_quantised(self.quantiser.look_up(indices))
 
     def decode_quantised(self, z):
@@ -200,9 +206,36 @@ class VQVAE(LatentModel):
         return batch_mean(distortion + rate + self.auxiliary_loss(outputs, images)), distortion, rate
 
     def endpoints(self, image, latent):
-        """Not `generate`: TFLite has no builtin for the draw's loop and its error function."""
-        decode = ({"z": latent}, lambda z: self.decode_quantised(z))
-        return {**super().endpoints(image, latent), "decode": decode}
+        """As `LatentModel.endpoints`; `indices` are whole numbers in float32, as all that is served."""
+
+        def encode(image):
+            found = self.encode(image)
+            return {**found, "indices": float32(found["indices"])}
+
+        # The prior knows no larger map than its window.
+        places = (side and min(side, most) for side, most in zip(latent[1:3], self.window, strict=True))
+        noise = (latent[0], *places, latent[-1])
+        choosing = {
+            "encode": Endpoint({"image": image}, encode, "encoder", VARIANTS[:-1], note=COARSE),
+            "reconstruct": Endpoint(
+                {"image": image}, lambda image: self.reconstruct(image), "autoencoder", VARIANTS[:-1]
+            ),
+            "generate": Endpoint({"noise": noise}, lambda noise: self.generate(noise), "generator", VARIANTS[:1]),
+        }
+        decode = Endpoint({"z": latent}, lambda z: self.decode_quantised(z), "decoder")
+        return {**{name: replace(one, chooses=True) for name, one in choosing.items()}, "decode": decode}
+
+    @property
+    def in_words(self):
+        codes = f"{self.quantiser.codes} vectors of {self.latent_shape[-1]} numbers"
+        does = f"it turns an image into a map, at 1/{self.factor} of the resolution, of indices into {codes}"
+        return "vector-quantised autoencoder", f"{does}, and such maps into images"
+
+    def examples(self, images, rng):
+        """As `LatentModel.examples`; codes are those of pictures alone, and noise is of a map that the prior knows."""
+        found = super().examples(images, rng)
+        rows, columns = self.window
+        return {**found, "z": found["z"][:1], "noise": [noise[:, :rows, :columns] for noise in found["noise"]]}
 
     def get_config(self):
         return {

@@ -1,7 +1,6 @@
 """A causal Transformer over the places of a map: what priors of indices and of vectors share."""
 
 import math
-from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -129,18 +128,21 @@ class RasterTransformer(Prior):
                 x, cache[level] = block.next(x, cache[level], here, ops.arange(count) <= place)
             parameters = self.parameters(self.normalisation(x))
             new = self.draw(tf.nest.map_structure(lambda value: value[:, 0], parameters), noise[:, place], temperature)
-            return place + 1, self.embedded(new[:, None]), cache, made.write(place, new)
+            new = new[:, None]
+            here = ops.reshape(here, (-1, *[1] * (len(made.shape) - 2)))
+            return place + 1, self.embedded(new), cache, tf.ensure_shape(tf.where(here, new, made), made.shape)
 
-        made = tf.TensorArray(self.drawn_dtype, size=count, element_shape=self.drawn_shape(noise))
-        start = (tf.constant(0), self.start_sign(shape[0]), [nothing] * self.depth, made)
+        # Not a `TensorArray`, which in a TFLite file takes a batch of one size only.
+        start = (
+            tf.constant(0),
+            self.start_sign(shape[0]),
+            [nothing] * self.depth,
+            tf.zeros_like(noise, self.drawn_dtype),
+        )
         *_, made = tf.while_loop(lambda place, *_: place < count, one_place, start)
-        return ops.swapaxes(made.stack(), 0, 1)
+        return made
 
     drawn_dtype: str = "float32"
-
-    def drawn_shape(self, noise) -> Sequence[int | None]:
-        """Static shape of what `draw` returns."""
-        return (noise.shape[0], *noise.shape[2:])
 
     def get_config(self):
         return {

@@ -12,12 +12,22 @@ from pathlib import Path
 from export.artefacts import Artefact, Export
 from export.formats.tflite import file_name
 from export.kits.explorer import contents, litert_js
+from tfvae.errors import UserError
 from tfvae.pictures import save_png
 
 FOLDER = "explorer"
 PAGE = Path(__file__).with_name("page")
 LICENCE = Path(__file__).resolve().parents[3] / "LICENSE"  # Apache-2.0, which is LiteRT.js's licence, too
 MODELS = tuple(file_name(part, "float32") for part in ("encoder", "decoder"))
+
+
+def check(work: Export) -> None:
+    """Raises `UserError` for a model that has nothing to explore: whose codes do not all stand for a picture."""
+    if not hasattr(work.model, "decode"):
+        raise UserError(
+            f"--explorer: there is none for {type(work.model).__name__}: the page moves through codes of any values, "
+            "as a VAE or an autoencoder decodes them. Without --explorer the bundle is written."
+        )
 
 
 def write(work: Export, artefacts: list[Artefact], folder: Path) -> str:

@@ -48,7 +48,7 @@ def choose(work: Export) -> Pictures:
     chosen = held_out.take(spread(len(held_out), min(MOST_PICTURES, most)))
     pixels = np.stack([fitted(image, work.size) for image in chosen])
     images = pixels.astype(np.float32) / np.float32(255.0)
-    codes = work.reference.call("codes", images, **work.reference.labels_of(images))["codes"]
+    codes = work.reference.examples(images)["z"][0]
     labelled = chosen.labels is not None and bool((chosen.labels >= 0).any())
     labels = chosen.labels.tolist() if labelled else None
     return Pictures(pixels, codes, labels, chosen.names, chosen.label_names if labelled else [], split)
@@ -97,7 +97,7 @@ def draws(work: Export) -> list[Any]:
     model = work.model
     if model.prior is None or draws_by_decoding_noise(model):
         return []
-    noise = np.random.default_rng(work.run.seed).standard_normal((DRAWS, *work.reference.codes.shape[1:]))
+    noise = np.random.default_rng(work.run.seed).standard_normal((DRAWS, *model.code_shape(*work.size)))
     return _numbers(np.asarray(model.prior.sample(noise.astype(np.float32))).reshape(DRAWS, -1))
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,9 @@ from export.kits.native import REQUESTS
 from export.kits.native.build import build
 from export.kits.serving import kit, warmup
 from export.kits.serving.files import predict_messages as messages
-from export.parity import Tensors
-from tfvae.serving import DEFAULT_SIGNATURE
+from export.reference import Reference
+from export.samples import cut
+from tfvae.serving import SERVING_DEFAULT
 
 MOST_BATCH = 256
 TIMED = (1, 8, 32, 128, 256)
@@ -31,8 +32,6 @@ MOST_SIDE = 64  # of the images of a model that takes any size
 MOST_GROWTH_KIB = 4096
 # Of fewer requests the first tenth is start-up: allocators fill their pools, threads touch their stacks.
 FEWEST_FOR_GROWTH = 10_000
-
-Call = Callable[[str, np.ndarray], Tensors]
 
 
 def write(work: Export, artefacts: list[Artefact], folder: Path, requests: int = REQUESTS) -> str:
@@ -47,7 +46,7 @@ def write(work: Export, artefacts: list[Artefact], folder: Path, requests: int =
     if saved_model is None:
         return "no SavedModel was written, so there is none for the C program"
     path, limit = folder / saved_model.name, work.bounds["saved_model"].limit
-    facts, missed = prove(work.model, path, work.samples.held_out, work.reference.call, limit, requests)
+    facts, missed = prove(work.reference, path, work.samples.held_out, limit, requests)
     saved_model.facts["c_api"] = facts
     saved_model.defects += missed
     if missed:
@@ -62,10 +61,9 @@ def write(work: Export, artefacts: list[Artefact], folder: Path, requests: int =
 
 
 def prove(
-    model,
+    reference: Reference,
     saved_model: Path,
     images: np.ndarray,
-    call: Call,
     limit: float,
     requests: int = REQUESTS,
     timed: Sequence[int] = TIMED,
@@ -74,10 +72,9 @@ def prove(
     """What the C program measured, and what is wrong with it.
 
     Args:
-        model: The Keras model in the SavedModel.
+        reference: Answers as the Keras model in the SavedModel.
         saved_model: Its folder, with a warm-up file.
         images: Float32 `(n, height, width, channels)` in [0, 1], that requests are made of.
-        call: `(method, value) -> outputs by name`, the model's own answers.
         limit: Largest admitted absolute difference from them.
         requests: How many to answer in a row while memory is watched.
         timed: Batch sizes whose speed is measured.
@@ -93,14 +90,17 @@ def prove(
     with tempfile.TemporaryDirectory() as folder:
         program = program or build(Path(folder))
         cases, answers = Path(folder, "cases"), Path(folder, "answers")
-        rows = mixtures(_cropped(images), MOST_BATCH)
-        _write_records(cases, _cases(model, rows, call))
-        _write_records(answers, _warmup_answers(saved_model, call))
+        # Of a model of any size no larger ones than need be.
+        rows = mixtures(cut(images, MOST_SIDE, MOST_SIDE, reference.model.frames), MOST_BATCH)
+        _write_records(cases, _cases(reference, rows))
+        _write_records(answers, _warmup_answers(reference, saved_model))
         every = rows[0].size <= EVERY_SIZE_UP_TO
         batches = range(1, MOST_BATCH + 1) if every else EDGES
         measured = run(program, saved_model, cases, answers, batches, timed, requests)
     facts = _facts(measured, rows.shape[1:], "1 to 256, every size" if every else ", ".join(map(str, batches)))
-    return facts, defects(facts, limit)
+    # What the last digit may decide has its bound where all images are looked at (`parity.BOUNDS_OF_CHOICES`).
+    choosing = {name for name in facts["signatures"] if reference.endpoint(name).chooses}
+    return facts, defects(facts, limit, choosing)
 
 
 def run(
@@ -122,11 +122,12 @@ def run(
     return json.loads(process.stdout)
 
 
-def defects(facts: dict[str, Any], limit: float) -> list[str]:
-    """One line for each bound that `facts` miss."""
+def defects(facts: dict[str, Any], limit: float, choosing: Collection[str] = ()) -> list[str]:
+    """One line for each bound that `facts` miss; signatures in `choosing` are held to finite answers alone."""
     found = []
     for name, signature in facts["signatures"].items():
-        if signature["max_abs"] is None or not signature["max_abs"] <= limit:
+        error = signature["max_abs"]
+        if error is None or not (error <= limit or name in choosing):
             found.append(f"{name} through the C API: error {signature['max_abs']} (bound {limit:g})")
         if not signature["requests"]:
             found.append(f"{name} was not asked through the C API")
@@ -146,40 +147,19 @@ def mixtures(images: np.ndarray, count: int) -> np.ndarray:
     return weight * images[first] + (1.0 - weight) * images[second]
 
 
-def _cropped(images: np.ndarray) -> np.ndarray:
-    """Images of open size at most 64×64; `images` themselves where they are smaller."""
-    return images[:, :MOST_SIDE, :MOST_SIDE]
+def _cases(reference: Reference, images: np.ndarray):
+    asked = {signature: calls[0] for signature, calls in reference.requests_of(images, 1).items()}
+    answers = {signature: reference.answer(signature, inputs) for signature, inputs in asked.items()}
+    for signature in (*asked, SERVING_DEFAULT):
+        method = reference.method(signature)
+        yield signature, asked[method], answers[method]
 
 
-def _cases(model, images: np.ndarray, call: Call):
-    labels = {}
-    if model.conditional:
-        classes = len(model.label_names)
-        labels = {"labels": np.eye(classes, dtype=np.float32)[np.arange(len(images)) % classes]}
-    codes, pictures = call("codes", images, **labels)["codes"], {"image": images, **labels}
-    asked = {"encode": pictures, "decode": {"z": codes, **labels}, "reconstruct": pictures}
-    if model.prior is not None:
-        noise = np.random.default_rng(1).standard_normal(codes.shape).astype(np.float32)
-        asked["generate"] = {"noise": noise, **labels}
-    asked["serving_default"] = asked[DEFAULT_SIGNATURE]
-    answers: dict[str, Tensors] = {}
-    for signature, inputs in asked.items():
-        method = _method(signature)
-        if method not in answers:
-            answers[method] = _answer(call, method, inputs)
-        yield signature, inputs, answers[method]
-
-
-def _warmup_answers(saved_model: Path, call: Call):
+def _warmup_answers(reference: Reference, saved_model: Path):
     for request in warmup.read(saved_model):
         inputs = {name: messages.read_tensor(proto) for name, proto in request.inputs.items()}
         signature = request.model_spec.signature_name
-        yield signature, inputs, _answer(call, _method(signature), inputs)
-
-
-def _answer(call: Call, method: str, inputs: Tensors) -> Tensors:
-    (_, value), *given = sorted(inputs.items(), key=lambda item: item[0] == "labels")
-    return call(method, value, **dict(given))
+        yield signature, inputs, reference.answer(signature, inputs)
 
 
 def _write_records(path: Path, cases) -> None:
@@ -192,10 +172,6 @@ def _write_records(path: Path, cases) -> None:
             for name, value in outputs.items():
                 messages.write_tensor(log.predict_log.response.outputs[name], value)
             writer.write(log.SerializeToString(deterministic=True))
-
-
-def _method(signature: str) -> str:
-    return DEFAULT_SIGNATURE if signature == "serving_default" else signature
 
 
 def _facts(measured: dict[str, Any], image_shape, batches: str) -> dict[str, Any]:

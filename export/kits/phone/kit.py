@@ -20,10 +20,18 @@ LITERT = "2.4.0"  # the release whose Kotlin and Swift interfaces the samples ca
 PLAY_LITERT = "17.0.0"  # the Android client of the LiteRT in Google Play services
 
 
+def fits(work: Export) -> bool:
+    """Whether the samples can call the model: they encode pictures, and decode codes of any values."""
+    return hasattr(work.model, "decode")
+
+
 def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
-    """Write `phone/` into the bundle at `folder`. Nothing is written where every `.tflite` file was withheld."""
+    """Write `phone/` into the bundle at `folder`.
+
+    Nothing is written where every `.tflite` file was withheld, or the samples do not fit the model.
+    """
     written = [artefact for artefact in artefacts if artefact.name.endswith(".tflite") and artefact.written]
-    if not written:
+    if not written or not fits(work):
         return
     target = folder / FOLDER
     shutil.copytree(FILES, target, ignore=shutil.ignore_patterns("__pycache__", "README.md"))

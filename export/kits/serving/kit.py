@@ -11,6 +11,7 @@ from typing import Any
 from export.artefacts import Artefact, Export
 from export.kits.serving import warmup
 from tfvae import decoding
+from tfvae.serving import SERVING_DEFAULT
 
 IMAGE = "tensorflow/serving:2.20.0"  # the official image, pinned: `latest` changes under a running cluster
 FILES = Path(__file__).with_name("files")
@@ -94,6 +95,7 @@ def _model(work: Export, facts: dict[str, Any]) -> dict[str, Any]:
         "image_shape": list(work.model.image_shape),
         "latent_shape": list(work.model.latent_shape),
         "factor": work.model.factor,
+        "frames": work.model.frames,
         "labels": list(work.model.label_names) if work.model.conditional else [],
         "black": work.run.data_config.black,
         "white": work.run.data_config.white,
@@ -113,9 +115,8 @@ def _tokens(work: Export, facts: dict[str, Any], records: int) -> dict[str, str]
     flags = ["--enable_batching=true", "--batching_parameters_file=/config/batching_parameters.txt"]
     mark = "" if batching else "# "
     weights = 4 * work.weights
-    signatures = [signature for signature in facts["signatures"] if signature != "serving_default"]
-    has_prior = work.model.prior is not None
-    label = f" --label {shlex.quote(work.model.label_names[0])}" if work.model.conditional else ""
+    signatures = [signature for signature in facts["signatures"] if signature != SERVING_DEFAULT]
+    example = next((name for name in ("generate", "decode") if name in signatures), work.reference.default)
     return {
         "NAME": name,
         "DNS": dns_name(name),
@@ -144,22 +145,48 @@ def _tokens(work: Export, facts: dict[str, Any], records: int) -> dict[str, str]
         "IMAGE_KB": f"{image_bytes / 1000:,.1f}",
         "GRPC_IMAGES": f"{GRPC_MESSAGE // image_bytes:,}",
         "REST_KB": f"{image_bytes / 4 * TEXT_DIGITS / 1000:,.1f}",
-        "EXAMPLE_SIGNATURE": "generate" if has_prior else "decode",
-        "EXAMPLE_INPUTS": json.dumps({"noise" if has_prior else "z": _zeros(work), **_first_label(work)}),
-        "CODE": "mean" if has_prior else "code",
-        "GENERATE": f"python serving/client_grpc.py generate --count 4{label} --out new.png\n" if has_prior else "",
+        "DEFAULT": work.reference.default,
+        "EXAMPLE_SIGNATURE": example,
+        "EXAMPLE_INPUTS": json.dumps(
+            {name: _example(work, example, name) for name in work.reference.requests[example][0]}
+        ),
+        "CALLS": "\n".join(_call(work, name) for name in CALLS if name in signatures),
     }
 
 
-def _first_label(work: Export) -> dict[str, Any]:
-    """The input `labels` of one picture of the first class of a conditional model."""
-    classes = len(work.model.label_names) if work.model.conditional else 0
-    return {"labels": [[1.0] + [0.0] * (classes - 1)]} if classes else {}
+# What a client is given and what it writes, by signature.
+CALLS = {
+    "reconstruct": ("rest", "photo.png", "rebuilt.png"),
+    "restore": ("rest", "photo.png", "restored.png"),
+    "sample": ("grpc", "photo.png --seed 1", "sample.png"),
+    "stylize": ("rest", "photo.png", "stylized.png"),
+    "continue": ("grpc", "frames.png --seed 1", "continued.png"),
+    "encode": ("grpc", "photo.png", "codes.json"),
+    "decode": ("grpc", "codes.json", "decoded.png"),
+    "generate": ("grpc", "--count 4", "new.png"),
+}
 
 
-def _zeros(work: Export) -> Any:
-    """A batch of one latent of zeros as nested lists, of the smallest map where its size is open."""
+def _call(work: Export, signature: str) -> str:
+    """The line that calls a signature with a client."""
+    way, given, out = CALLS[signature]
+    if work.model.frames > 1:
+        given = given.replace("photo.png", "frames.png")  # frames one below the other
+    asked = work.reference.requests[signature][0]
+    label = f" --label {shlex.quote(work.model.label_names[0])}" if "labels" in asked else ""
+    mask = " --known mask.png" if "known" in asked else ""
+    outputs = work.reference.answers[signature][0]
+    note = f"   # {', '.join(outputs)}" if "image" not in outputs else ""
+    return f"python serving/client_{way}.py {signature} {given}{mask}{label} --out {out}{note}"
+
+
+def _example(work: Export, signature: str, name: str) -> Any:
+    """An input of one row of zeros as nested lists, of the least size where it is open; the first of the labels."""
+    shape = work.reference.signatures[signature].inputs[name][0][1:]
+    if name == "labels":
+        return [[1.0] + [0.0] * (len(work.model.label_names) - 1)]
     nested: Any = 0.0
-    for side in reversed([1 if side is None else side for side in work.model.latent_shape]):
-        nested = [nested] * side
+    least = (work.model.frames, 1, 1)  # frames lie one below the other
+    for side, one in reversed([*zip(shape, least, strict=False)]):
+        nested = [nested] * (one if side is None else side)
     return [nested]

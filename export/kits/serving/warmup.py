@@ -55,7 +55,7 @@ def _records(name, model, size, batches):
     rng = np.random.default_rng(0)
     for batch in batches:
         table = serving.signatures(model, batch=batch, size=size)
-        for signature, described in {**table, "serving_default": table[serving.DEFAULT_SIGNATURE]}.items():
+        for signature, described in {**table, serving.SERVING_DEFAULT: table[model.default_endpoint]}.items():
             log = messages.PredictionLog()
             request = log.predict_log.request
             request.model_spec.name, request.model_spec.signature_name = name, signature

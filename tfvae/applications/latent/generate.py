@@ -72,10 +72,12 @@ def generate(
 
 
 def noise_shape(model: Any, height: int, width: int) -> tuple[int, ...]:
-    """Of the noise of one picture of that size."""
+    """Of the noise of one picture of that size, or of one strip of frames."""
     if model.latent_shape[0] is not None:
         return tuple(model.latent_shape)
-    return -(-height // model.factor), -(-width // model.factor), model.latent_shape[-1]
+    # Each frame is padded to a multiple of the factor, hence the ceiling.
+    rows = model.frames * -(-(height // model.frames) // model.factor)
+    return rows, -(-width // model.factor), model.latent_shape[-1]
 
 
 def drawn_size(model: Any, size: tuple[int, int] | None) -> tuple[int, int]:

@@ -12,6 +12,7 @@ from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import largest_size, noise_shape
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.distributions import float32
+from tfvae.endpoint import Endpoint
 from tfvae.inputs import given
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base.replicated_step import ReplicatedStep
@@ -200,16 +201,48 @@ class LatentModel(ReplicatedStep):
         return maps[:, : shape[1], : shape[2], :]
 
     def endpoints(self, image, latent):
-        """What the model does when it leaves Python: by name, its inputs' shapes by name, and the function of them.
+        """What the model does when it leaves Python: an `Endpoint` by the name of its signature.
 
         Args:
             image: Shape of a batch of pictures.
             latent: Shape of a batch of codes.
         """
         return {
-            "encode": ({"image": image}, lambda image: self.encode(image)),
-            "reconstruct": ({"image": image}, lambda image: self.reconstruct(image)),
+            "encode": Endpoint({"image": image}, lambda image: self.encode(image), "encoder"),
+            "reconstruct": Endpoint({"image": image}, lambda image: self.reconstruct(image), "autoencoder"),
         }
+
+    def examples(self, images: np.ndarray, rng: np.random.Generator) -> dict[str, list[np.ndarray]]:
+        """Values for the inputs of all `endpoints`: exports are calibrated, and compared with Keras, on them.
+
+        Args:
+            images: Originals, float32 `(n, height, width, channels)` in [0, 1].
+            rng: Of the noise.
+
+        Returns:
+            For each input by name float32 arrays of n rows: the first such that the answer shows the originals (noise
+            aside), then others that the function is to be tried with as well.
+        """
+        codes = ops.convert_to_numpy(self.codes(images))
+        if self.prior is None:
+            return {"image": [images], "z": [codes]}
+        noise = rng.standard_normal(codes.shape).astype(np.float32)
+        # The decoder is given both: codes of pictures, and draws.
+        return {"image": [images], "z": [codes, noise], "noise": [noise]}
+
+    @property
+    def in_words(self) -> tuple[str, str]:
+        """What the model is, and what it does with an image: for model cards."""
+        if self.image_shape[0] is None:
+            latent = f"a feature map of {self.latent_shape[-1]} channels at 1/{self.factor} of the resolution"
+        else:
+            latent = f"{self.latent_shape[0]} numbers"
+        kind = "autoencoder" if self.prior is None else "variational autoencoder"
+        return kind, f"it turns an image into {latent}, and such codes into images"
+
+    def code_shape(self, height: int, width: int) -> tuple[int, ...]:
+        """Shape of the code of one picture of that size, in pixels; of a film's frames one below the other."""
+        return noise_shape(self, height, width)
 
     def served(self):
         """The model that leaves Python: without the parts that only training needs."""
@@ -278,5 +311,6 @@ class DecodesCodes(LatentModel):
         return self.decode(z)["image"]
 
     def endpoints(self, image, latent):
-        decode = ({"z": latent}, lambda z: self.decode(z))
-        return {**super().endpoints(image, latent), "decode": decode}
+        decode = Endpoint({"z": latent}, lambda z: self.decode(z), "decoder")
+        found = super().endpoints(image, latent)
+        return {"encode": found["encode"], "decode": decode, **found}

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageOps
 
 MOST_PIXELS = 256_000_000
-SIGNATURES = ("reconstruct", "encode", "decode", "generate")
+SIGNATURES = ("reconstruct", "encode", "decode", "generate", "restore", "sample", "stylize", "continue")
+PICTURES = ("image", "std", "damage")  # outputs of the height and width of the images
 
 
 class ClientError(Exception):
@@ -81,7 +82,7 @@ def message_bytes(model, signature, inputs):
         height, width = factor * height, factor * width
     for name, shape in model["signatures"][signature]["outputs"].items():
         # Open sides: those of the image, or of the latent map at 1/factor of it.
-        sides = (height, width) if name == "image" else (math.ceil(height / factor), math.ceil(width / factor))
+        sides = (height, width) if name in PICTURES else (math.ceil(height / factor), math.ceil(width / factor))
         open_sides = iter((len(value), *sides))
         counts["out"] += 4 * math.prod(side if side is not None else next(open_sides) for side in shape)
     counts["in"] = 4 * (value.size + sum(each.size for each in further))
@@ -99,11 +100,14 @@ def parser(program, description):
     options.add_argument("files", nargs="*", metavar="FILE", help="pictures; for decode a JSON file of codes")
     options.add_argument("-o", "--out", metavar="OUT", help="PNG or JSON (default: SIGNATURE.png, codes.json)")
     options.add_argument("-n", "--count", type=int, default=4, metavar="N", help="generate: how many (default: 4)")
-    options.add_argument("--seed", type=int, default=0, metavar="S", help="generate: of the noise (default: 0)")
+    options.add_argument("--seed", type=int, default=0, metavar="S", help="of the noise of what draws (default: 0)")
     options.add_argument(
         "--size", type=height_and_width, metavar="HxW", help="generate, where the size is open (default: 256x256)"
     )
-    options.add_argument("--label", metavar="LABEL", help="of a conditional model: the class of every picture")
+    options.add_argument(
+        "--label", metavar="LABEL", help="of a model with labels: the class, or style, of every picture"
+    )
+    options.add_argument("--known", metavar="MASK", help="restore, sample: a picture, black where a pixel is lost")
     options.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: 30")
     beside = Path(__file__).with_name("model.json")
     options.add_argument("--model", default=beside, metavar="FILE", help="default: model.json beside this file")
@@ -123,24 +127,48 @@ def requests(model, options):
     shape = model["image_shape"]
     if options.signature not in model["signatures"]:
         raise ClientError(f"the model has no signature '{options.signature}': it has {', '.join(model['signatures'])}.")
-    if options.signature == "generate":
+    asked = model["signatures"][options.signature]["inputs"]
+    if not {"image", "z"} & asked.keys():
         if options.count < 1:
             raise ClientError(f"--count must be 1 or more. Received: {options.count}.")
-        latent = model["latent_shape"]
-        if None in latent:
-            sides = options.size or (256, 256)
-            latent = [*(math.ceil(side / model["factor"]) for side in sides), latent[-1]]
-        noise = np.random.default_rng(options.seed).standard_normal((options.count, *latent))
-        found = [{"noise": noise.astype(np.float32)}]
+        sides = options.size or [256 if side is None else side for side in shape[:2]]
+        found = [{"noise": noise(model, options, options.count, *sides)}]
     elif not options.files:
         raise ClientError(f"{options.signature} needs a file.")
-    elif options.signature == "decode":
+    elif "z" in asked:
         found = [{"z": read_codes(path)} for path in options.files]
     else:
         images = [read_picture(path, shape, (model["black"], model["white"])) for path in options.files]
         # One size: one request for all. Open sizes: one for each.
         found = [{"image": np.concatenate(images)}] if None not in shape else [{"image": image} for image in images]
+        if "noise" in asked:
+            found = [{**given, "noise": noise(model, options, *given["image"].shape[:3])} for given in found]
+    found = [{**inputs, **known(model, options, inputs)} for inputs in found]
     return [{**inputs, **labels(model, options, len(next(iter(inputs.values()))))} for inputs in found]
+
+
+def noise(model, options, count, height, width):
+    """Standard normal noise for `count` pictures of that size, float32."""
+    (_, *sides) = model["signatures"][options.signature]["inputs"]["noise"]
+    factor, frames = model["factor"], model["frames"]
+    places = iter((frames * math.ceil(height // frames / factor), math.ceil(width / factor)))
+    latent = [next(places) if side is None else side for side in sides]
+    return np.random.default_rng(options.seed).standard_normal((count, *latent)).astype(np.float32)
+
+
+def known(model, options, inputs):
+    """The input `known` of a model that is told which pixels are lost: 0 where the mask is black, 1 elsewhere."""
+    if "known" not in model["signatures"][options.signature]["inputs"]:
+        if options.known is not None:
+            raise ClientError(f"{options.signature} of this model takes no --known.")
+        return {}
+    count, height, width, _ = inputs["image"].shape
+    if options.known is None:
+        return {"known": np.ones((count, height, width, 1), np.float32)}
+    mask = read_picture(options.known, (None, None, 1))
+    if mask.shape[1:3] != (height, width):
+        raise ClientError(f"{options.known}: a mask of {mask.shape[2]}x{mask.shape[1]} for {width}x{height} pixels.")
+    return {"known": np.repeat(np.float32(mask > 0), count, axis=0)}
 
 
 def labels(model, options, rows):
