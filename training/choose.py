@@ -16,6 +16,10 @@ VECTOR_PIXELS = 40 * 40  # the largest picture of which draws from one vector of
 LARGEST_VECTOR = 128  # side of the largest square that one vector describes at all
 MAP_PIXELS = 96 * 64  # of larger ones: 96 places at an eighth of the resolution, minutes on two cores
 CELL = 8  # pixels of a place
+# Of a map: so few that the prior can learn what is at a place as a mixture of Gaussians. With 16 of them draws of
+# watercolours were twice as far from real ones, at the same PSNR (docs/results/generation.md).
+MAP_CHANNELS = 4
+TEXTURE_CHANNELS = 16  # where there is no prior to learn them
 # Pictures whose height by width differs by less than this factor from the median's lose little when they are cut to it.
 NEARLY, MOST = 1.25, 0.8
 # Without a warm-up the posterior may empty itself before the decoder has learnt to read it.
@@ -50,6 +54,8 @@ def choose_shape(config: DataConfig, seed: int, draws: bool = True, latent: str 
         tables, reasons = _map(crop, crop)
         tables["data"] = {"crop": crop}
         reasons = [f"the pictures are {what}; training sees random crops of {crop}×{crop}", *reasons]
+        if not draws:
+            tables["model"]["latent_dim"] = TEXTURE_CHANNELS
         return (tables, reasons) if draws else (_without(tables, "prior"), reasons[:-1])
     whole = equal or _nearly_equal(survey)
     side = _reduced(height, width) if whole else _reduced(min(height, width), min(height, width))
@@ -87,9 +93,7 @@ def _vector(height: int, width: int, equal: bool) -> tuple[Tables, list[str]]:
 
 def _map(height: int, width: int) -> tuple[Tables, list[str]]:
     tables: Tables = {
-        # Few channels: what is at a place is then a mixture of Gaussians that the prior can learn. With 16 of them draws
-        # of watercolours were twice as far from real ones, at the same PSNR (docs/results/generation.md).
-        "model": {"latent": "spatial", "latent_dim": 4, "network": "resnet", "widths": [32, 64, 96]},
+        "model": {"latent": "spatial", "latent_dim": MAP_CHANNELS, "network": "resnet", "widths": [32, 64, 96]},
         "objective": MAP_WARM_UP,
         "prior": {
             "kind": "autoregressive",
