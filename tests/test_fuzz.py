@@ -163,8 +163,9 @@ class Bundle:
         images = np.ones((2, 4, 4, 1), np.float32)
         np.savez_compressed(place / evidence.ARRAYS, a=images)
         case = {"case": "0", "inputs": {"image": "a"}, "outputs": {"image": "a"}}
-        held = {"signatures": ["reconstruct"], "measure": "max_abs", "limit": 1e-4}
-        index = {"images": "a", "cases": {"reconstruct": [case]}, "artefacts": {"autoencoder.tflite": held}}
+        held = {"reconstruct": {"measure": "max_abs", "limit": 1e-4}}
+        cases = {"reconstruct": [case]}
+        index = {"images": "a", "default": "reconstruct", "cases": cases, "artefacts": {"autoencoder.tflite": held}}
         (place / evidence.INDEX).write_text(json.dumps(index))
         (folder / "bundle" / "autoencoder.tflite").write_bytes(bytes(100))
         checksums.write(folder / "bundle")

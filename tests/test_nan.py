@@ -7,6 +7,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from test_serving import answer, make, pictures
 
 from tfvae import serving
+from tfvae.endpoint import Endpoint
 
 BAD = [np.nan, np.inf, -np.inf]
 
@@ -35,9 +36,8 @@ def test_a_saved_model_answers_nan_for_the_example_that_holds_it(network, tmp_pa
 def test_an_output_that_is_a_constant_keeps_its_values(tmp_path):
     model = make(likelihood="gaussian")  # its standard deviation is one number for all pixels
     wanted = np.full((1, 3), 0.5, np.float32)
-    signature = serving.Signature(
-        "reconstruct", {"image": ((1, 7, 5, 1), "float32")}, lambda image: {**model.reconstruct(image), "std": wanted}
-    )
+    endpoint = Endpoint({"image": (1, 7, 5, 1)}, lambda image: {**model.reconstruct(image), "std": wanted})
+    signature = serving.Signature("reconstruct", endpoint)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(serving, "signatures", lambda *_, **__: {"reconstruct": signature})
         serving.write_tflite(model, tmp_path / "a.tflite", batch=1)

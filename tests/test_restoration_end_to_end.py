@@ -69,8 +69,8 @@ def test_what_a_restorer_has_not_is_refused_in_one_line(run, tmp_path, capsys):
     for command in (["generate"], ["interpolate", "0", "1"], ["evaluate", "--figures", "nll"]):
         assert tfvae.cli.main([command[0], str(run), *command[1:]]) == 2
         assert "Restorer" in capsys.readouterr().err
-    assert export_main([str(run), "--out", str(tmp_path / "bundle")]) == 2
-    assert "holds a Restorer" in capsys.readouterr().err
+    assert export_main([str(run), "--out", str(tmp_path / "bundle"), "--explorer"]) == 2
+    assert "--explorer: there is none for Restorer" in capsys.readouterr().err
 
 
 def test_fine_tuning_starts_from_the_weights_of_a_run(run, tmp_path):
