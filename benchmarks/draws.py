@@ -15,9 +15,9 @@ import numpy as np
 
 from benchmarks.measuring import header, line, machine, progress, publish
 from tfvae.errors import UserError
+from tfvae.pixels import to_uint8
 
 SURE = 0.9  # least probability of a class, of a legible picture
-NEIGHBOURS = 5
 SHOWN = 64
 MOST_LEARNT = 10_000  # pictures whose covariance the trivial method takes
 FIGURES = ("legible", "frechet", "precision", "recall", "coverage")
@@ -34,14 +34,15 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     from tfvae.data import load_own
     from tfvae.data.labels import label_by_table
     from tfvae.evaluation.classifier import train_classifier
+    from tfvae.evaluation.features import Features
     from tfvae.metrics.frechet import frechet_distance
-    from tfvae.metrics.precision_recall import neighbour_values
+    from tfvae.metrics.precision_recall import NEIGHBOURS, neighbour_values
     from tfvae.pictures import grid
     from tfvae.runs import open_run
 
     opened = [open_run(path) for path in options.runs]
-    models = {run.path.resolve().name: run.load_model() for run in opened}
-    splits = load_own(opened[0], models[next(iter(models))])
+    models = [(run.path.resolve().name, run.load_model()) for run in opened]
+    splits = load_own(opened[0], models[0][1])
     train, held_out = splits.train, splits.measured[1]
     if options.labels:
         train, held_out = (label_by_table(images, options.labels)[0] for images in (train, held_out))
@@ -51,12 +52,13 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     count = min(options.count, len(held_out), len(train))
     rng = np.random.default_rng(options.seed)
     real = held_out.take(np.sort(rng.permutation(len(held_out))[:count])).array
-    features = _features(classifier, real)
+    features_of = Features(classifier.extract, {}).of
+    features = features_of(real)
     rows: list[dict[str, Any]] = []
     shown = None
     for name, temperature, drawn in _sets(models, train, count, options):
         progress(f"{name}, {count:,} pictures")
-        mine = _features(classifier, drawn)
+        mine = features_of(drawn)
         balls = {key: float(np.mean(column)) for key, column in neighbour_values(features, mine, NEIGHBOURS).items()}
         rows.append(
             {"pictures": name, "temperature": temperature, "legible": _legible(classifier, mine)}
@@ -88,10 +90,10 @@ def _sets(models, train, count: int, options) -> Iterator[tuple[str, float | Non
     yield "training pictures", None, train.take(np.sort(rng.choice(len(train), count, replace=False))).array
     few = train.take(np.sort(rng.permutation(len(train))[:MOST_LEARNT])).array
     yield "the normal distribution of the pixels", None, _normal(few, count, rng)
-    first = next(iter(models.values()))
+    _, first = models[0]
     untrained = type(first).from_config(first.get_config())
     yield "the first model before training", None, _drawn(untrained, count, 1.0, options)
-    for name, model in models.items():
+    for name, model in models:
         for temperature in options.temperatures:
             yield name, temperature, _drawn(model, count, temperature, options)
 
@@ -105,7 +107,7 @@ def _labelled(images: Any) -> tuple[np.ndarray, np.ndarray]:
 def _drawn(model: Any, count: int, temperature: float, options) -> np.ndarray:
     from tfvae.applications import generate
 
-    return _eight_bits(generate(model, count, options.seed, temperature))
+    return to_uint8(generate(model, count, options.seed, temperature))
 
 
 def _normal(pictures: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
@@ -113,16 +115,7 @@ def _normal(pictures: np.ndarray, count: int, rng: np.random.Generator) -> np.nd
     flat = pictures.reshape(len(pictures), -1).astype(np.float32) / 255.0
     weights = rng.standard_normal((count, len(flat)), dtype=np.float32) / np.sqrt(len(flat))
     mean = flat.mean(axis=0)
-    return _eight_bits((mean + weights @ (flat - mean)).reshape(count, *pictures.shape[1:]))
-
-
-def _eight_bits(images: np.ndarray) -> np.ndarray:
-    return np.rint(255.0 * np.clip(images, 0.0, 1.0)).astype(np.uint8)
-
-
-def _features(classifier, images: np.ndarray) -> np.ndarray:
-    portions = np.array_split(images, max(1, len(images) // 256))
-    return np.concatenate([classifier.extract(x.astype(np.float32) / 255.0) for x in portions]).astype(np.float64)
+    return to_uint8((mean + weights @ (flat - mean)).reshape(count, *pictures.shape[1:]))
 
 
 def _legible(classifier, features: np.ndarray) -> float:

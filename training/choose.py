@@ -51,11 +51,9 @@ def choose_shape(config: DataConfig, seed: int, draws: bool = True, latent: str 
     what = f"all {height}×{width}" if equal else f"of unequal sizes (median {height}×{width})"
     if config.crop or not draws:
         crop = config.crop or max(16, min(96, min(height, width) // CELL * CELL))
-        tables, reasons = _map(crop, crop)
+        tables, reasons = _map(crop, crop, MAP_CHANNELS if draws else TEXTURE_CHANNELS)
         tables["data"] = {"crop": crop}
         reasons = [f"the pictures are {what}; training sees random crops of {crop}×{crop}", *reasons]
-        if not draws:
-            tables["model"]["latent_dim"] = TEXTURE_CHANNELS
         return (tables, reasons) if draws else (_without(tables, "prior"), reasons[:-1])
     whole = equal or _nearly_equal(survey)
     side = _reduced(height, width) if whole else _reduced(min(height, width), min(height, width))
@@ -91,9 +89,9 @@ def _vector(height: int, width: int, equal: bool) -> tuple[Tables, list[str]]:
     ]
 
 
-def _map(height: int, width: int) -> tuple[Tables, list[str]]:
+def _map(height: int, width: int, channels: int = MAP_CHANNELS) -> tuple[Tables, list[str]]:
     tables: Tables = {
-        "model": {"latent": "spatial", "latent_dim": MAP_CHANNELS, "network": "resnet", "widths": [32, 64, 96]},
+        "model": {"latent": "spatial", "latent_dim": channels, "network": "resnet", "widths": [32, 64, 96]},
         "objective": MAP_WARM_UP,
         "prior": {
             "kind": "autoregressive",
