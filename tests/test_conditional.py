@@ -11,6 +11,8 @@ from keras_models import X
 
 import tfvae
 from tfvae import applications
+from tfvae.applications.restoration.observation import Observation
+from tfvae.applications.restoration.posterior import METHODS, restore_with_prior
 from tfvae.layers.label_embedding import LabelEmbedding
 
 Y = np.arange(len(X)) % 3
@@ -141,3 +143,25 @@ def test_a_label_embedding_adds_the_weighted_pictures_of_the_classes(size):
     images, weights = np.random.default_rng(1).random((4, 8, 6, 1)), np.eye(3)[[2, 0, 1, 2]]
     expected = images + 2.0 * layer.embedding.numpy()[[2, 0, 1, 2]]
     np.testing.assert_allclose(layer(images, weights), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_what_is_lost_of_a_picture_is_restored_under_its_label(stripes, method):
+    images, _, vae = stripes
+    image = images[0]
+    known = np.zeros(image.shape[:2], bool)
+    known[0] = known[7] = True  # where no stripe is
+
+    def restored(label):
+        return restore_with_prior(vae, image, known, method=method, steps=4, samples=2, label=label).image
+
+    for label in range(len(NAMES)):
+        assert brightest(restored(label)[None]) == [label]
+    likeliest = int(vae.likeliest_labels(Observation(vae, image, known).guess[None])[0])
+    np.testing.assert_array_equal(restored(None), restored(likeliest))
+    assert_refused(lambda: restored(len(NAMES)), "label")
+
+
+def test_a_label_is_refused_where_the_model_has_none():
+    plain = tfvae.VAE.from_shape(**SHAPE, seed=0)
+    assert_refused(lambda: restore_with_prior(plain, X[0], label=0), "no conditional VAE")

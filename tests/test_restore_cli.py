@@ -99,6 +99,20 @@ def test_a_picture_is_restored_in_its_size_and_depth_into_the_run(runs, tmp_path
     assert (expected != deep).any()
 
 
+def test_what_was_taken_for_white_is_said_once_for_all_pictures(runs, tmp_path, capsys):
+    for seed, most in enumerate((4000, 4095)):
+        (tmp_path / "scans").mkdir(exist_ok=True)
+        levels = np.random.default_rng(seed).integers(0, most, (16, 16), np.uint16)
+        levels[0, :2] = 0, most
+        Image.fromarray(levels).save(tmp_path / "scans" / f"{seed}.png")
+    picture(tmp_path / "scans" / "plain.png", 16, 16)
+    _, said = tfvae(capsys, "restore", runs / "noise", tmp_path / "scans")
+    assert said == [
+        "tfvae: note: 0 is taken for black and 65,535 for white; values are 0 to 4,095 (too dark or too flat? "
+        "data.white=4095 makes the greatest white)"
+    ]
+
+
 def test_only_what_the_mask_marks_is_changed(runs, tmp_path, capsys):
     before = picture(tmp_path / "in.png", 30, 26, 3)
     damaged = mask(tmp_path / "mask.png", 30, 26, slice(8, 12))

@@ -17,6 +17,7 @@ from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks, Given, SharedOverlays
 from tfvae.commands.prior_restorer import PriorRestorer
 from tfvae.commands.shared import say
+from tfvae.data.remarks import remarks
 from tfvae.errors import UserError
 from tfvae.file_names import fitting
 from tfvae.pictures.files import EditablePicture, open_picture, save
@@ -39,9 +40,10 @@ def restore(arguments: argparse.Namespace) -> None:
     model = run.load_unfused()
     engine = _engine(run, model, arguments)
     masks = drawn or (SharedOverlays(plan, model, scale) if arguments.auto else lambda job, pixels: Given(pixels))
+    noted: list[dict[str, Any]] = []
 
     def work(job: Job, progress: Progress) -> None:
-        picture = open_picture(job.source, *scale)
+        picture = _opened(job, scale, noted)
         given = masks(job, picture.pixels)
         restored = engine(given.pixels, given, progress)
         _write(job, job.out, restored.image, picture)
@@ -50,7 +52,7 @@ def restore(arguments: argparse.Namespace) -> None:
         if arguments.uncertainty:
             _write_uncertainty(job.beside("uncertainty"), restored.std)
 
-    _run(plan, work, arguments, "restore", scale)
+    _run(plan, work, arguments, "restore", scale, noted)
 
 
 def enhance(arguments: argparse.Namespace) -> None:
@@ -65,14 +67,15 @@ def enhance(arguments: argparse.Namespace) -> None:
             "Use a run that was trained to: python -m training --recipe enhance."
         )
     _check_tile(model, arguments.tile, "enhance")
+    noted: list[dict[str, Any]] = []
 
     def work(job: Job, progress: Progress) -> None:
-        picture = open_picture(job.source, *scale)
+        picture = _opened(job, scale, noted)
         strength = {"strength": arguments.strength, "uncertainty": False}
         restored = restore_tiled(model, picture.pixels, tile=arguments.tile, progress=progress, **strength)
         _write(job, job.out, restored.image, picture)
 
-    _run(plan, work, arguments, "enhance", scale)
+    _run(plan, work, arguments, "enhance", scale, noted)
 
 
 def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
@@ -119,13 +122,22 @@ def _run(
     arguments: argparse.Namespace,
     command: str,
     scale: tuple[float, float],
+    noted: list[dict[str, Any]],
 ) -> None:
-    """Everything, then the page, then what is said last."""
+    """Everything, then the page, then what is said last: of all pictures together, what was taken for white."""
     done = carry_out(plan, work)
+    for phrase in remarks(noted):
+        print(f"tfvae: note: {phrase}", file=sys.stderr)
     if done and (plan.many or arguments.page):
         page = _write_page(plan, done, command, getattr(arguments, "uncertainty", False), scale)
         say(page, "with all pictures before and after")
     close(plan, done, command)
+
+
+def _opened(job: Job, scale: tuple[float, float], noted: list[dict[str, Any]]) -> EditablePicture:
+    picture = open_picture(job.source, *scale)
+    noted.append({"scale": picture.scale, "reached": picture.reached, "several": False})  # which its own notes say
+    return picture
 
 
 def _write(job: Job, path: Path, pixels: np.ndarray, picture: EditablePicture, quiet: bool = False) -> None:

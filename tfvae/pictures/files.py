@@ -54,6 +54,7 @@ class EditablePicture:
         encoding: Options of the writer of the same format: chroma subsampling, compression.
         lossless: Whether the file holds its pixels exactly.
         notes: What could not be kept while reading, for a person.
+        scale, reached: As of `tfvae.decoding.Decoded`.
     """
 
     pixels: np.ndarray
@@ -67,6 +68,8 @@ class EditablePicture:
     encoding: dict[str, Any]
     lossless: bool
     notes: tuple[str, ...]
+    scale: tuple[float, float] | None
+    reached: tuple[float, float]
 
 
 def open_picture(path: str | Path, black: float = 0.0, white: float = 0.0) -> EditablePicture:
@@ -104,6 +107,8 @@ def open_picture(path: str | Path, black: float = 0.0, white: float = 0.0) -> Ed
             encoding=encoding,
             lossless=lossless,
             notes=tuple(notes),
+            scale=found.scale,
+            reached=found.reached,
         )
 
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfvae.applications.channels import as_known, floats
 from tfvae.distributions import normal_log_prob
+from tfvae.inputs import as_label_weights
 from tfvae.likelihoods.base import GaussianFamily
 from tfvae.objectives import sum_per_example
 
@@ -20,9 +21,11 @@ class Observation:
         known: Whether a pixel is to be trusted, `(height, width, 1)`, bool.
         shape: Of the picture x.
         guess: A first x, of that shape: y with its holes filled from around them.
+        given: `{"labels"}` of a conditional model, what `label` says or the likeliest of the guess; else empty.
 
     Raises:
-        ValueError: For a picture that the model cannot take, a mask of another shape, or an operator without noise.
+        ValueError: For a picture that the model cannot take, a mask of another shape, an operator without noise, or a
+            label that the model does not have.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class Observation:
         noise_std: float | None = None,
         operator: Callable | None = None,
         size: tuple[int, int] | None = None,
+        label: int | None = None,
     ):
         self.model, self.noise_std, self.operator = model, noise_std, operator
         image = np.asarray(image)
@@ -53,6 +57,21 @@ class Observation:
                     f"`operator` must make {given.shape}, the shape of `image`, of {self.shape}. Received: {shape}"
                 )
 
+        self.given = self._labels(label)
+
+    def _labels(self, label):
+        if not (self.model.conditional and hasattr(self.model, "likeliest_labels")):
+            if label is not None:
+                raise ValueError(f"`label` must be None: the model is no conditional VAE. Received: label={label}")
+            return {}
+        labels = self.model.likeliest_labels(self.guess[None]) if label is None else [label]
+        return {"labels": as_label_weights(np.asarray(labels), self.model.label_names)}
+
+    def encode(self, x):
+        """Mean and log-variance of `q(z|x)`, each `(batch, *latent)`, of pictures `(batch, *shape)`."""
+        encoded = self.model.encode(x, **self.given)
+        return encoded["mean"], encoded["log_var"]
+
     def _shape(self, size):
         height, width, channels = self.model.image_shape
         if self.operator is None:
@@ -70,7 +89,8 @@ class Observation:
 
     def parameters(self, z):
         """Of p(x|z) at the size of the picture: a spatial decoder returns a multiple of its factor."""
-        return self.model.decoder(z)[:, : self.shape[0], : self.shape[1], :]
+        pictures = tf.broadcast_to(self.guess, (tf.shape(z)[0], *self.shape))
+        return self.model.parameters_of(z, pictures, **self.given)
 
     def decode(self, z) -> np.ndarray:
         """`E[x|z]`, `(batch, *shape)`, in [0, 1]."""

@@ -29,6 +29,7 @@ def restore_with_prior(
     restarts: int = 1,
     thin: int = 10,
     size: tuple[int, int] | None = None,
+    label: int | None = None,
     seed: int = 0,
 ) -> Restored:
     """The picture x behind an observation `y = A(x) + n`, of which some values may be lost, by the model's p(x, z).
@@ -56,6 +57,7 @@ def restore_with_prior(
             prior; the highest top wins.
         thin: Steps of a chain between two of its draws.
         size: Height and width of the picture x where `operator` changes them; only for spatial latents.
+        label: Of a conditional model, a class index; None: the likeliest of the picture with its holes filled.
         seed: Equal seeds, equal pictures.
 
     Returns:
@@ -73,15 +75,14 @@ def restore_with_prior(
         Mattei and Frellsen (2018), https://arxiv.org/abs/1802.04826, for its correction
     """
     _check(model, method=method, steps=steps, samples=samples, restarts=restarts, thin=thin)
-    observed = Observation(model, image, known, noise_std, operator, size)
+    observed = Observation(model, image, known, noise_std, operator, size, label)
     if "gibbs" in method:
         if noise_std is not None or operator is not None:
             raise ValueError(
                 f"`method` must be map or langevin where there is a `noise_std` or an `operator`. Received: {method!r}"
             )
         return _summary(observed, _gibbs(observed, steps, samples, thin, seed, corrected=method != "gibbs"))
-    encoded = model.encode(observed.guess[None])
-    mean, log_var = encoded["mean"], encoded["log_var"]
+    mean, log_var = observed.encode(observed.guess[None])
     rng = np.random.default_rng(seed)
     others = model.prior.sample(rng.standard_normal((restarts - 1, *mean.shape[1:]), dtype=np.float32))
     top = ascend(observed.log_joint, tf.concat([mean, others], axis=0), steps)
@@ -117,7 +118,7 @@ def denoise(model: Any, image: np.ndarray, samples: int = 64, keep: int = 8, see
     """
     _check(model, samples=samples)
     observed = Observation(model, image)
-    draw, shape = _draws(model, observed.guess)
+    draw, shape = _draws(observed)
     rng = np.random.default_rng(seed)
     kept: list[np.ndarray] = []
     total, squares = np.zeros((2, *observed.shape))
@@ -132,12 +133,13 @@ def denoise(model: Any, image: np.ndarray, samples: int = 64, keep: int = 8, see
     return Restored(average.astype("float32"), np.sqrt(variance).astype("float32"), samples=kept)
 
 
-def _draws(model: Any, image: np.ndarray) -> tuple[Callable, tuple[int, ...]]:
+def _draws(observed: Observation) -> tuple[Callable, tuple[int, ...]]:
     """A function from standard normal noise to codes drawn from q(z|x), and the shape of one code."""
-    encoded = {name: np.asarray(part) for name, part in model.encode(image[None]).items()}
-    mean, std = encoded["mean"], np.exp(0.5 * encoded["log_var"])
+    model, image = observed.model, observed.guess[None]
+    mean, log_var = (np.asarray(part) for part in observed.encode(image))
+    std = np.exp(0.5 * log_var)
     if hasattr(model, "draw"):  # group by group
-        return lambda noise: model.draw(np.repeat(image[None], len(noise), axis=0), noise), mean.shape[1:]
+        return lambda noise: model.draw(np.repeat(image, len(noise), axis=0), noise), mean.shape[1:]
     return lambda noise: mean + std * noise, mean.shape[1:]
 
 
@@ -175,7 +177,7 @@ def _gibbs(observed: Observation, steps: int, samples: int, thin: int, seed: int
         if hasattr(model, "draw"):
             proposal = model.draw(x, noise)
         else:
-            mean, log_var = model.encoder(x)
+            mean, log_var = observed.encode(x)
             proposal = mean + tf.exp(0.5 * log_var) * noise
         if corrected:
             ratio = log_weight(x, proposal, mean, log_var) - log_weight(x, z, mean, log_var)
@@ -187,7 +189,7 @@ def _gibbs(observed: Observation, steps: int, samples: int, thin: int, seed: int
         return tf.where(observed.known, observed.image, drawn), z
 
     x = tf.repeat(tf.convert_to_tensor(observed.guess[None]), chains, axis=0)
-    z = model.encode(x)["mean"]
+    z = observed.encode(x)[0]
     states: list[np.ndarray] = []
     step = 0
     while len(states) * chains < samples:
