@@ -164,13 +164,14 @@ def test_drawn_maps_have_the_density():
 
 
 def test_a_map_drawn_place_by_place_is_what_its_own_parameters_say():
-    # At temperature 0 each place is the mean of its component given the places before it, as one pass over the whole
-    # map has them.
+    # At temperature 0 each place is the mean of its likeliest component given the places before it, as one pass over
+    # the whole map has them.
     prior = map_prior()
     drawn = prior.sample(noise(4, 2, 3, 2), 0.0)
-    _, means, _ = prior.raster_parameters(ops.reshape(drawn, (4, 6, 2)), (2, 3))
-    apart = np.abs(np.asarray(means) - np.reshape(drawn, (4, 6, 1, 2))).max(axis=-1)
-    assert apart.min(axis=-1).max() < 1e-4
+    logits, means, _ = prior.raster_parameters(ops.reshape(drawn, (4, 6, 2)), (2, 3))
+    likeliest = np.argmax(logits, axis=-1)[:, :, None, None]
+    expected = np.take_along_axis(np.asarray(means), likeliest, axis=2)[:, :, 0]
+    np.testing.assert_allclose(np.reshape(drawn, (4, 6, 2)), expected, atol=1e-4)
 
 
 def test_indices_are_drawn_as_their_logits_say():
@@ -201,6 +202,20 @@ def test_a_choice_has_its_weights_and_what_is_left_is_normal():
     index, rest = (np.asarray(value) for value in choose(noise(DRAWS), np.log(np.array([0.1, 0.2, 0.7], "float32"))))
     np.testing.assert_allclose(np.bincount(index) / DRAWS, [0.1, 0.2, 0.7], atol=0.015)
     assert all(stats.kstest(rest[index == k], "norm").pvalue > 1e-3 for k in range(3))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 0.8, 1.5])
+def test_at_a_temperature_a_mixture_is_tempered_in_its_weights_as_in_its_variances(temperature):
+    # Components of one variance that do not overlap: p(z) ** (1 / T**2) has weights w ** (1 / T**2), deviations T s.
+    weights, means, std = np.array([0.2, 0.3, 0.5]), np.array([[-100.0], [0.0], [100.0]]), 2.0
+    prior = GaussianMixture(3, "diagonal", seed=0)
+    prior.build((None, 1))
+    prior.set_components(weights, means, np.full((3, 1), std))
+    drawn = np.asarray(prior.sample(noise(DRAWS, 1), temperature))[:, 0]
+    index = np.abs(drawn[:, None] - means[:, 0]).argmin(axis=1)
+    tempered = np.where(weights == weights.max(), 1.0, 0.0) if temperature == 0 else weights ** (1 / temperature**2)
+    np.testing.assert_allclose(np.bincount(index, minlength=3) / DRAWS, tempered / tempered.sum(), atol=0.015)
+    assert (drawn - means[index, 0]).std() == pytest.approx(temperature * std, rel=0.03)
 
 
 # -- in a model --

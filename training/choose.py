@@ -26,7 +26,7 @@ NEARLY, MOST = 1.25, 0.8
 WARM_UP = {"beta": {"schedule": "linear", "steps": 500}}
 # The rate of a map weighs more than its nats: what is left is what a prior can learn in minutes.
 MAP_WARM_UP = {"beta": {"schedule": "linear", "steps": 300, "end": 4.0}}
-VECTOR_STEPS, MAP_STEPS = 4000, 1000  # of the training: minutes on two cores
+VECTOR_STEPS, MAP_STEPS = 4000, 750  # of the training: minutes on two cores
 
 
 def choose_shape(config: DataConfig, seed: int, draws: bool = True, latent: str = "") -> tuple[Tables, list[str]]:
@@ -96,7 +96,7 @@ def _map(height: int, width: int, channels: int = MAP_CHANNELS) -> tuple[Tables,
         "prior": {
             "kind": "autoregressive",
             "fitted": True,
-            "steps": 2000,
+            "steps": 2300,
             "batch_size": 16,
             "options": {"components": 16},
         },

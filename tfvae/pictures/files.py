@@ -68,8 +68,8 @@ class EditablePicture:
     encoding: dict[str, Any]
     lossless: bool
     notes: tuple[str, ...]
-    scale: tuple[float, float] | None
-    reached: tuple[float, float]
+    scale: tuple[float, float] | None = None
+    reached: tuple[float, float] = (0.0, 0.0)
 
 
 def open_picture(path: str | Path, black: float = 0.0, white: float = 0.0) -> EditablePicture:

@@ -154,7 +154,7 @@ class AutoregressiveMixture(RasterTransformer):
 
     def draw(self, parameters, noise, temperature):
         logits, means, log_stds = parameters
-        index, first = choose(noise[..., 0], logits)
+        index, first = choose(noise[..., 0], logits, temperature)
         noise = ops.concatenate([first[..., None], noise[..., 1:]], axis=-1)
         chosen = ops.one_hot(index, self.components, dtype="float32")[..., None]
         mean, log_std = (ops.sum(chosen * value, axis=-2) for value in (means, log_stds))
@@ -170,7 +170,7 @@ class AutoregressiveMixture(RasterTransformer):
         return sum_per_example(mixture_log_prob(log_probs, logits))
 
     def sample(self, noise, temperature=1.0):
-        """A map place by place; at each the first channel of the noise chooses the component, too."""
+        """A map place by place; at each the first channel of the noise chooses the component, too (`choose`)."""
         shape = ops.shape(noise)
         raster = ops.reshape(float32(noise), (shape[0], -1, self.channels))
         return ops.reshape(self.drawn(raster, shape[1:3], temperature), shape)

@@ -65,17 +65,27 @@ def normal_quantile(u):
     return 2.0**0.5 * x * ops.where(w < 5.0, near, far)
 
 
-def choose(noise, logits):
+def choose(noise, logits, temperature=1.0):
     """`(index, rest)`: which component, and a standard normal number independent of it.
+
+    A mixture at a temperature T has deviations T times as large, so variances T**2 times, and the logits of its weights
+    are divided by T**2: what is typical is not only nearer to the middle of its component but of a likelier one.
 
     Args:
         noise: Standard normal numbers, `(…,)`.
         logits: Unnormalised log-weights of the components, `(…, components)`, or of all choices alike `(components,)`.
+        temperature: Not negative; at 0 the likeliest component is chosen.
 
     Returns:
         int32 and float32, both of the shape of `noise`.
+
+    Reference:
+        Ha and Eck (2017), A neural representation of sketch drawings, section 3.3, https://arxiv.org/abs/1704.03477
     """
-    weights = ops.softmax(float32(logits), axis=-1)
+    logits = float32(logits)
+    # The largest is zero first, so that a tiny temperature overflows nothing.
+    logits = logits - ops.max(logits, axis=-1, keepdims=True)
+    weights = ops.softmax(logits / ops.maximum(ops.square(float32(temperature)), 1e-6), axis=-1)
     above = ops.cumsum(weights, axis=-1)
     # Rounding leaves the last sum a little off 1.
     u = ops.expand_dims(normal_cdf(noise), -1) * above[..., -1:]

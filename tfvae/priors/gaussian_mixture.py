@@ -70,10 +70,10 @@ class GaussianMixture(Prior):
         return ops.logsumexp(ops.log_softmax(float32(self.logits))[:, None] + log_probs, axis=0)
 
     def sample(self, noise, temperature=1.0):
-        """`mu_k + temperature * L_k noise`; the first unit of the noise chooses k, too (`tfvae.priors.choice`)."""
+        """`mu_k + temperature * L_k noise`, k as `tfvae.priors.choice` says, by the first unit of the noise."""
         shape = ops.shape(noise)
         noise = ops.reshape(float32(noise), (-1, self.means.shape[1]))
-        index, first = choose(noise[:, 0], self.logits)
+        index, first = choose(noise[:, 0], self.logits, temperature)
         noise = ops.concatenate([first[:, None], noise[:, 1:]], axis=1)
         if self.covariance == "full":
             spread = ops.matmul(ops.take(self.factors(), index, axis=0), noise[:, :, None])[..., 0]
