@@ -159,6 +159,16 @@ def conditional(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks conditional runs/mnist_conditional -o conditional.json"])
 
 
+def lossless(parser: OneLineParser) -> None:
+    about = "run directories; the held-out pictures of each are coded"
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)
+    args.count(parser, "at most so many pictures, the first", shown="all")
+    args.batch_size(parser, "pictures at once (default: 100)", 100)
+    args.seed(parser, "of the binarisation and of the bits at the bottom of the stack")
+    _out(parser, "the numbers")
+    parser.note("examples", ["python -m benchmarks lossless runs/mnist runs/mnist_hierarchical -o lossless.json"])
+
+
 def video(parser: OneLineParser) -> None:
     args.run(parser)
     parser.add_argument("--data", metavar="FILM", help="clips of this source (default: the run's held-out frames)")
