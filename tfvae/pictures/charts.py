@@ -39,7 +39,7 @@ def latent_map(
     """
     if len(codes) == 0:
         raise ValueError("`codes` must hold at least one code. Received: 0 codes.")
-    points, axis_names = _plane(np.asarray(codes, np.float64))
+    points, axis_names = plane(np.asarray(codes, np.float64))
     figure = _figure(8.0, 7.0)
     axes = figure.add_subplot()
     axes.set_xlabel(axis_names[0])
@@ -178,8 +178,8 @@ def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
     axes.set_xticks(ticks, [f"{tick:.2g}" if tick < 100 else f"{tick:.0f}" for tick in ticks])
 
 
-def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    """Points `(n, 2)` and the names of the two axes."""
+def plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    """Codes `(n, d)` in two dimensions, `(n, 2)`, and the names of the two axes: a PCA where d is more than 2."""
     if codes.shape[1] == 1:
         return np.pad(codes, ((0, 0), (0, 1))), ("latent 1", "")
     if codes.shape[1] == 2:
