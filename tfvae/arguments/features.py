@@ -29,7 +29,7 @@ def embed(parser: OneLineParser) -> None:
         [
             "tfvae embed runs/digits --map",
             "tfvae embed runs/photos PICTURES -o codes.parquet --duplicates",
-            "tfvae embed runs/photos --projector logs && tensorboard --logdir logs",
+            "tfvae embed runs/photos --projector logs",
         ],
     )
 
