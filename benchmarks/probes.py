@@ -18,7 +18,7 @@ from tfvae.errors import UserError
 
 PENALTIES = (0.01, 0.1, 1.0)  # scikit-learn's C: the smaller, the more it is held back
 SAMPLES = 1000
-MOST_STEPS = 300  # of the solver
+MOST_STEPS = 100  # of the solver
 
 
 def main(options: argparse.Namespace) -> None:

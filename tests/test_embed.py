@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from chromium import chromium
 from PIL import Image
 from sklearn.datasets import load_digits
 from test_bits_back import hierarchical_vae
@@ -20,6 +21,8 @@ from tfvae.applications.latent.embed import embed, embed_in_batches
 from tfvae.cli import main
 from tfvae.commands import code_tables, features
 from tfvae.commands import projector as projecting
+from tfvae.commands.pages.code_map import write_map
+from tfvae.data import Images
 from tfvae.runs import open_run
 
 DIGITS = (load_digits().images * (255 / 16)).astype(np.uint8)
@@ -256,3 +259,24 @@ def test_a_projector_of_too_many_pictures_has_no_sprite(runs, tmp_path, monkeypa
     done("embed", runs / "digits", runs / "pictures", "-o", tmp_path / "codes.npz", "--projector", logs)
     assert not (logs / "sprite.png").exists() and "sprite" not in (logs / "projector_config.pbtxt").read_text()
     assert "too many pictures for a sprite" in capsys.readouterr().out
+
+
+def test_the_page_of_the_map_says_what_is_under_the_pointer(tmp_path):
+    page_of = tmp_path / "map.html"
+    images = Images.from_array(DIGITS[:4, ..., None], [f"{index}.png" for index in range(4)])
+    write_map(page_of, np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 3.0], [4.0, 3.0]]), images, "codes")
+    with chromium() as browser:
+        page = browser.new_page()
+        errors = []
+        page.on("console", lambda message: errors.append(message.text))
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.goto(page_of.as_uri())
+        page.wait_for_selector("canvas[data-ready]")
+        box = page.locator("canvas").bounding_box()
+        side = 0.46 * min(box["width"], box["height"])
+        for index, (x, y) in enumerate([(-1, 0.75), (1, 0.75), (-1, -0.75), (1, -0.75)]):
+            page.mouse.move(box["x"] + box["width"] / 2 + x * side, box["y"] + box["height"] / 2 + y * side)
+            assert page.locator("#told").inner_text() == f"{index}.png"
+        page.fill("#find", "2.p")
+        assert page.locator("#told").inner_text() == "1 of 4"
+        assert not errors

@@ -39,7 +39,7 @@ LOOKED_AT = 500  # pictures whose posteriors fix the grid
 SPARE = 1.25  # times the bits that a code takes on average lie on the stack before it is drawn
 MOST_HEAD = 2**26  # bytes of a head
 MOST_PIXELS = 2**26  # of one picture
-NO_LOSS = 1e-4  # of a level: floats that are no nearer to a multiple of it are not coded
+NO_LOSS = 1e-3  # of a level: floats that are no nearer to one are not coded
 
 
 class Unpacked(NamedTuple):
@@ -182,15 +182,25 @@ def _as_levels(model: Any, images: Any, levels: int) -> np.ndarray:
     values = np.stack([np.asarray(image) for image in images])
     model.as_images(values[:1])  # raises for another shape
     values = values[..., None] if values.ndim == 3 else values
-    exact = pixels(values).astype(np.float64) * (levels - 1)
-    whole = np.round(exact)
-    if not (np.abs(exact - whole) <= NO_LOSS).all() or whole.min() < 0 or whole.max() >= levels:
+    whole = _exact(values, levels)
+    if whole is None:
         what = "0 and 1 (0 and 255 as uint8)" if levels == 2 else "uint8, or multiples of 1/255 in [0, 1]"
         raise ValueError(
             f"`images` must be {what}: {type(model.likelihood).__name__} gives others no mass. "
             f"Received: {values.dtype} from {values.min():.4g} to {values.max():.4g}"
         )
-    return whole.astype(np.uint8)
+    return whole
+
+
+def _exact(values: np.ndarray, levels: int) -> np.ndarray | None:
+    """Levels of pixels, uint8; None where some are none."""
+    if values.dtype == np.uint8:
+        step = 255 // (levels - 1)
+        return values // step if not (values % step).any() else None
+    scaled = pixels(values) * np.float32(levels - 1)
+    whole = np.round(scaled)
+    fits = (np.abs(scaled - whole) <= NO_LOSS).all() and whole.min() >= 0 and whole.max() < levels
+    return whole.astype(np.uint8) if fits else None
 
 
 def _packed(head: dict[str, Any], words: np.ndarray) -> bytes:
