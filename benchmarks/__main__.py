@@ -17,6 +17,8 @@ BENCHMARKS = {
     "textures": "textures compared with image quilting",
     "styles": "renderings in learnt styles, judged by a classifier",
     "draws": "draws from the prior beside held-out pictures, in the features of a classifier",
+    "lossless": "pictures as bytes and back, compared with gzip, bzip2 and xz",
+    "probes": "classes read off codes by a linear classifier, compared with PCA and pixels",
     "conditional": "draws under a label, read by a classifier",
     "video": "predicted frames compared with a copy of the last one",
     "flicker": "films held steady along their optical flow",

@@ -159,6 +159,31 @@ def conditional(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks conditional runs/mnist_conditional -o conditional.json"])
 
 
+def lossless(parser: OneLineParser) -> None:
+    about = "run directories; the held-out pictures of each are coded"
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)
+    args.count(parser, "at most so many pictures, the first", shown="all")
+    args.batch_size(parser, "pictures at once (default: 100)", 100)
+    args.seed(parser, "of the binarisation and of the bits at the bottom of the stack")
+    _out(parser, "the numbers")
+    parser.note("examples", ["python -m benchmarks lossless runs/mnist runs/mnist_hierarchical -o lossless.json"])
+
+
+def probes(parser: OneLineParser) -> None:
+    about = "run directories; each is probed on its own data"
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)
+    args.count(parser, "at most so many training pictures, drawn", 10_000)
+    parser.add_argument(
+        "--labels", metavar="FILE", help="table of the pictures' labels (name,label), where the run's own have none"
+    )
+    parser.add_argument(
+        "--least", type=args.integer(2), default=2, metavar="N", help="training pictures of a class (default: 2)"
+    )
+    args.seed(parser, "of the draw, of the untrained weights and of the intervals")
+    _out(parser, "the numbers")
+    parser.note("examples", ["python -m benchmarks probes runs/mnist runs/fashion_mnist -o probes.json"])
+
+
 def video(parser: OneLineParser) -> None:
     args.run(parser)
     parser.add_argument("--data", metavar="FILM", help="clips of this source (default: the run's held-out frames)")

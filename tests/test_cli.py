@@ -236,7 +236,7 @@ def test_an_autoencoder_is_evaluated_and_not_drawn_from(runs, capsys):
         (["interpolate", "RUN", "0", "1", "-n", "1"], "Received: 1"),
         (["interpolate", "RUN", "0", "nowhere.png"], "nowhere.png"),
         (["reconstruct", "RUN", "no/such/folder"], "no/such/folder"),
-        (["embed", "RUN", "-o", "codes.txt"], ".npz or .csv"),
+        (["embed", "RUN", "-o", "codes.txt"], ".npz or .csv or .parquet"),
         (["evaluate", "RUN", "-o", "figures.png"], ".json"),
         (["evaluate", "RUN", "--figures", "nil"], "Did you mean 'nll'?"),
         (["evaluate", "RUN", "--nll", "0"], "Received: 0"),

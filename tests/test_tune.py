@@ -14,11 +14,11 @@ from test_training_run import without_reports
 from tfvae.data import load
 from tfvae.errors import UserError, run_program
 from tfvae.evaluation import evaluate
-from tfvae.pictures import search_panels
+from tfvae.pictures import search_panels, validation_curve
 from tfvae.runs import open_run
 from training.__main__ import main
 from training.config import RunConfig, read_config, shortened, with_epochs
-from training.tune import search as searching
+from training.tune import trials as searching
 from training.tune.space import Searched, apply, own_values, parse_range, space
 
 TINY = ["data.limit=120", "model.network=mlp", "training.batch_size=16", "training.epochs=4", "data.binarize=true"]
@@ -239,6 +239,18 @@ def test_nothing_is_judged_by_the_test_images(found):
         (["--trials", "0"], "1 or more"),
         (["--search", "gridsearch"], "random, hyperband"),
         (["--set", "data.validation=0"], "no validation images"),
+        (["--curve", "model.latent_dims=2,4"], "Did you mean 'model.latent_dim'?"),
+        (["--curve", "model.latent_dim=2"], "two or more values"),
+        (["--curve", "model.latent_dim=2,2"], "two or more values"),
+        (["--curve", "model.latent_dim=2:8"], "two or more values"),
+        (["--curve", "model.latent_dim"], "--curve: expected"),
+        (["--curve", "training.batch_size=2,4"], "--set gives it one value already"),
+        (["--curve", "model.latent_dim=2,4", "--trials", "3"], "takes no --trials"),
+        (["--curve", "model.latent_dim=2,4", "--search", "random"], "takes no --search"),
+        (["--curve", "model.latent_dim=2,4", "--range", "width=1,2"], "takes no --range"),
+        (["--folds", "1"], "2 or more"),
+        (["--folds", "2", "--search", "hyperband"], "--folds is for"),
+        (["--folds", "500"], "at most as many"),
     ],
 )
 def test_requests_that_cannot_be_met_are_one_line(tmp_path, capsys, arguments, part):
@@ -261,6 +273,91 @@ def test_without_keras_tuner_one_line_says_what_to_install(tmp_path, capsys, mon
     monkeypatch.setitem(sys.modules, "keras_tuner", None)
     assert tune(tmp_path / "s") == 2
     assert "pip install 'tfvae[tune]'" in capsys.readouterr().err
+
+
+@pytest.fixture(scope="module")
+def curve(tmp_path_factory):
+    """A validation curve of two values over two folds."""
+    path = tmp_path_factory.mktemp("searches") / "curve"
+    arguments = ("--curve", "model.latent_dim=1,8", "--folds", "2", "--epochs", "1")
+    assert tune(path, *arguments, settings=SMALL) == 0
+    return path
+
+
+SMALL = [*TINY, "model.widths=[16]"]
+
+
+def test_a_curve_leaves_a_picture_and_its_numbers(curve):
+    facts = json.loads((curve / "curve.json").read_text())
+    assert facts["setting"] == "model.latent_dim" and [point["value"] for point in facts["points"]] == [1, 8]
+    for point in facts["points"]:
+        assert len(point["folds"]) == 2
+        for name in ("elbo", "training_elbo", "psnr"):
+            folds = np.array([fold[name] for fold in point["folds"]])
+            np.testing.assert_allclose(point[name], folds.mean())
+            np.testing.assert_allclose(point["errors"][name], folds.std(ddof=1) / np.sqrt(2))
+    with open(curve / "curve.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["model.latent_dim"] for row in rows] == ["1", "8"]
+    assert [float(row["elbo_error"]) for row in rows] == [point["errors"]["elbo"] for point in facts["points"]]
+    best = max(facts["points"], key=lambda point: point["elbo"])
+    assert tomllib.loads((curve / "best.toml").read_text())["model"]["latent_dim"] == best["value"]
+    assert (curve / "curve.png").is_file() and not (curve / "tune.png").exists()
+    assert "2 folds of 108 images" in (curve / "tune.md").read_text() and " ± " in (curve / "tune.md").read_text()
+
+
+def test_each_image_judges_once_and_no_test_image_does(curve):
+    splits = load(open_run(curve / "trials" / "0" / "fold1").data_config, seed=0)
+    judged, parts = [], []
+    for fold in (1, 2):
+        parts.append(json.loads((curve / "trials" / "0" / f"fold{fold}" / "data.json").read_text())["parts"])
+        judged.append(parts[-1]["validation"]["count"])
+    assert judged == [54, 54] and {part["train"]["count"] for part in parts} == {54}
+    assert len({part["validation"]["names"] for part in parts}) == 2  # digests of the names
+    assert len({part["test"]["names"] for part in parts}) == 1
+    whole = splits.train.joined(splits.validation)
+    assert sorted(whole.names) == sorted({*splits.train.names, *splits.validation.names})
+    assert not {*whole.names} & {*splits.test.names}
+
+
+@pytest.mark.slow
+def test_a_curve_that_is_stopped_in_a_fold_goes_on_and_finds_the_same(tmp_path, monkeypatch):
+    real, calls = searching.run.fit, []
+
+    def stops(config, splits, path, **how):
+        calls.append(path.name)
+        if len(calls) == 4:
+            real(with_epochs(config, 1), splits, path, **how)  # half of the second fold of the second value
+            raise KeyboardInterrupt
+        return real(config, splits, path, **how)
+
+    arguments = ("--curve", "model.latent_dim=1,8", "--folds", "2", "--epochs", "2")
+    assert tune(tmp_path / "whole", *arguments, settings=SMALL) == 0
+    monkeypatch.setattr(searching.run, "fit", stops)
+    assert tune(tmp_path / "s", *arguments, settings=SMALL) == 130
+    assert calls[-1] == "fold2"
+    monkeypatch.undo()
+    assert tune(tmp_path / "s", *arguments, settings=SMALL) == 0
+    found = [json.loads((path / "curve.json").read_text())["points"] for path in (tmp_path / "whole", tmp_path / "s")]
+    assert [point["folds"] for point in found[0]] == [point["folds"] for point in found[1]]
+
+
+def test_a_random_search_takes_folds(tmp_path):
+    settings = [*SMALL, "objective.beta=1", "training.learning_rate=1e-3", "model.hidden=16"]
+    options = ("--trials", "1", "--epochs", "1", "--folds", "2", "--range", "model.latent_dim=2,3")
+    assert tune(tmp_path / "s", *options, settings=settings) == 0
+    (row,) = trials(tmp_path / "s")
+    assert row["status"] == "completed" and float(row["elbo_error"]) > 0
+
+
+def test_a_curve_is_drawn_with_a_star_at_the_best_validation_score():
+    points = [{"value": v, "validation": -v, "training": v, "errors": (0.1, 0.2)} for v in (1, 2)]
+    picture = validation_curve(points, "latent", "score")
+    red = (np.abs(picture.astype(int) - [228, 87, 46]).sum(-1) < 12).sum(axis=0)
+    half = picture.shape[1] // 2
+    assert red[:half].max() > red[half:].max()
+    with pytest.raises(ValueError, match="Received: none"):
+        validation_curve([], "latent", "score")
 
 
 def test_what_is_set_is_not_searched():

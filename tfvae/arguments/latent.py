@@ -1,4 +1,4 @@
-"""What `tfvae generate`, `reconstruct`, `interpolate` and `embed` accept."""
+"""What `tfvae generate`, `reconstruct` and `interpolate` accept."""
 
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser
@@ -51,10 +51,3 @@ def interpolate(parser: OneLineParser) -> None:
             "tfvae interpolate runs/photos a.jpg b.jpg -n 24 --method slerp -o a.gif",
         ],
     )
-
-
-def embed(parser: OneLineParser) -> None:
-    args.run(parser, data=True)
-    args.source(parser)
-    args.out(parser, "OUT.npz or OUT.csv; the map is written beside it as OUT.png", "RUN/codes.npz")
-    parser.note("examples", ["tfvae embed runs/digits", "tfvae embed runs/photos PICTURES -o codes.csv"])

@@ -1,7 +1,6 @@
-"""`tfvae generate`, `reconstruct`, `interpolate` and `embed`: into the latent space and out of it."""
+"""`tfvae generate`, `reconstruct` and `interpolate`: into the latent space and out of it."""
 
 import argparse
-import csv
 import re
 import sys
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from tfvae import applications, pictures
 from tfvae.applications.latent.generate import texture_note
 from tfvae.applications.styles.style_weights import parse_style
 from tfvae.commands.shared import images_of, place, say
-from tfvae.data import Images
 from tfvae.errors import UserError
 from tfvae.file_names import distinct, fitting
 from tfvae.pixels import fitted, pixels
@@ -139,30 +137,6 @@ def interpolate(arguments: argparse.Namespace) -> None:
     say(pictures.save_png(out / "strip.png", strip), f"and {len(images)} single pictures beside it")
 
 
-def embed(arguments: argparse.Namespace) -> None:
-    """`tfvae embed`: codes with file names and labels, and a map of them."""
-    run = open_run(arguments.run, arguments.data)
-    out, _ = place(arguments.out, run.path / "codes.npz", (".npz", ".csv"))
-    model = run.load_model()
-    images = images_of(run, model, arguments.source)
-    codes = model.embed(images)
-    labels = images.labels
-    if out.suffix.lower() == ".csv":
-        _write_csv(out, codes, images)
-    else:
-        columns: dict[str, Any] = {"codes": codes, "names": np.array(images.names)}
-        if labels is not None:
-            columns |= {"labels": np.asarray(labels), "label_names": np.array(images.label_names)}
-        with whole_file(out) as file:
-            np.savez_compressed(file, **columns)
-    title = f"{len(codes)} codes of {codes.shape[1]} numbers"
-    # Without classes to colour, the images themselves say what lies where.
-    alike = labels is None or len(np.unique(labels)) == 1
-    shown = [images[index] for index in range(len(images))] if alike else None
-    picture = pictures.latent_map(codes, labels, images.label_names, title=title, images=shown)
-    say(out, f"and the map {pictures.save_png(out.with_suffix('.png'), picture)}")
-
-
 def _file_names(names: Sequence[str]) -> list[str]:
     """A distinct PNG file name for each image name; folders in names are kept, ways out of the folder are not."""
     taken = {"comparison.png"}
@@ -182,16 +156,3 @@ def _save_gif(path: Path, images: np.ndarray) -> None:
     others = [*frames[1:], *frames[-2:0:-1]]
     with whole_file(path) as file:
         frames[0].save(file, "GIF", save_all=True, append_images=others, duration=100, loop=0)
-
-
-def _write_csv(path: Path, codes: np.ndarray, images: Images) -> None:
-    labelled = images.labels is not None
-    with whole_file(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["name", *(["label"] if labelled else []), *(f"z{place}" for place in range(codes.shape[1]))])
-        for index, (name, code) in enumerate(zip(images.names, codes, strict=True)):
-            label = []
-            if images.labels is not None:
-                number = int(images.labels[index])
-                label = [images.label_names[number] if 0 <= number < len(images.label_names) else number]
-            writer.writerow([name, *label, *(f"{value:.8g}" for value in code)])

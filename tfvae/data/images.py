@@ -140,6 +140,28 @@ class Images:
             digest.update(np.ascontiguousarray(image).data)
         return digest.hexdigest()
 
+    def joined(self, others: "Images") -> "Images":
+        """These images and then `others`; nothing is copied where both are subsets of the same pixels."""
+        shared = self.pixels is others.pixels
+        pixels = self.pixels if shared else np.concatenate([self.pixels, others.pixels])
+
+        def both(mine, more):
+            return None if mine is None or more is None else np.concatenate([mine, more])
+
+        joined = Images(
+            pixels,
+            np.concatenate([self.offsets, others.offsets + (0 if shared else len(self.pixels))]),
+            np.concatenate([self.shapes, others.shapes]),
+            [*self.names, *others.names],
+            both(self.labels, others.labels),
+            self.label_names,
+            self.channels,
+            both(self.factors, others.factors),
+            self.factor_names,
+        )
+        joined._tensors = self._tensors if shared else {}
+        return joined
+
     def repeated(self, times: int) -> "Images":
         """Every image `times` times, over the same pixels: an epoch of so many random crops of each."""
         return self if times == 1 else self.take(np.tile(np.arange(len(self)), times))

@@ -18,6 +18,8 @@ class Likelihood(keras.layers.Layer):
         discrete: Whether `log_prob` is the logarithm of a mass of 8-bit (or binary) values, so that bits per dim
             is a code length.
         binary: Whether the mass is one of values in {0, 1}.
+
+    A discrete likelihood has a method `cumulative(parameters)` too, by which pixels are coded without loss.
     """
 
     parameters_per_channel = 1

@@ -1,7 +1,9 @@
 """Discretised logistics: a mass for each of the 256 values of an 8-bit picture."""
 
 import keras
+import numpy as np
 from keras import ops
+from scipy.special import expit, softmax
 
 from tfvae.distributions import (
     LEVELS,
@@ -41,6 +43,15 @@ class DiscretizedLogistic(Likelihood):
     def sample(self, parameters, seed=None):
         location, log_scale = _logistic(parameters)
         return _sample_logistic(location, log_scale, seed)
+
+    def cumulative(self, parameters):
+        """The function `F(k) = P(level < k)` of integers k from 0 to 256, of each value of a picture: float64, NumPy.
+
+        Args:
+            parameters: Of `(batch, height, width, channels)` values, the shape of k.
+        """
+        location, log_scale = (_float64(part) for part in _logistic(parameters))
+        return lambda k: _mass_below(k, location, log_scale)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -96,6 +107,12 @@ class DiscretizedLogisticMixture(Likelihood):
         choice = ops.one_hot(ops.argmax(logits + gumbel, axis=-1), self.components, dtype="float32")
         return _sample_logistic(ops.sum(choice * location, -1), ops.sum(choice * log_scale, -1), seed)
 
+    def cumulative(self, parameters):
+        """As `DiscretizedLogistic.cumulative`."""
+        logits, location, log_scale = (_float64(part) for part in self.split(parameters))
+        weights = softmax(logits, axis=-1)
+        return lambda k: (weights * _mass_below(k[..., None], location, log_scale)).sum(axis=-1)
+
     def get_config(self):
         return {**super().get_config(), "components": self.components}
 
@@ -105,6 +122,16 @@ def _logistic(parameters):
     # exp(-7) is a fifth of a grey level: sharper says nothing more and overflows. Far beyond exp(7), where the range is
     # flat to a millionth, the mass of a grey level is a difference of equals, and its gradient is not a number.
     return 0.5 + location, clip_with_gradient(log_scale - 3.0, -7.0, 7.0, most=1e3)
+
+
+def _mass_below(k, location, log_scale):
+    """`P(level < k)`: of the edge between the bins of the levels k - 1 and k; float64, NumPy."""
+    below = expit(((k - 0.5) / (LEVELS - 1) - location) * np.exp(-log_scale))
+    return np.where(k <= 0, 0.0, np.where(k >= LEVELS, 1.0, below))
+
+
+def _float64(tensor):
+    return np.asarray(ops.convert_to_numpy(tensor), np.float64)
 
 
 def _sample_logistic(location, log_scale, seed):

@@ -142,6 +142,9 @@ class HierarchicalVAE(VariationalModel, DecodesCodes):
         """Codes drawn from q(z|x): of standard normal `noise`, `(batch, *latent_shape)`, one for each image."""
         return self._outputs(self.as_images(images), noise)["z"]
 
+    def chosen_code(self, images, choose):
+        return self.decoder.chosen(self.encoder(self.as_images(images)), choose)[0]
+
     def latents(self, images, noise=None):
         """The `Latents` of each group, coarse to fine: q, p and z in the ladder's own units, as maps.
 
@@ -173,8 +176,13 @@ class HierarchicalVAE(VariationalModel, DecodesCodes):
 
     def embed(self, images, batch_size=64, levels: Levels = None):
         """Codes of the top levels, `embed_levels` of them, or of `levels`, `(n, units)`, NumPy; see `codes`."""
-        chosen = np.flatnonzero(self._chosen(self.embed_levels if levels is None else levels))
-        return embed(self, images, batch_size)[:, chosen]
+        units = self.embedded if levels is None else np.flatnonzero(self._chosen(levels))
+        return embed(self, images, batch_size)[:, units]
+
+    @property
+    def embedded(self):
+        """Units of the top `embed_levels` levels, integers."""
+        return np.flatnonzero(self._chosen(self.embed_levels))
 
     def interpolate(self, first, second, steps=10, method="linear", levels: Levels = None):
         """As `DecodesCodes.interpolate`; with `levels` only these go over, and the others stay those of `first`."""

@@ -150,6 +150,17 @@ class VAE(VariationalModel, DecodesCodes):
     def codes(self, images, labels=None):
         return self.encode(images, labels)["mean"]
 
+    def chosen_code(self, images, choose):
+        """The code of images, `(batch, *latent_shape)`, whose groups of latents are `choose(mean, log_var)` in turn.
+
+        Args:
+            images: Shape `(batch, height, width, channels)`.
+            choose: From the posterior of a group, given those before it as chosen, to its code, of the same shape; here
+                there is one group. Bits-back coding takes it from a stream.
+        """
+        encoded = self.encode(images)
+        return choose(encoded["mean"], encoded["log_var"])
+
     def parameters_of(self, z, images, training=False, labels=None):
         return self.crop(self.decoder(self.conditioned(z, labels), training=training), images)
 

@@ -27,6 +27,14 @@ class Coder(keras.Model):
         self.latent_dim, self.network, self.widths = latent_dim, network, tuple(widths)
         self.hidden, self.dropout, self.seed = hidden, dropout, seed
 
+    @classmethod
+    def from_config(cls, config, custom_objects=None):
+        coder = super().from_config(config, custom_objects)
+        if not coder.trainable:  # One that was frozen and saved: its parts are frozen again. Keras passes on changes.
+            coder.trainable = True
+            coder.trainable = False
+        return coder
+
     @property
     def spatial(self):
         """Whether the code is a map, and the picture of any size."""

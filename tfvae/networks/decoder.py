@@ -81,6 +81,6 @@ class Decoder(Coder):
         return {**super().get_config(), "likelihood": keras.saving.serialize_keras_object(self.likelihood)}
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config, custom_objects=None):
         likelihood = keras.saving.deserialize_keras_object(config["likelihood"])
-        return cls(**{**config, "likelihood": likelihood})
+        return super().from_config({**config, "likelihood": likelihood}, custom_objects)

@@ -204,17 +204,32 @@ class LadderDecoder(LadderCoder):
             noise: Standard normal, `(batch, *latent_shape)`; None: the means are taken.
 
         Returns:
+            As `chosen`.
+        """
+        if noise is None:
+            return self.chosen(features, lambda mean, log_var: mean)
+        noises = iter(self.split(float32(noise)))
+        return self.chosen(features, lambda mean, log_var: mean + ops.exp(0.5 * log_var) * next(noises))
+
+    def chosen(self, features, choose):
+        """The code of pictures, group by group, each of which is `choose(mean, log_var)` of its posterior.
+
+        Args:
+            features: What `LadderEncoder` made of the pictures.
+            choose: From mean and log-variance of a group's code, `(batch, height, width, latent_dim)` in units of the
+                prior and given the groups above as chosen, to its code.
+
+        Returns:
             `(z, mean, log_var, parameters, latents)`: code, mean and log-variance in units of the prior,
             `(batch, *latent_shape)`, float32; and the `Latents` of each group in the ladder's own units.
         """
-        noises = None if noise is None else iter(self.split(float32(noise)))
         means: list[Any] = []
         log_vars: list[Any] = []
         codes: list[Any] = []
 
         def drawn(place, group, state):
             mean, log_var = group.posterior(state, features[place])
-            code = mean if noises is None else mean + ops.exp(0.5 * log_var) * next(noises)
+            code = choose(mean, log_var)
             for values, value in ((means, mean), (log_vars, log_var), (codes, code)):
                 values.append(value)
             return code
@@ -256,8 +271,9 @@ class LadderDecoder(LadderCoder):
         return {**super().get_config(), "likelihood": keras.saving.serialize_keras_object(self.likelihood)}
 
     @classmethod
-    def from_config(cls, config):
-        return cls(**{**config, "likelihood": keras.saving.deserialize_keras_object(config["likelihood"])})
+    def from_config(cls, config, custom_objects=None):
+        likelihood = keras.saving.deserialize_keras_object(config["likelihood"])
+        return super().from_config({**config, "likelihood": likelihood}, custom_objects)
 
 
 def joined(parts):

@@ -39,7 +39,7 @@ def latent_map(
     """
     if len(codes) == 0:
         raise ValueError("`codes` must hold at least one code. Received: 0 codes.")
-    points, axis_names = _plane(np.asarray(codes, np.float64))
+    points, axis_names = plane(np.asarray(codes, np.float64))
     figure = _figure(8.0, 7.0)
     axes = figure.add_subplot()
     axes.set_xlabel(axis_names[0])
@@ -169,6 +169,42 @@ def search_panels(
     return _pixels(figure)
 
 
+def validation_curve(points: Sequence[Mapping[str, Any]], setting: str, score: str, title: str = "") -> np.ndarray:
+    """What a setting does to the score of images that were learnt from, and of others.
+
+    Args:
+        points: One a value: `"value"`, `"training"`, `"validation"`, and `"errors"`, the standard errors of validation
+            and training, or None.
+        setting: Its name.
+        score: What the score is, with its unit.
+        title: Heading of the picture.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`. Each value has its place, in the order given; the best is a star.
+
+    Raises:
+        ValueError: When there are no points.
+    """
+    if not points:
+        raise ValueError("`points` must hold at least one value. Received: none.")
+    figure = _figure(6.4, 4.4)
+    axes = figure.add_subplot()
+    for place, (name, colour) in enumerate((("validation", VALIDATION), ("training", TRAINING))):
+        errors = [point["errors"][place] for point in points] if points[0]["errors"] else None
+        scores = [point[name] for point in points]
+        axes.errorbar(range(len(points)), scores, errors, color=colour, marker="o", ms=4, capsize=3, label=name)
+    best = max(range(len(points)), key=lambda place: points[place]["validation"])
+    axes.scatter(best, points[best]["validation"], s=180, marker="*", color=VALIDATION, zorder=3)
+    axes.set_xticks(range(len(points)), [str(point["value"]) for point in points])
+    axes.set_xlabel(setting)
+    axes.set_ylabel(score)
+    axes.set_title(title, fontsize=10)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False)
+    return _pixels(figure)
+
+
 def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
     """Four ticks from the least to the greatest value, in plain numbers, on a logarithmic axis."""
     from matplotlib.ticker import NullLocator
@@ -178,8 +214,8 @@ def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
     axes.set_xticks(ticks, [f"{tick:.2g}" if tick < 100 else f"{tick:.0f}" for tick in ticks])
 
 
-def _plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
-    """Points `(n, 2)` and the names of the two axes."""
+def plane(codes: np.ndarray) -> tuple[np.ndarray, tuple[str, str]]:
+    """Codes `(n, d)` in two dimensions, `(n, 2)`, and the names of the two axes: a PCA where d is more than 2."""
     if codes.shape[1] == 1:
         return np.pad(codes, ((0, 0), (0, 1))), ("latent 1", "")
     if codes.shape[1] == 2:

@@ -1,10 +1,11 @@
 """`python -m training tune`: many short trainings, and the best settings as a recipe.
 
-Random search or Hyperband by `keras-tuner`; the trainings are the project's own, so a search that is stopped or killed
-goes on when the same command is given again. `DIR/` then holds `tune.md` (a table), `tune.png`, `trials.csv`,
-`best.toml`, and a run directory for every trial.
+Random search or Hyperband by `keras-tuner`, or one setting value by value; the trainings are the project's own, so a
+search that is stopped or killed goes on when the same command is given again. `DIR/` then holds `tune.md` (a table),
+`tune.png`, `trials.csv`, `best.toml`, and a run directory for every trial; of a curve `curve.png`, `.csv` and `.json`.
 """
 
+import argparse
 import json
 import re
 import shlex
@@ -19,7 +20,10 @@ from training.config import parse_setting
 from training.request import read_request
 
 if TYPE_CHECKING:
-    from training.tune.search import Search
+    from collections.abc import Callable
+
+    from training.config import RunConfig
+    from training.tune.trials import Search
 
 FACTS = "search.json"
 TRIALS = 12
@@ -32,7 +36,16 @@ def parser() -> OneLineParser:
     p.add_argument(
         "--set", action="append", default=[], metavar="SECTION.KEY=VALUE", help="any setting; it is not searched then"
     )
-    p.add_argument("--search", choices=("random", "hyperband"), default="random", help="how (default: random)")
+    p.add_argument("--search", choices=("random", "hyperband"), help="how (default: random)")
+    p.add_argument(
+        "--curve", metavar="KEY=A,B,C", help="no search: every value of one setting, drawn as a validation curve"
+    )
+    p.add_argument(
+        "--folds",
+        type=args.integer(2),
+        metavar="K",
+        help="cross-validation: each trial trained K times, judged each time by another part of the images",
+    )
     p.add_argument(
         "--objective", choices=("elbo", "psnr"), default="elbo", help="of the validation images (default: elbo)"
     )
@@ -55,6 +68,7 @@ def parser() -> OneLineParser:
         [
             "python -m training tune --recipe digits --trials 20",
             "python -m training tune --data FOLDER --search hyperband --range model.latent_dim=8:64 --minutes 60",
+            "python -m training tune --recipe digits --curve model.latent_dim=2,4,8,16 --folds 5",
         ],
     )
     return p
@@ -63,15 +77,16 @@ def parser() -> OneLineParser:
 def main(arguments: list[str]) -> None:
     """Searches, or goes on searching, and writes what was found."""
     options = parser().parse_args(arguments)
+    _check_options(options)
     request = read_request(options.data, options.recipe, options.set, {})
-    try:
-        import keras_tuner  # noqa: F401
-    except ImportError as error:
-        raise UserError("tune needs keras-tuner: pip install 'tfvae[tune]'.") from error
+    if not options.curve:
+        try:
+            import keras_tuner  # noqa: F401
+        except ImportError as error:
+            raise UserError("tune needs keras-tuner: pip install 'tfvae[tune]'.") from error
     from training import run  # TensorFlow loads here, after the command line was read.
     from training.tune import results
-    from training.tune.search import Search, described, search
-    from training.tune.space import space
+    from training.tune.trials import described
 
     command = shlex.join(["python", "-m", "training", "tune", *arguments])
     settled = run.settle(
@@ -82,24 +97,17 @@ def main(arguments: list[str]) -> None:
         raise UserError("tune: there are no validation images to judge by. Accepted: --set data.validation=0.1.")
     if config.training.strategy not in ("none", "mirrored"):
         raise UserError(f"tune: runs in one process. Received: training.strategy={config.training.strategy!r}.")
-    pinned = [f"{section}.{key}" for section, key, _ in map(parse_setting, options.set)]
-    plan = Search(
-        kind=options.search,
-        objective=options.objective,
-        trials=options.trials or (TRIALS if options.search == "random" else 0),
-        epochs=options.epochs or max(1, config.training.epochs // 4),
-        minutes=options.minutes,
-        config=config,
-        space=space(config, options.range, pinned, options.objective),
-    )
+    plan = _plan(options, config)
+    if plan.folds > len(splits.train) + len(splits.validation):
+        images = len(splits.train) + len(splits.validation)
+        raise UserError(f"tune: --folds must be at most as many as the {images:,} images. Received: {plan.folds}.")
     with lock.held(path):
         _continue_or_begin(plan, path)
-        images = f"{len(splits.validation):,} validation images"
-        print(f"{plan.kind} search of the {plan.objective} on {images}; into {path}")
+        print(f"{results.named(plan)} of the {plan.objective} on {results.judges(plan, splits)}; into {path}")
         for searched in plan.space:
             print(f"  {searched.key}: {searched}")
         try:
-            rows = search(plan, splits, path)
+            rows = _ways(plan)(plan, splits, path)
         except KeyboardInterrupt:
             print(f"stopped; what is done lies in {path}, and the same command goes on from there")
             raise
@@ -109,6 +117,51 @@ def main(arguments: list[str]) -> None:
         best = results.write(plan, rows, splits, path, command)
         print(f"best: trial {best['trial'] + 1}, {described(best, plan)}")
         print(f"table: {path / 'tune.md'}; train it: python -m training --recipe {path / 'best.toml'}")
+
+
+def _check_options(options: argparse.Namespace) -> None:
+    """Raises `UserError` for options that mean nothing together."""
+    if options.curve:
+        for name in ("search", "range", "trials"):
+            if getattr(options, name):
+                raise UserError(f"tune: --curve tries the values that it names, and takes no --{name}.")
+    if options.folds and options.search == "hyperband":
+        raise UserError("tune: --folds is for --search random and --curve. Received: --search hyperband.")
+
+
+def _plan(options: argparse.Namespace, config: "RunConfig") -> "Search":
+    """What is asked for."""
+    from training.tune.curve import curve_space
+    from training.tune.space import space
+    from training.tune.trials import Kind, Search
+
+    pinned = [f"{section}.{key}" for section, key, _ in map(parse_setting, options.set)]
+    kind: Kind = "curve" if options.curve else options.search or "random"
+    if options.curve:
+        searched = curve_space(options.curve, config, pinned, options.objective)
+    else:
+        searched = space(config, options.range, pinned, options.objective)
+    return Search(
+        kind=kind,
+        objective=options.objective,
+        trials=options.trials or (TRIALS if kind == "random" else 0),
+        epochs=options.epochs or max(1, config.training.epochs // 4),
+        minutes=options.minutes,
+        config=config,
+        space=searched,
+        folds=options.folds or 1,
+    )
+
+
+def _ways(plan: "Search") -> "Callable[..., list[dict[str, Any]]]":
+    """What makes the trials of a plan; keras-tuner loads with a search alone."""
+    if plan.kind == "curve":
+        from training.tune.curve import curve
+
+        return curve
+    from training.tune.search import search
+
+    return search
 
 
 def _directory(out: Path | None, name: str) -> Path:
@@ -131,9 +184,10 @@ def _continue_or_begin(plan: "Search", path: Path) -> None:
         "epochs": plan.epochs,
         "space": {searched.key: str(searched) for searched in plan.space},
         "recipe": plan.config.toml(),
+        "folds": plan.folds,
     }
     if (path / FACTS).is_file():
-        former = read_json(path / FACTS)
+        former = {"folds": 1, **read_json(path / FACTS)}
         for name, value in facts.items():
             if former.get(name) != value:
                 raise UserError(

@@ -67,14 +67,9 @@ def space(config: RunConfig, ranges: Iterable[str], pinned: Iterable[str], objec
     if {"model.widths", "model.hidden"} & set(pinned):
         found.pop(WIDTH, None)
     for text in ranges:
-        searched = parse_range(text, config)
+        searched = parse_range(text, config, objective=objective)
         if searched.key in pinned:
             raise UserError(f"--range {searched.key}: --set gives it one value already. Accepted: one of the two.")
-        if searched.key == "model.likelihood" and objective == "elbo":
-            raise UserError(
-                "--range model.likelihood: the ELBO of one likelihood cannot be compared with another's. "
-                "Accepted: --objective psnr."
-            )
         found[searched.key] = searched
     if "model.widths" in found:
         found.pop(WIDTH, None)
@@ -83,23 +78,32 @@ def space(config: RunConfig, ranges: Iterable[str], pinned: Iterable[str], objec
     return list(found.values())
 
 
-def parse_range(text: str, config: RunConfig) -> Searched:
-    """`KEY=LOW:HIGH`, or `KEY=A,B,C`. Raises `UserError` for anything else, and for keys no recipe has."""
+def parse_range(text: str, config: RunConfig, option: str = "--range", objective: str = "psnr") -> Searched:
+    """`KEY=LOW:HIGH`, or `KEY=A,B,C`.
+
+    Raises:
+        UserError: For anything else, for keys no recipe has, and for one that the objective cannot judge.
+    """
     key, equals, wanted = (part.strip() for part in text.partition("="))
     if not equals or not wanted:
-        raise UserError(f"--range: expected KEY=LOW:HIGH or KEY=A,B,C. Received: {text!r}.")
-    kind = _kind(key, config)
+        raise UserError(f"{option}: expected KEY=LOW:HIGH or KEY=A,B,C. Received: {text!r}.")
+    kind = _kind(key, config, option)
+    if key == "model.likelihood" and objective == "elbo":
+        raise UserError(
+            f"{option} model.likelihood: the ELBO of one likelihood cannot be compared with another's. "
+            "Accepted: --objective psnr."
+        )
     low, colon, high = wanted.partition(":")
     if not colon:
         return Searched(key, values=_values(wanted))
     if kind not in (int, float):
-        raise UserError(f"--range {key}: not a number, so it has no range. Accepted: {key}=A,B,C.")
+        raise UserError(f"{option} {key}: not a number, so it has no range. Accepted: {key}=A,B,C.")
     try:
         bounds = kind(low), kind(high)
     except ValueError:
-        raise UserError(f"--range {key}: expected two {_words(kind)}. Received: {wanted!r}.") from None
+        raise UserError(f"{option} {key}: expected two {_words(kind)}. Received: {wanted!r}.") from None
     if not 0 < bounds[0] < bounds[1] < float("inf"):
-        raise UserError(f"--range {key}: expected 0 < LOW < HIGH, as the scale is logarithmic. Received: {wanted!r}.")
+        raise UserError(f"{option} {key}: expected 0 < LOW < HIGH, as the scale is logarithmic. Received: {wanted!r}.")
     return Searched(key, *bounds, whole=kind is int)
 
 
@@ -146,7 +150,7 @@ def _defaults(config: RunConfig) -> list[Searched]:
     return [*found, Searched("training.learning_rate", rate / 4, rate * 4)]
 
 
-def _kind(key: str, config: RunConfig) -> Any:
+def _kind(key: str, config: RunConfig, option: str) -> Any:
     """The type of a setting."""
     section = key.partition(".")[0]
     objective = objective_defaults(config.model.kind)
@@ -156,12 +160,12 @@ def _kind(key: str, config: RunConfig) -> Any:
     known.pop("training.epochs")
     if key == "training.epochs":
         raise UserError(
-            "--range training.epochs: longer is never worse to a search. Accepted: --epochs, for all trials."
+            f"{option} training.epochs: longer is never worse to a search. Accepted: --epochs, for all trials."
         )
     if section == "data":
-        raise UserError(f"--range {key}: scores on other pixels cannot be compared. Accepted: --set {key}=VALUE.")
+        raise UserError(f"{option} {key}: scores on other pixels cannot be compared. Accepted: --set {key}=VALUE.")
     if key not in known:
-        raise UserError(f"--range: unknown setting '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}.")
+        raise UserError(f"{option}: unknown setting '{key}'.{did_you_mean(key, known)} Known: {', '.join(known)}.")
     return known[key]
 
 

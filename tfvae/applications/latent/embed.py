@@ -1,5 +1,6 @@
 """Images as short vectors of numbers."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -28,8 +29,31 @@ def embed(model: Any, images: Any, batch_size: int = 64) -> np.ndarray:
     """
     if len(images) == 0:
         raise ValueError("`images` must hold at least one image. Received: 0 images.")
-    codes = []
-    for x in batches(images, batch_size):
-        code = keras.ops.convert_to_numpy(model.codes(x))
-        codes.append(code.mean(axis=(1, 2)) if code.ndim == 4 else code)
+    codes = [_averaged(keras.ops.convert_to_numpy(model.codes(x))) for x in batches(images, batch_size)]
     return np.concatenate(codes).astype(np.float32)
+
+
+def embed_in_batches(model: Any, images: Any, batch_size: int = 64) -> Iterator[tuple[np.ndarray, np.ndarray | None]]:
+    """The codes that `model.embed` gives, and how unsure they are, in portions: for more images than memory holds.
+
+    Args:
+        model, images, batch_size: As of `embed`.
+
+    Yields:
+        Codes and the variances of their posteriors, float32 `(b, latent_dim)` each; None in place of variances where a
+        code has no distribution. Of a spatial latent it is the variance of the average, that of the places by their
+        number.
+    """
+    for x in batches(images, batch_size):
+        encoded = {name: keras.ops.convert_to_numpy(value) for name, value in model.encode(x).items()}
+        if "log_var" not in encoded:
+            yield _averaged(encoded["code"])[:, model.embedded], None
+            continue
+        variance = np.exp(encoded["log_var"])
+        places = np.prod(variance.shape[1:3]) if variance.ndim == 4 else 1
+        codes, variances = _averaged(encoded["mean"]), _averaged(variance) / np.float32(places)
+        yield codes[:, model.embedded], variances[:, model.embedded]
+
+
+def _averaged(code: np.ndarray) -> np.ndarray:
+    return (code.mean(axis=(1, 2)) if code.ndim == 4 else code).astype(np.float32)

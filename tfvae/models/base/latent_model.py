@@ -47,6 +47,7 @@ class LatentModel(ReplicatedStep):
 
     prior: Any = None  # a `Prior` of the code; None where a code has no distribution, so that there is no bound
     frames = 1  # frames of a film in one example, one below the other
+    embedded: Any = slice(None)  # units of a code that `embed` gives
     stochastic = False  # whether the encoder of `assemble` emits a posterior
     usual: ClassVar[dict[str, Any]] = {"network": "conv", "widths": (32, 64), "likelihood": "bernoulli"}
 

@@ -1,0 +1,1 @@
+"""Pictures as bytes: files that are smaller."""
