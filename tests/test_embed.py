@@ -266,7 +266,7 @@ def test_the_page_of_the_map_says_what_is_under_the_pointer(tmp_path):
     images = Images.from_array(DIGITS[:4, ..., None], [f"{index}.png" for index in range(4)])
     write_map(page_of, np.array([[0.0, 0.0], [4.0, 0.0], [0.0, 3.0], [4.0, 3.0]]), images, "codes")
     with chromium() as browser:
-        page = browser.new_page()
+        page = browser.new_page(viewport={"width": 1000, "height": 1100})
         errors = []
         page.on("console", lambda message: errors.append(message.text))
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvae.data import DataConfig, load
+from tfvae.data import DataConfig, Images, load
 from tfvae.data.loading import split
 from tfvae.errors import UserError
 
@@ -96,3 +96,14 @@ def test_an_array_file_that_is_moved_and_a_folder_that_grows_keep_their_split(tm
     Image.fromarray(pixels[45]).save(folder / "00 a new one.png")
     after = load(DataConfig(str(folder)))
     assert set(before.train.names) <= set(after.train.names) and set(before.test.names) <= set(after.test.names)
+
+
+def test_two_subsets_are_joined_whether_or_not_they_share_their_pixels():
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 2, 3, 1), dtype=np.uint8)
+    whole = Images.from_array(pixels, NAMES[:6], labels=np.arange(6), label_names=list("abcdef"))
+    first, second = whole.take([4, 1]), whole.take([0, 5])
+    for other in (second, Images.from_array(pixels[[0, 5]], [NAMES[0], NAMES[5]], labels=np.array([0, 5]))):
+        joined = first.joined(other)
+        np.testing.assert_array_equal(joined.array, pixels[[4, 1, 0, 5]])
+        assert joined.names == [NAMES[index] for index in (4, 1, 0, 5)]
+        np.testing.assert_array_equal(joined.labels, [4, 1, 0, 5])

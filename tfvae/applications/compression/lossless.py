@@ -161,11 +161,11 @@ def facts(data: bytes) -> dict[str, Any]:
 
 
 def _check_model(model: Any) -> None:
-    name = type(model).__name__
-    if not hasattr(model, "chosen_code") or not model.likelihood.discrete:
+    name, likelihood = type(model).__name__, getattr(model, "likelihood", None)
+    if not hasattr(model, "chosen_code") or not hasattr(likelihood, "cumulative"):
         raise ValueError(
             "`model` must be a VAE or a HierarchicalVAE with a discrete likelihood (bernoulli, logistic or "
-            f"logistic_mixture). Received: {name}, likelihood {type(model.likelihood).__name__}"
+            f"logistic_mixture). Received: {name}, likelihood {type(likelihood).__name__}"
         )
     if not isinstance(model.prior, StandardNormal) or model.conditional:
         prior = "labels" if model.conditional else f"the prior {type(model.prior).__name__}"
