@@ -13,6 +13,7 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
 from tfvae.distributions import normal_log_prob
+from tfvae.evaluation import evaluate
 from tfvae.integer_tables import TOTAL, bits
 from tfvae.layers.gdn import GDN
 from tfvae.layers.rounding import Uniform
@@ -117,7 +118,7 @@ def test_settings_that_mean_nothing_are_refused(options, message):
     ("settings", "message"),
     [
         ({"image_shape": (8, 8, 3)}, "`latent` must be 'spatial'"),
-        ({"network": "resnet"}, "`network` of a codec must be 'conv'"),
+        ({"network": "conv"}, "`network` of a codec must be 'resnet'"),
         ({"dropout": 0.1}, "without dropout"),
     ],
 )
@@ -201,6 +202,11 @@ def test_distortion_is_that_of_a_normal_whose_deviation_the_quality_sets(model):
         expected = -np.sum(normal_log_prob(x[place], image[place], math.log(std)))
         np.testing.assert_allclose(distortion[place], expected, rtol=1e-5)
     np.testing.assert_array_equal(rate, -outputs["log_prob"])
+
+
+def test_figures_have_the_rate_in_bits_a_pixel(model):
+    figures = evaluate(model, (255 * pictures(3)).astype(np.uint8))
+    assert figures["bits_per_pixel"] * 24 * 17 * math.log(2) == pytest.approx(figures["rate"])
 
 
 def test_noise_is_as_wide_as_a_step_of_rounding_and_goes_on_after_a_save(tmp_path):

@@ -56,7 +56,7 @@ def rate_at(quality: float, rates: np.ndarray, qualities: np.ndarray) -> float:
 
 def _curve(rates: np.ndarray, qualities: np.ndarray) -> PchipInterpolator:
     order = np.argsort(rates)
-    logs, values = np.log(np.asarray(rates, float)[order]), np.asarray(qualities, float)[order]
-    if len(logs) < 2 or not (np.all(np.diff(values) > 0) and np.all(np.isfinite(logs))):
+    bits, values = np.asarray(rates, float)[order], np.asarray(qualities, float)[order]
+    if len(bits) < 2 or not (np.all(np.diff(values) > 0) and np.all(bits > 0)):
         raise ValueError(f"`qualities` must rise with their positive rates, at two points or more. Received: {values}")
-    return PchipInterpolator(values, logs)
+    return PchipInterpolator(values, np.log(bits))

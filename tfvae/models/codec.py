@@ -12,7 +12,7 @@ from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.example_weights import batch_mean
 from tfvae.integer_tables import SCALES, STEP
 from tfvae.layers.rounding import Uniform, straight_through
-from tfvae.models.base import LatentModel
+from tfvae.models.base import LatentModel, only_spatial_resnet
 from tfvae.networks.cosines import cosines
 from tfvae.networks.gains import HIGHEST, KNOTS, Gains
 from tfvae.networks.hyperprior import FactorisedPrior, HyperAnalysis, rounded_normal_log_prob
@@ -72,7 +72,7 @@ class Codec(LatentModel):
         https://arxiv.org/abs/1809.02736; Cui et al. (2021), https://arxiv.org/abs/2003.02012
     """
 
-    usual: ClassVar = {"network": "conv", "widths": (32, 64, 128), "likelihood": "bernoulli"}
+    usual: ClassVar = {"network": "resnet", "widths": (32, 64, 128), "likelihood": "bernoulli"}
 
     def __init__(self, channels, widths, latent_dim, hyper_dim=64, stds=(40 / 255, 4 / 255), seed=None, **kwargs):
         if len(stds) != 2 or not stds[0] > stds[1] > 0:
@@ -103,10 +103,7 @@ class Codec(LatentModel):
 
     @classmethod
     def assemble(cls, image_shape, latent_dim, *, network, widths, hidden, dropout, likelihood, seed, **options):
-        if image_shape[0] is not None:
-            raise ValueError(f"`latent` must be 'spatial' for a codec. Received: pictures of {image_shape[:2]} only")
-        if network != "conv" or dropout:
-            raise ValueError(f"`network` of a codec must be 'conv', without dropout. Received: {network}, {dropout}")
+        only_spatial_resnet("a codec", image_shape, network, dropout)
         return cls(image_shape[-1], widths, latent_dim, seed=seed, **options)
 
     def std(self, quality):
