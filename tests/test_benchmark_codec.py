@@ -90,7 +90,7 @@ def test_real_files_are_measured_beside_the_untrained_model(tmp_path, capsys, mo
         monkeypatch.delitem(WRITERS, name)
     monkeypatch.setitem(WRITERS, "JPEG", (format_, options, (10, 30, 60, 90), feature))
     keras.utils.set_random_seed(0)
-    model = tfvae.Codec(3, (6, 8), 24, hyper_dim=4, seed=0)
+    model = tfvae.Codec(3, (6, 8), 24, hyper_dim=4, hyper_width=8, seed=0)
     run, out = write_run(tmp_path / "run", model), tmp_path / "codec.json"
     (tmp_path / "data").mkdir()
     y, x = np.mgrid[:112, :96]

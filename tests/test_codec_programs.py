@@ -16,6 +16,7 @@ TINY = [
     "model.widths=[4]",
     "model.latent_dim=4",
     "objective.hyper_dim=3",
+    "objective.hyper_width=8",
     "data.limit=60",
     "training.batch_size=16",
     "training.ema=0.9",

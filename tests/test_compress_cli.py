@@ -17,7 +17,7 @@ def runs(tmp_path_factory):
     root = tmp_path_factory.mktemp("home")
     for name, channels, seed in (("codec", 3, 1), ("grey", 1, 2)):
         keras.utils.set_random_seed(seed)
-        model = tfvae.Codec(channels, (6, 8), 5, hyper_dim=4, seed=0)
+        model = tfvae.Codec(channels, (6, 8), 5, hyper_dim=4, hyper_width=8, seed=0)
         for weight in model.trainable_variables:
             weight.assign_add(0.03 * np.random.default_rng(seed).standard_normal(weight.shape).astype("float32"))
         write_run(root / "runs" / name, model)

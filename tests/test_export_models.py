@@ -45,7 +45,7 @@ MAKERS = {
     ),
     "styles": lambda: tfvae.StyleVAE(1, (8, 8), 4, "gaussian", ("ink", "oil"), blocks=1, critic_widths=(4, 8), seed=0),
     "film": lambda: tfvae.VideoVAE(1, (4, 8), 2, frames=FRAMES, context=2, seed=0),
-    "codec": lambda: tfvae.Codec(1, (6, 8), 5, hyper_dim=4, seed=0),
+    "codec": lambda: tfvae.Codec(1, (6, 8), 5, hyper_dim=4, hyper_width=8, seed=0),
 }
 SIGNATURES = {
     "blind": {"restore": "restorer", "sample": "sampler"},

@@ -71,8 +71,9 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
             clock["decode"] += time.perf_counter() - started
             clock["megapixels"] += pixels.shape[0] * pixels.shape[1] / 1e6
             coded.append(Coded(quality, len(found.content), back))
-            excesses["ans"].append(8 * len(found.content) / found.information - 1)
-            excesses["huffman"].append(8 * len(other.at(quality).content) / found.information - 1)
+            information = encoder.information(quality)
+            excesses["ans"].append(8 * len(found.content) / information - 1)
+            excesses["huffman"].append(8 * len(other.at(quality).content) / information - 1)
         for name, values in excesses.items():
             excess[name].append(values)
         return coded

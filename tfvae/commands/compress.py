@@ -81,9 +81,7 @@ def decompress(arguments: argparse.Namespace) -> None:
     models = _Models(arguments.model)
 
     def work(job: Job, progress: Progress) -> None:
-        if job.source.stat().st_size > LARGEST:
-            raise UnreadableError("larger than any compressed picture")
-        content = job.source.read_bytes()
+        content = _content(job.source)
         header = read_header(content)
         if header.coder == "ans":
             ans.library()
@@ -93,7 +91,18 @@ def decompress(arguments: argparse.Namespace) -> None:
         for note in save(job.out, found.pixels, _editable(found)):
             print(f"tfvae: {job.name}: {note}", file=sys.stderr)
 
-    close(plan, carry_out(plan, work), "decompress")
+    close(plan, carry_out(plan, work, _megapixels), "decompress")
+
+
+def _content(path: Path) -> bytes:
+    if path.stat().st_size > LARGEST:
+        raise UnreadableError("larger than any compressed picture")
+    return path.read_bytes()
+
+
+def _megapixels(path: Path) -> float:
+    header = read_header(_content(path))
+    return header.height * header.width / 1e6
 
 
 def _items(done: list[Job], made: dict[Path, float], model: Any, scale: tuple[float, float]) -> Iterator[Any]:

@@ -102,8 +102,15 @@ def plan_of(
     return Plan(jobs, target if is_folder else target.parent, many, refused)
 
 
-def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
+def carry_out(
+    plan: Plan, work: Callable[[Job, Progress], None], size: Callable[[Path], float] | None = None
+) -> list[Job]:
     """Does `work` for each job; a picture it refuses with `UnreadableError` is named and passed over.
+
+    Args:
+        plan: All pictures.
+        work: Of one.
+        size: From a file to its megapixels, for the progress; raises `UnreadableError`. None: of a picture file.
 
     Returns:
         The jobs that were done.
@@ -113,7 +120,7 @@ def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
         KeyboardInterrupt: After saying what had been done.
     """
     done: list[Job] = []
-    sizes = [_megapixels(job.source) if sys.stderr.isatty() else 0.0 for job in plan.jobs]
+    sizes = [_megapixels(job.source, size or _of_a_picture) if sys.stderr.isatty() else 0.0 for job in plan.jobs]
     meter = Meter(sum(sizes), "megapixels")
     for name, reason in plan.refused:
         print(f"tfvae: refused {name}: {reason}", file=sys.stderr)
@@ -165,11 +172,15 @@ def _progress(meter: Meter, plan: Plan, sizes: Sequence[float], index: int) -> P
     return lambda done, of: meter.show(before + sizes[index] * done / of, f"{which}{name}: {done:,} of {of:,} parts")
 
 
-def _megapixels(path: Path) -> float:
+def _megapixels(path: Path, size: Callable[[Path], float]) -> float:
     try:
-        height, width, _ = look_at_picture(str(path), Preparation(max_pixels=MAX_PIXELS))
+        return size(path)
     except UnreadableError:  # said when its turn comes
         return 0.0
+
+
+def _of_a_picture(path: Path) -> float:
+    height, width, _ = look_at_picture(str(path), Preparation(max_pixels=MAX_PIXELS))
     return height * width / 1e6
 
 

@@ -54,6 +54,7 @@ class Codec(LatentModel):
         widths: Filters of the levels of both transforms, fine to coarse.
         latent_dim: Latents of a place of 2 ** (levels + 1) pixels.
         hyper_dim: Hyper-latents of a place of four times as many.
+        hyper_width: Filters of the networks between latents and hyper-latents.
         stds: Standard deviations of the likelihood at qualities 0 and 100, in units of the pixel range.
         seed: Starts the noise and the draw of qualities.
 
@@ -74,7 +75,17 @@ class Codec(LatentModel):
 
     usual: ClassVar = {"network": "resnet", "widths": (32, 64, 128), "likelihood": "bernoulli"}
 
-    def __init__(self, channels, widths, latent_dim, hyper_dim=64, stds=(40 / 255, 4 / 255), seed=None, **kwargs):
+    def __init__(
+        self,
+        channels,
+        widths,
+        latent_dim,
+        hyper_dim=64,
+        hyper_width=96,
+        stds=(40 / 255, 4 / 255),
+        seed=None,
+        **kwargs,
+    ):
         if len(stds) != 2 or not stds[0] > stds[1] > 0:
             raise ValueError(f"`stds` must be two positive numbers, the larger one first. Received: stds={stds}")
         middle = math.sqrt(stds[0] * stds[1])
@@ -82,14 +93,14 @@ class Codec(LatentModel):
             Analysis(channels, widths, latent_dim), Synthesis(channels, widths, latent_dim, middle), **kwargs
         )
         self.channels, self.widths, self.latent_dim, self.hyper_dim = channels, tuple(widths), latent_dim, hyper_dim
-        self.stds, self.seed = tuple(stds), seed
+        self.hyper_width, self.stds, self.seed = hyper_width, tuple(stds), seed
         self.encoder.build((None, None, None, channels))
         self.decoder.build((None, *self.latent_shape))
         self.gains = Gains(latent_dim)
         self.gains.build((None, *self.latent_shape))
-        self.hyper_encoder = HyperAnalysis(hyper_dim)
+        self.hyper_encoder = HyperAnalysis(hyper_dim, hyper_width)
         self.hyper_encoder.build((None, *self.latent_shape))
-        self.hyper_decoder = IntegerHyperDecoder(hyper_dim, latent_dim)
+        self.hyper_decoder = IntegerHyperDecoder(hyper_dim, latent_dim, hyper_width)
         self.hyper_decoder.build((None, None, None, hyper_dim))
         # Where the bits and errors of a step of rounding balance, its error is that of the likelihood: step**2 / 12.
         steps = math.sqrt(12) * ops.convert_to_numpy(self.std(np.linspace(0, HIGHEST, KNOTS)))
@@ -243,6 +254,7 @@ class Codec(LatentModel):
             "widths": self.widths,
             "latent_dim": self.latent_dim,
             "hyper_dim": self.hyper_dim,
+            "hyper_width": self.hyper_width,
             "stds": self.stds,
             "seed": self.seed,
         }

@@ -71,6 +71,11 @@ class HyperAnalysis(Chain):
             keras.layers.Conv2D(hyper_dim, 5, strides=2, **{**common, "dtype": "float32"}),
         ]
 
+    @property
+    def margin(self):
+        """Places around those of a hyper-latent on which it depends: 1 + 2 + 4 of them, in whole hyper-latents."""
+        return 2 * FACTOR
+
     def call(self, inputs):
         inputs = pad_to_multiple(inputs, FACTOR)
         # Logarithms of sizes: from bright flat places to fine texture they span three orders of magnitude.

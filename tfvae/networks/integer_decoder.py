@@ -27,7 +27,7 @@ BIAS_MOST = 2**31 - 1
 MEAN_BITS, MEAN_MOST = 4, 2**15 - 1
 INDEX_BITS = 3  # eight indices are one unit of the last layer: scales e times as large
 INPUT_MOST = 2**15 - 1  # of the hyper-latents
-STRIP = 16  # rows of hyper-latents whose predictions are computed at once
+STRIP = 8  # rows of hyper-latents whose predictions are computed at once
 HALO = 2  # rows around them that are needed
 
 

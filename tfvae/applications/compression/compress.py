@@ -30,12 +30,10 @@ class Compressed:
     Attributes:
         content: Its bytes.
         quality: At which the picture was rounded.
-        information: Bits of all symbols by the model's tables.
     """
 
     content: bytes
     quality: float
-    information: float
 
 
 @dataclass(frozen=True)
@@ -110,15 +108,19 @@ class Encoder:
         quality = round(quality * TENTHS) / TENTHS
         height, width, channels = self.shape
         header = Header(digest(self.model), self.coder, height, width, channels, quality, self.kept)
-        found, information = [], 0.0
+        found = []
         for latents in self.latents:
             hyper, symbols, prediction = rounded(self.model, latents, quality)
             found.append(self.streams.hyper(hyper))
             found += [
                 self.streams.latents(symbols[tile], prediction.index[tile]) for tile in header.tiles(self.model.factor)
             ]
-            information += self.streams.information(hyper, symbols, prediction.index)
-        return Compressed(container.pack(header, found), quality, information)
+        return Compressed(container.pack(header, found), quality)
+
+    def information(self, quality: float) -> float:
+        """Bits of all symbols at a quality by the model's tables: what no coder by them can be below of."""
+        maps = (rounded(self.model, latents, quality) for latents in self.latents)
+        return sum(self.streams.information(hyper, symbols, known.index) for hyper, symbols, known in maps)
 
     def within(self, most: int) -> Compressed:
         """The file of the best quality that has at most so many bytes.
@@ -204,7 +206,8 @@ def decompress(
         image = picture_of(model, codes[window], header.quality, (bottom - top, right - left), tile, progress)
         parts.append(image[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left])
     pixels = joined(parts, header.channels)
-    return Decompressed(np.rint(pixels).astype(np.uint8), alpha, header)
+    whole = pixels if pixels.dtype == np.uint8 else np.rint(pixels).astype(np.uint8)
+    return Decompressed(whole, alpha, header)
 
 
 def _region(region: tuple[slice, slice] | None, header: Header) -> tuple[slice, slice]:

@@ -13,9 +13,11 @@ import tensorflow as tf
 
 from tfvae.applications.channels import floats, typed
 from tfvae.applications.tiles import SIDE, assemble, tiles, traced
+from tfvae.networks.hyperprior import FACTOR
 from tfvae.networks.integer_decoder import INPUT_MOST
 
 Progress = Callable[[int, int], None]
+PART = 128  # latent places: what is rounded at once, so that no map of floats is copied as a whole
 MOST_SYMBOL = 2**20  # of a latent that has run away; beyond, nothing is kept of it
 
 
@@ -63,11 +65,23 @@ def rounded(model: Any, latents: np.ndarray, quality: float) -> tuple[np.ndarray
         latents: Of `latents_of`.
         quality: From 0 to 100.
     """
-    # The gains of one picture's quality, then plain NumPy: the whole map is in memory once.
-    whole = model.gains(latents[None], np.array([[quality]], np.float32))
-    hyper = _whole(model.hyper_encoder(whole)[0].numpy(), INPUT_MOST)
-    prediction = predicted(model, hyper, quality, latents.shape[:2])
-    symbols = _whole(whole[0].numpy() - prediction.mean * np.float32(1 / 16), MOST_SYMBOL)
+    rows, columns, _ = latents.shape
+    of_one = np.array([[quality]], np.float32)
+
+    def enlarged(part: np.ndarray) -> Any:
+        return model.gains(part[None], of_one)
+
+    hyper = np.empty((-(-rows // FACTOR), -(-columns // FACTOR), model.hyper_dim), np.int32)
+    for place in tiles(rows, columns, PART, model.hyper_encoder.margin, FACTOR):
+        found = model.hyper_encoder(enlarged(latents[place.window]))[0].numpy()
+        inner, crop = ([_in_places(span, FACTOR) for span in spans] for spans in (place.inner, place.crop))
+        hyper[tuple(inner)] = _whole(found[tuple(crop)], INPUT_MOST)
+    prediction = predicted(model, hyper, quality, (rows, columns))
+    symbols = np.empty(latents.shape, np.int32)
+    for start in range(0, rows, PART):
+        part = slice(start, start + PART)
+        distance = enlarged(latents[part])[0].numpy() - prediction.mean[part] * np.float32(1 / 16)
+        symbols[part] = _whole(distance, MOST_SYMBOL)
     return hyper, symbols, prediction
 
 
