@@ -85,11 +85,13 @@ def test_every_weight_has_a_gradient():
     assert all(0 < length < math.inf for length in lengths.values()), lengths
 
 
-def test_training_lowers_the_loss():
+def test_training_lowers_the_loss_at_the_quality_that_is_measured():
     made, x = codec(moved=False), np.repeat(pictures(1, (16, 16)), 16, axis=0)
-    made.compile(keras.optimizers.Adam(3e-3))
-    history = made.fit(x, epochs=8, batch_size=8, verbose=0).history
-    assert history["loss"][-1] < 0.7 * history["loss"][0] and int(made.skipped_steps) == 0
+    made.compile(keras.optimizers.Adam(1e-3))
+    before, _, _ = made.loss_terms(x)
+    made.fit(x, epochs=10, batch_size=8, verbose=0)
+    after, _, _ = made.loss_terms(x)
+    assert after < before and int(made.skipped_steps) == 0
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)])
@@ -249,7 +251,9 @@ def test_examples_are_trained_at_qualities_of_their_own_and_measured_at_fifty(mo
     x = pictures(64, (8, 8))
     drawn = model(x, training=True)["quality"].numpy()
     assert drawn.min() >= 0 and drawn.max() <= 100 and len(np.unique(drawn)) == 64
-    assert abs(drawn.mean() - 50) < 4 * 100 / math.sqrt(12 * 64)
+    np.testing.assert_allclose(np.diff(np.sort(drawn.ravel())), 100 / 64, rtol=1e-3)
+    other = model(x, training=True)["quality"].numpy()
+    assert not np.allclose(np.sort(drawn, axis=0), np.sort(other, axis=0))
     assert np.all(model(x)["quality"].numpy() == 50)
 
 

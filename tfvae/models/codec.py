@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfvae.applications.compression.compress import compress, decompress
 from tfvae.distributions import float32, normal_log_prob
 from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.example_weights import batch_mean
@@ -42,9 +43,9 @@ class Codec(LatentModel):
 
     As a normal likelihood is `|x - x̂|**2 / (2 std**2)` and a constant, the quality sets the trade of rate for squared
     error, `lambda = 1 / (2 std**2)`, on a logarithmic scale. While training each example has a quality of its own,
-    drawn uniformly, and `std(quality) / std(50)` weighs its loss, so that all qualities count about alike. Models are
-    measured at quality 50. The rate is that of noisy latents, the decoder is given rounded ones, and the gradient
-    passes the rounding straight through.
+    drawn uniformly and evenly spread over a batch, and `std(quality) / std(50)` weighs its loss, so that all qualities
+    count about alike. Models are measured at quality 50. The rate is that of noisy latents, the decoder is given
+    rounded ones, and the gradient passes the rounding straight through.
 
     What a decoder of files needs, means and scales, is computed in whole numbers (`IntegerHyperDecoder`), and tables
     are made once (`FactorisedPrior`): files open bit for bit alike on every machine.
@@ -88,10 +89,8 @@ class Codec(LatentModel):
     ):
         if len(stds) != 2 or not stds[0] > stds[1] > 0:
             raise ValueError(f"`stds` must be two positive numbers, the larger one first. Received: stds={stds}")
-        middle = math.sqrt(stds[0] * stds[1])
-        super().__init__(
-            Analysis(channels, widths, latent_dim), Synthesis(channels, widths, latent_dim, middle), **kwargs
-        )
+        parts = (channels, widths, latent_dim, math.sqrt(stds[0] * stds[1]))
+        super().__init__(Analysis(*parts), Synthesis(*parts), **kwargs)
         self.channels, self.widths, self.latent_dim, self.hyper_dim = channels, tuple(widths), latent_dim, hyper_dim
         self.hyper_width, self.stds, self.seed = hyper_width, tuple(stds), seed
         self.encoder.build((None, None, None, channels))
@@ -126,6 +125,12 @@ class Codec(LatentModel):
         """`(b, 1)`: one quality for all examples."""
         return ops.full((ops.shape(images)[0], 1), quality, dtype="float32")
 
+    def drawn_qualities(self, images):
+        """`(b, 1)`: of each example a uniform draw, and of a batch together evenly spread, so that losses compare."""
+        first = self.uniform(self.qualities(images))[:1] + 0.5
+        count = ops.shape(images)[0]
+        return HIGHEST * ops.mod(first + float32(ops.arange(count)[:, None]) / float32(count), 1.0)
+
     def analyse(self, images, quality):
         """Latents `(b, h, w, latent_dim)` before they are rounded, and hyper-latents, float32.
 
@@ -155,8 +160,7 @@ class Codec(LatentModel):
 
     def call(self, images, training=False, quality=None):
         if quality is None:
-            quality = self.qualities(images)
-            quality = HIGHEST * (self.uniform(quality) + 0.5) if training else quality
+            quality = self.drawn_qualities(images) if training else self.qualities(images)
         latents, hyper = self.analyse(images, quality)
         rounded = straight_through(hyper, ops.round(hyper))
         mean, index = self.predict_latents(rounded, quality, latents)
@@ -207,15 +211,11 @@ class Codec(LatentModel):
         return batch_mean(weight * (distortion + rate)), distortion, rate
 
     def compress(self, image: np.ndarray, quality: float = QUALITY, coder: str = "ans") -> bytes:
-        """A file of one picture, uint8 `(height, width, channels)`; see `tfvae.applications.compress`."""
-        from tfvae.applications.compression.compress import compress
-
+        """A file of one picture, uint8 `(height, width, channels)`; see `tfvae.applications.compression`."""
         return compress(self, image, quality, coder)
 
     def decompress(self, content: bytes) -> np.ndarray:
-        """The picture of a file, uint8; see `tfvae.applications.decompress`."""
-        from tfvae.applications.compression.compress import decompress
-
+        """The picture of a file, uint8; see `tfvae.applications.compression`."""
         return decompress(self, content).pixels
 
     def endpoints(self, image, latent):

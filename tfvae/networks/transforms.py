@@ -1,5 +1,7 @@
 """The two sides of transform coding: a picture as a map of latents whose rounding is hardly seen, and back."""
 
+import math
+
 import keras
 import tensorflow as tf
 from keras import ops
@@ -12,9 +14,9 @@ from tfvae.layers.resampling import SubPixelUpsample
 from tfvae.likelihoods import get as likelihood_of
 from tfvae.networks.cosines import cosines
 
-# Of what convolutions emit: a step of Adam moves all weights of their last layer together, and must not move the
-# picture by a tenth of its range.
-ADDED = 0.1
+# What an output of 1 of the convolutions adds: so much of the pixel range, or of a step of rounding at the quality
+# that models are measured at. A step of Adam moves all weights of a last layer together, and must move neither far.
+ADDED, ADDED_STEPS = 0.01, 0.1
 
 
 class _Transform(Chain):
@@ -22,7 +24,7 @@ class _Transform(Chain):
 
     stochastic = False
 
-    def __init__(self, channels, widths, latent_dim, **kwargs):
+    def __init__(self, channels, widths, latent_dim, std, **kwargs):
         super().__init__(**kwargs)
         if channels not in (1, 3):
             raise ValueError(f"`channels` must be 1 or 3. Received: channels={channels}")
@@ -33,7 +35,7 @@ class _Transform(Chain):
             )
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.image_shape, self.latent_shape = (None, None, channels), (None, None, latent_dim)
-        self.factor = 2 ** (len(self.widths) + 1)
+        self.factor, self.std = 2 ** (len(self.widths) + 1), std
 
     def _convolution(self, filters, size, **options):
         return keras.layers.Conv2D(filters, size, padding="same", **{"dtype": self.dtype_policy, **options})
@@ -44,6 +46,7 @@ class _Transform(Chain):
             "channels": self.channels,
             "widths": self.widths,
             "latent_dim": self.latent_dim,
+            "std": self.std,
         }
 
 
@@ -58,6 +61,8 @@ class Analysis(_Transform):
         channels: Of the picture, 1 or 3.
         widths: Filters of the levels, fine to coarse; one level more makes the latents.
         latent_dim: Latents of a place.
+        std: Standard deviation of the likelihood of a picture at the quality that models are measured at: a step of
+            rounding is as large as the square root of 12 times that.
 
     Call arguments:
         images: `(b, h, w, channels)` in [0, 1], of any size.
@@ -72,8 +77,9 @@ class Analysis(_Transform):
         Ballé, Laparra and Simoncelli (2017), https://arxiv.org/abs/1611.01704
     """
 
-    def __init__(self, channels, widths, latent_dim, **kwargs):
-        super().__init__(channels, widths, latent_dim, **kwargs)
+    def __init__(self, channels, widths, latent_dim, std=0.05, **kwargs):
+        super().__init__(channels, widths, latent_dim, std, **kwargs)
+        self.step = math.sqrt(12) * std / cosines(channels, self.factor, latent_dim)[1]
         self.chain = []
         for width in self.widths:
             self.chain += [self._convolution(width, 5, strides=2), GDN(dtype=self.dtype_policy)]
@@ -104,7 +110,7 @@ class Analysis(_Transform):
     def call(self, images):
         # Centred pixels: a network fed values that are all positive starts with a bias to unlearn.
         images = pad_to_multiple(float32(images), self.factor) - 0.5
-        return ADDED * float32(super().call(images)) + self.cosines(images)
+        return ADDED_STEPS * self.step * float32(super().call(images)) + self.cosines(images)
 
     def compute_output_shape(self, input_shape):
         places = (None if side is None else -(-side // self.factor) for side in input_shape[1:3])
@@ -118,8 +124,7 @@ class Synthesis(_Transform):
     The cosines are the inverse of those of `Analysis`, and at first nothing is added.
 
     Args:
-        channels, widths, latent_dim: As of `Analysis`; `widths`, too, from fine to coarse.
-        std: Standard deviation of the likelihood of a picture at the quality that models are measured at.
+        channels, widths, latent_dim, std: As of `Analysis`; `widths`, too, from fine to coarse.
 
     Call arguments:
         latents: `(b, h, w, latent_dim)`.
@@ -135,8 +140,7 @@ class Synthesis(_Transform):
     """
 
     def __init__(self, channels, widths, latent_dim, std=0.05, **kwargs):
-        super().__init__(channels, widths, latent_dim, **kwargs)
-        self.std = std
+        super().__init__(channels, widths, latent_dim, std, **kwargs)
         self.likelihood = likelihood_of("noise_model", std=std, clipped=False)
         self.chain = []
         for width in self.widths[::-1]:
@@ -175,6 +179,3 @@ class Synthesis(_Transform):
     def compute_output_shape(self, input_shape):
         sides = (None if side is None else side * self.factor for side in input_shape[1:3])
         return (input_shape[0], *sides, self.channels)
-
-    def get_config(self):
-        return {**super().get_config(), "std": self.std}
