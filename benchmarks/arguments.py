@@ -130,6 +130,22 @@ def styles(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks styles runs/styles --data PHOTOS -o styles.json"])
 
 
+def codec(parser: OneLineParser) -> None:
+    args.run(parser)
+    parser.add_argument("--data", type=_folder, metavar="FOLDER", help="pictures (default: the run's test split)")
+    args.count(parser, "so many of them, evenly spaced", shown="all")
+    parser.add_argument(
+        "--qualities",
+        type=args.number(0, 100),
+        nargs="+",
+        default=[0, 12.5, 25, 37.5, 50, 62.5, 75, 87.5, 100],
+        metavar="Q",
+        help="of ours, two or more (default: 0 to 100 in eight steps)",
+    )
+    _out(parser, "the numbers; pictures of about as many bytes are put beside them")
+    parser.note("examples", ["python -m benchmarks codec runs/codec --data photos_kodak24 -o codec.json"])
+
+
 def draws(parser: OneLineParser) -> None:
     about = "run directories; all are measured beside the first one's data"
     parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)

@@ -89,6 +89,8 @@ MEANING = {
     "mean": "mean of the posterior q(z|x): the deterministic code",
     "log_var": "log-variance of the posterior q(z|x), natural logarithm",
     "code": "the deterministic code",
+    "latents": "a codec's latents before a quality enlarges them and they are rounded",
+    "quality": "of a codec, from 0 (smallest) to 100 (best)",
     "z": "a code",
     "labels": "weights of the classes: 1 at the wanted one, 0 elsewhere",
     "noise": "standard normal numbers, drawn by the caller",

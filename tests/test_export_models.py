@@ -45,6 +45,7 @@ MAKERS = {
     ),
     "styles": lambda: tfvae.StyleVAE(1, (8, 8), 4, "gaussian", ("ink", "oil"), blocks=1, critic_widths=(4, 8), seed=0),
     "film": lambda: tfvae.VideoVAE(1, (4, 8), 2, frames=FRAMES, context=2, seed=0),
+    "codec": lambda: tfvae.Codec(1, (6, 8), 5, hyper_dim=4, hyper_width=8, seed=0),
 }
 SIGNATURES = {
     "blind": {"restore": "restorer", "sample": "sampler"},
@@ -55,11 +56,13 @@ SIGNATURES = {
     "grid": {"encode": "encoder", "reconstruct": "autoencoder", "generate": "generator", "decode": "decoder"},
     "styles": {"encode": "encoder", "reconstruct": "", "decode": "decoder", "generate": "", "stylize": "stylizer"},
     "film": {"encode": "", "reconstruct": "", "continue": "continuation"},
+    "codec": {"encode": "encoder", "decode": "decoder", "reconstruct": "autoencoder"},
 }
 INT8: dict = {
     "masked": {},
     "enhancer": {},
     "film": {},
+    "codec": {},
     "codebook": {"decode"},
     "grid": {"decode"},
 }  # of the others, everything

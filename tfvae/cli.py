@@ -30,6 +30,8 @@ COMMANDS = {
     "neighbours": Command("features", "The pictures of a folder that are most like one."),
     "restore": Command("restore", "Take damage and noise out of pictures of any size."),
     "enhance": Command("restore", "Give light, contrast and colour back to dull pictures."),
+    "compress": Command("compress", "Pictures as small files, at any quality or size."),
+    "decompress": Command("compress", "Open such files again."),
     "texture": Command("texture", "A picture of any size with the texture of a few photographs."),
     "stylize": Command("style", "Render pictures or a film in a style that was learnt."),
     "styles": Command("style", "Find styles without labels: clusters by the statistics of codes."),

@@ -12,7 +12,8 @@
 | `continue` | `image`, `noise` | `image`, of a model of films: clips whose first frames are given |
 
 All of a conditional model also take `labels`, `(batch, classes)`: 1 at the class
-of a picture and 0 elsewhere, or a mixture. A model with a codebook also gives `indices` with its `code`.
+of a picture and 0 elsewhere, or a mixture. A model with a codebook also gives `indices` with its `code`. A codec gives
+`latents`, and its `decode` also takes a `quality`.
 
 All are deterministic and float32 on both sides: noise enters as an input, so that no runtime needs a random op.
 """

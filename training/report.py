@@ -27,6 +27,7 @@ UNITS = {
     "rate": ("rate", "KL(q(z|x) ‖ p(z)), nats per image"),
     "distortion": ("distortion", "−log p(x|z), nats per image"),
     "bits_per_dim": ("bits per dim", "code length of one pixel value"),
+    "bits_per_pixel": ("bits per pixel", "length of a file at quality 50, without its header"),
     "psnr": ("PSNR", "dB, reconstructions of held-out images"),
     "ssim": ("SSIM", "1 is equal"),
 }

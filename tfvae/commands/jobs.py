@@ -54,7 +54,14 @@ class Plan:
     refused: list[tuple[str, str]]
 
 
-def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str], reserved: Sequence[Path]) -> Plan:
+def plan_of(
+    source: Path,
+    out: Path | None,
+    default: Path,
+    extras: Sequence[str],
+    reserved: Sequence[Path],
+    suffix: str | None = None,
+) -> Plan:
     """What is read and what is written, checked before anything is.
 
     Args:
@@ -63,6 +70,7 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
         default: A folder.
         extras: What is written beside each picture, as in `Job.beside`.
         reserved: Further files that must not be written over.
+        suffix: Of all results; None: that of each picture, where its format is written.
 
     Raises:
         UserError: When there is nothing to read, or something that is read would be written over.
@@ -72,7 +80,7 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
         raise UserError(f"{source}: there is no such file or folder.")
     if not many and not os.path.isfile(source):
         raise UserError(f"{source}: a pipe or a device, which is not waited for. Accepted: a picture or a folder.")
-    target, is_folder = place(out, default, ("",) if many else (*WRITTEN, ""))
+    target, is_folder = place(out, default, ("",) if many else (*(WRITTEN if suffix is None else (suffix,)), ""))
     refused: list[tuple[str, str]] = []
     if many:
         found, others = list_files(source)
@@ -82,9 +90,10 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
         refused = [(name_within(path, source), why) for path, why in others if path.suffix.lower() in ("", *SUFFIXES)]
         if not found and not refused:
             raise UserError(f"{source}: no picture in it. Accepted: a folder that holds {LISTED} files.")
-        jobs = list(_named(source, found, target))
+        jobs = list(_named(source, found, target, suffix))
     else:
-        jobs = [Job(source, source.name, target / fitting(source.stem, _suffix(source)) if is_folder else target)]
+        name = fitting(source.stem, suffix or _suffix(source))
+        jobs = [Job(source, source.name, target / name if is_folder else target)]
     read = {path.resolve() for path in (*(job.source for job in jobs), *reserved)}
     for job in jobs:
         for path in (job.out, *(job.beside(what) for what in extras)):
@@ -93,8 +102,15 @@ def plan_of(source: Path, out: Path | None, default: Path, extras: Sequence[str]
     return Plan(jobs, target if is_folder else target.parent, many, refused)
 
 
-def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
+def carry_out(
+    plan: Plan, work: Callable[[Job, Progress], None], size: Callable[[Path], float] | None = None
+) -> list[Job]:
     """Does `work` for each job; a picture it refuses with `UnreadableError` is named and passed over.
+
+    Args:
+        plan: All pictures.
+        work: Of one.
+        size: From a file to its megapixels, for the progress; raises `UnreadableError`. None: of a picture file.
 
     Returns:
         The jobs that were done.
@@ -104,7 +120,7 @@ def carry_out(plan: Plan, work: Callable[[Job, Progress], None]) -> list[Job]:
         KeyboardInterrupt: After saying what had been done.
     """
     done: list[Job] = []
-    sizes = [_megapixels(job.source) if sys.stderr.isatty() else 0.0 for job in plan.jobs]
+    sizes = [_megapixels(job.source, size or _of_a_picture) if sys.stderr.isatty() else 0.0 for job in plan.jobs]
     meter = Meter(sum(sizes), "megapixels")
     for name, reason in plan.refused:
         print(f"tfvae: refused {name}: {reason}", file=sys.stderr)
@@ -156,19 +172,25 @@ def _progress(meter: Meter, plan: Plan, sizes: Sequence[float], index: int) -> P
     return lambda done, of: meter.show(before + sizes[index] * done / of, f"{which}{name}: {done:,} of {of:,} parts")
 
 
-def _megapixels(path: Path) -> float:
+def _megapixels(path: Path, size: Callable[[Path], float]) -> float:
     try:
-        height, width, _ = look_at_picture(str(path), Preparation(max_pixels=MAX_PIXELS))
+        return size(path)
     except UnreadableError:  # said when its turn comes
         return 0.0
+
+
+def _of_a_picture(path: Path) -> float:
+    height, width, _ = look_at_picture(str(path), Preparation(max_pixels=MAX_PIXELS))
     return height * width / 1e6
 
 
-def _named(source: Path, found: Sequence[Path], target: Path) -> Iterator[Job]:
+def _named(source: Path, found: Sequence[Path], target: Path, suffix: str | None) -> Iterator[Job]:
     taken: set[str] = set()
     for path in found:
         inner = path.relative_to(source)
-        yield Job(path, name_within(path, source), target / distinct(inner.parent, inner.stem, _suffix(path), taken))
+        yield Job(
+            path, name_within(path, source), target / distinct(inner.parent, inner.stem, suffix or _suffix(path), taken)
+        )
 
 
 def _suffix(path: Path) -> str:

@@ -12,7 +12,7 @@ from tfvae.errors import UserError
 from tfvae.runs import Run
 
 # Besides those of pictures, films and sounds: how the names of files end that somebody may mean.
-OF_FILES = (".txt", ".html", ".csv", ".json", ".npz", ".npy", ".pdf", ".zip", ".keras", ".tflite", ".toml")
+OF_FILES = (".txt", ".html", ".csv", ".json", ".npz", ".npy", ".pdf", ".zip", ".keras", ".tflite", ".toml", ".tfv")
 
 
 def images_of(run: Run, model: Any, source: str | None) -> Images:

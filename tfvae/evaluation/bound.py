@@ -48,9 +48,9 @@ class Bounds:
 def measure(context: EvaluationContext) -> dict[str, Measurement]:
     """ELBO and its terms (one posterior sample an image), PSNR and SSIM of the reconstruction from the posterior mean.
 
-    Figures `elbo`, `rate`, `bits_per_dim` where they exist, `distortion`, `psnr`, `ssim`: means over images of each
-    image's own value, so that sizes may differ. PSNR and SSIM compare with the images the model saw, so with their
-    binarised pixels where those are binarised.
+    Figures `elbo`, `rate`, `bits_per_dim`, `bits_per_pixel` (of a codec: its rate, in bits) where they exist,
+    `distortion`, `psnr`, `ssim`: means over images of each image's own value, so that sizes may differ. PSNR and SSIM
+    compare with the images the model saw, so with their binarised pixels where those are binarised.
     """
     terms, quality, windows = _pass(context, context.images, with_quality=True)
     context.known["bounds"] = terms
@@ -63,6 +63,9 @@ def measure(context: EvaluationContext) -> dict[str, Measurement]:
     figures["distortion"] = mean_measurement(
         terms.distortion, nats if has_prior else f"{terms.kind} per image", protocol
     )
+    if hasattr(context.model, "compress"):
+        pixels = terms.dims / context.model.image_shape[-1]
+        figures["bits_per_pixel"] = mean_measurement(terms.rate / (pixels * np.log(2.0)), "bits per pixel of a file")
     if has_prior and terms.is_code_length:
         # Each image by its own number of dimensions, then the mean.
         bits = -terms.elbo / (terms.dims * np.log(2.0))

@@ -2,6 +2,7 @@
 
 from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.base import LatentModel
+from tfvae.models.codec import Codec
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.hierarchical_vae import HierarchicalVAE
 from tfvae.models.restorer import Restorer
@@ -19,6 +20,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "vq_vae": VQVAE,
     "hierarchical_vae": HierarchicalVAE,
     "video_vae": VideoVAE,
+    "codec": Codec,
 }
 
 __all__ = [
@@ -26,6 +28,7 @@ __all__ = [
     "VAE",
     "VQVAE",
     "Autoencoder",
+    "Codec",
     "Enhancer",
     "HierarchicalVAE",
     "LatentModel",

@@ -1,1 +1,1 @@
-"""Pictures as bytes: files that are smaller."""
+"""Pictures as small files: a lossy codec with its container, and bits-back coding without loss."""
