@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import json
-import platform
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,8 +10,9 @@ from typing import Any
 from export.artefacts import Artefact, Export
 from export.atomic_folder import REPORT
 from export.parity import BOUNDS_OF_CHOICES
+from tfvae.evaluation.protocol import versions
 
-PACKAGES = ("tfvae", "tensorflow", "keras", "ai-edge-litert", "numpy")
+RUNTIME = "ai-edge-litert"
 
 
 def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
@@ -53,7 +53,7 @@ def contents(work: Export, artefacts: list[Artefact], folder: Path) -> dict[str,
             for file in sorted(folder.rglob("*"))
             if file.is_file() and file.name != REPORT
         },
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "versions": {**versions(), RUNTIME: _version(RUNTIME)},
     }
 
 
@@ -119,4 +119,4 @@ def _version(package: str) -> str | None:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return None  # tensorflow-cpu goes by another name, a clone may not be installed
+        return None

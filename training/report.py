@@ -1,19 +1,19 @@
 """report.json and report.md: what was learnt, from what, how well, at what cost; with its pictures."""
 
 import json
-import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import PIL
 import tensorflow as tf
 
 from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import draws_texture
 from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.evaluation import EvaluationContext, assess, evaluate
+from tfvae.evaluation.protocol import versions
 from tfvae.models.restoration_model import RestorationModel
 from tfvae.pictures import latent_map, learning_curves, save_png
 from tfvae.whole_files import write_whole
@@ -86,10 +86,7 @@ def write(
         },
         **({"prior": prior} if prior else {}),
         "health": watch.of_the_kept_model(model, splits, config, record),
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("tfvae", "tensorflow", "keras", "numpy", "pillow")},
-        },
+        "versions": {**versions(), "pillow": PIL.__version__},
     }
     facts |= _draws(model, config, splits, measured)
     pictures = _pictures(path, model, config, measured, rows)

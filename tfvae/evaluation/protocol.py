@@ -8,6 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
+import tensorflow as tf
+
 from tfvae.errors import UserError
 from tfvae.evaluation.context import EvaluationContext
 from tfvae.whole_files import read_json, write_whole
@@ -27,11 +31,15 @@ def protocol(context: EvaluationContext, source: str, split: str) -> dict[str, A
         "binarised": context.data_config.binarize,
         "seed": context.seed,
         "batch_size": context.batch_size,
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("tfvae", "tensorflow", "keras", "numpy")},
-        },
+        "versions": versions(),
     }
+
+
+def versions() -> dict[str, str]:
+    """Of Python and what figures depend on: as the modules themselves say, for packages go by several names."""
+    modules = {"tensorflow": tf, "keras": keras, "numpy": np}
+    own = {"python": platform.python_version(), "tfvae": version("tfvae")}
+    return own | {name: module.__version__ for name, module in modules.items()}
 
 
 def write_evaluation(path: Path, evaluation: Any, **facts: Any) -> None:
