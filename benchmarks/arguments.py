@@ -143,7 +143,7 @@ def codec(parser: OneLineParser) -> None:
         help="of ours, two or more (default: 0 to 100 in eight steps)",
     )
     _out(parser, "the numbers; pictures of about as many bytes are put beside them")
-    parser.note("examples", ["python -m benchmarks codec runs/codec --data photos_kodak24 -o codec.json"])
+    parser.note("examples", ["python -m benchmarks codec runs/codec -o codec.json"])
 
 
 def draws(parser: OneLineParser) -> None:

@@ -12,7 +12,7 @@ from tiny_runs import autoencoder, spatial_vae, vector_vae, write_run
 
 from tfvae.applications import embed
 from tfvae.cli import main
-from tfvae.commands.latent import _file_names
+from tfvae.commands.shared import file_names
 from tfvae.data import load
 from tfvae.runs import open_run
 
@@ -293,7 +293,7 @@ def test_file_names_are_distinct_stay_in_the_folder_and_keep_sub_folders():
         "000001",
         "comparison.png",
     ]
-    files = _file_names(names)
+    files = file_names(names)
     assert files[:3] == ["cats/1.png", "cats/1_2.png", "etc/passwd.png"]
     assert files[-1] == "comparison_2.png"
     assert len({file.lower() for file in files}) == len(files)

@@ -127,8 +127,12 @@ def test_a_folder_keeps_its_folders_and_names_what_it_refuses(home, tmp_path, ca
 
 def test_a_size_is_met_from_below(home, tmp_path, capsys):
     Image.fromarray(pixels(80, 80, 3)).save(tmp_path / "a.png")
-    assert compress("runs/codec", tmp_path / "a.png", "--bytes", "0.8k") == 0
-    assert 500 < (tmp_path / "a.tfv").stat().st_size <= 800
+    assert compress("runs/codec", tmp_path / "a.png", "--bytes", "0.3k") == 0
+    assert (tmp_path / "a.tfv").stat().st_size <= 300
+    found = float(capsys.readouterr().out.splitlines()[0].rpartition("quality ")[2])
+    assert 0 < found < 100
+    assert compress("runs/codec", tmp_path / "a.png", "--quality", found + 0.1) == 0
+    assert (tmp_path / "a.tfv").stat().st_size > 300
     assert compress("runs/codec", tmp_path / "a.png", "--bytes", "20") == 2
     assert "--bytes must be" in capsys.readouterr().err
 

@@ -13,7 +13,9 @@ UNITS = {"": 1, "k": 1000, "m": 1_000_000, "kib": 1024, "mib": 1024 * 1024}
 
 def compress(parser: OneLineParser) -> None:
     args.run(parser)
-    parser.add_argument("source", metavar="IN", type=user_path, help="a picture, or a folder of pictures")
+    parser.add_argument(
+        "source", metavar="IN", type=user_path, help="a picture or a folder; with --lossless any source"
+    )
     args.out(parser, "OUT.tfv, or a folder", "beside IN", metavar="OUT")
     how = parser.add_mutually_exclusive_group()
     how.add_argument(
@@ -25,6 +27,12 @@ def compress(parser: OneLineParser) -> None:
     )
     how.add_argument(
         "--bytes", type=amount, metavar="N", help="the best quality in at most so many bytes: 50k, 1.5M, 48KiB"
+    )
+    how.add_argument(
+        "--lossless",
+        action="store_true",
+        help="all pictures as one file from which the same pixels come back; RUN is of a VAE of pictures of that size "
+        "with the likelihood bernoulli, logistic or logistic_mixture",
     )
     parser.add_argument(
         "--coder",
@@ -41,6 +49,7 @@ def compress(parser: OneLineParser) -> None:
         [
             "tfvae compress runs/codec photo.jpg -o photo.tfv --quality 60",
             "tfvae compress runs/codec PICTURES -o small --bytes 50k --page",
+            "tfvae compress runs/vae SCANS --lossless -o set.tfv",
         ],
     )
 

@@ -16,6 +16,7 @@ from tfvae.applications.compression.compress import decompress as opened
 from tfvae.applications.compression.container import Header, read_header
 from tfvae.applications.compression.streams import digest
 from tfvae.applications.tiles import smallest_side
+from tfvae.commands import lossless
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.shared import place, say
 from tfvae.decoding import UnreadableError, eight_bits
@@ -32,6 +33,9 @@ LARGEST = 1 << 30  # bytes of a file that is read: the largest picture at the be
 
 def compress(arguments: argparse.Namespace) -> None:
     """`tfvae compress`: one picture or a folder of them."""
+    if arguments.lossless:
+        lossless.compress(arguments)
+        return
     run = open_run(arguments.run)
     scale = run.data_config.black, run.data_config.white
     source = arguments.source
@@ -77,6 +81,9 @@ def compress(arguments: argparse.Namespace) -> None:
 
 def decompress(arguments: argparse.Namespace) -> None:
     """`tfvae decompress`: one file or a folder of them."""
+    if lossless.holds_a_set(arguments.source):
+        lossless.decompress(arguments)
+        return
     plan = _files(arguments.source, arguments.out)
     models = _Models(arguments.model)
 
@@ -97,6 +104,8 @@ def decompress(arguments: argparse.Namespace) -> None:
 def _content(path: Path) -> bytes:
     if path.stat().st_size > LARGEST:
         raise UnreadableError("larger than any compressed picture")
+    if lossless.holds_a_set(path):
+        raise UnreadableError("holds a set of pictures (compress --lossless): name it by itself")
     return path.read_bytes()
 
 

@@ -3,8 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ from PIL import Image
 from tfvae import applications, pictures
 from tfvae.applications.latent.generate import texture_note
 from tfvae.applications.styles.style_weights import parse_style
-from tfvae.commands.shared import images_of, place, say
+from tfvae.commands.shared import file_names, images_of, place, say
 from tfvae.errors import UserError
-from tfvae.file_names import distinct, fitting
 from tfvae.pixels import fitted, pixels
 from tfvae.runs import open_run
 from tfvae.whole_files import whole_file
@@ -97,7 +95,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     if not folder:
         say(pictures.save_png(out, comparison))
         return
-    for name, image in zip(_file_names(images.names), rebuilt, strict=True):
+    for name, image in zip(file_names(images.names), rebuilt, strict=True):
         pictures.save_png(out / name, image)
     say(pictures.save_png(out / "comparison.png", comparison), f"and {len(images)} reconstructions beside it")
 
@@ -135,19 +133,6 @@ def interpolate(arguments: argparse.Namespace) -> None:
     for index, image in enumerate(images):
         pictures.save_png(out / f"{index:05d}.png", image)
     say(pictures.save_png(out / "strip.png", strip), f"and {len(images)} single pictures beside it")
-
-
-def _file_names(names: Sequence[str]) -> list[str]:
-    """A distinct PNG file name for each image name; folders in names are kept, ways out of the folder are not."""
-    taken = {"comparison.png"}
-    files = []
-    for name in names:
-        parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part) for part in re.split(r"[/\\]+", name)]
-        stem = "/".join(part for part in parts if part not in ("", ".", ".."))
-        *folders, last = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", stem).split("/")
-        folder = PurePath(*(fitting(name, "") for name in folders))
-        files.append(distinct(folder, last or "image", ".png", taken).as_posix())
-    return files
 
 
 def _save_gif(path: Path, images: np.ndarray) -> None:

@@ -2,13 +2,15 @@
 
 import mimetypes
 import os
+import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from tfvae.data import DataConfig, Images, Refusal, Splits, load_images, load_own
 from tfvae.errors import UserError
+from tfvae.file_names import distinct, fitting
 from tfvae.runs import Run
 
 # Besides those of pictures, films and sounds: how the names of files end that somebody may mean.
@@ -27,12 +29,13 @@ def images_of(run: Run, model: Any, source: str | None) -> Images:
 
 def read_images(source: str, like: DataConfig) -> Images:
     """Every image of `source`; what was refused, and what was read as one might not expect, is said on stderr."""
-    images, refused = load_images(source, like=like, say=lambda phrase: _note(f"{source}: {phrase}"))
+    images, refused = load_images(source, like=like, say=lambda phrase: note(f"{source}: {phrase}"))
     name_refused(refused)
     return images
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """A line on stderr of what was read as one might not expect."""
     print(f"tfvae: note: {text}", file=sys.stderr)
 
 
@@ -72,3 +75,16 @@ def place(out: Path | None, default: Path, suffixes: tuple[str, ...]) -> tuple[P
 
 def say(path: Path, more: str = "") -> None:
     print(f"wrote {path} {more}".rstrip())
+
+
+def file_names(names: Sequence[str]) -> list[str]:
+    """A distinct PNG file name for each image name; folders in names are kept, ways out of the folder are not."""
+    taken = {"comparison.png"}
+    files = []
+    for name in names:
+        parts = [re.sub(r'[<>:"|?*\x00-\x1f]', "_", part) for part in re.split(r"[/\\]+", name)]
+        stem = "/".join(part for part in parts if part not in ("", ".", ".."))
+        *folders, last = re.sub(r"\.[A-Za-z0-9]{2,5}$", "", stem).split("/")
+        folder = PurePath(*(fitting(name, "") for name in folders))
+        files.append(distinct(folder, last or "image", ".png", taken).as_posix())
+    return files
