@@ -57,9 +57,7 @@ def aupro(masks: np.ndarray, maps: np.ndarray, most_false: float = MOST_FALSE) -
         raise ValueError(f"`masks` must be (n, height, width). Received: shape {np.shape(masks)}")
     wrong, scores = _checked(masks, maps)
     share = _share_of_region(np.asarray(masks, bool)).ravel()
-    order = np.argsort(-scores, kind="stable")
-    # Pixels of one score are found together: the curve has a point after the last of each score.
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    order, last = _descending(scores)
     overlap = np.append(0.0, np.cumsum(share[order])[last])
     false = np.append(0.0, np.cumsum(~wrong[order])[last] / np.count_nonzero(~wrong))
     return _area(false, overlap, most_false) / most_false
@@ -78,8 +76,7 @@ def best_f1(wrong: np.ndarray, scores: np.ndarray) -> tuple[float, float]:
         ValueError: As `auroc`.
     """
     wrong, scores = _checked(wrong, scores)
-    order = np.argsort(-scores, kind="stable")
-    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    order, last = _descending(scores)
     found = np.cumsum(wrong[order])[last]
     f1 = 2 * found / (last + 1 + wrong.sum())  # 2 tp / (2 tp + fp + fn)
     best = int(np.argmax(f1))
@@ -118,7 +115,7 @@ def bootstrap_interval(
     wrong, scores = np.asarray(wrong), np.asarray(scores)
     if len(wrong) != len(scores) or draws < 1:
         raise ValueError(f"`scores` must be as many as `wrong`. Received: {len(wrong)} and {len(scores)}, {draws=}")
-    bad = wrong.reshape(len(wrong), -1).astype(bool).any(axis=1)
+    bad = np.asarray(wrong.reshape(len(wrong), -1).astype(bool).any(axis=1))
     groups = np.flatnonzero(~bad), np.flatnonzero(bad)
     if not all(map(len, groups)):
         raise ValueError(f"`wrong` must hold good pictures and wrong ones. Received: {len(bad)} of one kind")
@@ -137,12 +134,19 @@ def _checked(wrong: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndar
         raise ValueError(
             f"`scores` must have the shape of the labels. Received: {np.shape(scores)} and {np.shape(wrong)}"
         )
-    wrong, scores = np.asarray(wrong).astype(bool).ravel(), np.asarray(scores, np.float64).ravel()
+    wrong = np.asarray(wrong).astype(bool).ravel()
+    scores = np.asarray(scores, np.float64).ravel()
     if np.isnan(scores).any():
         raise ValueError(f"`scores` must be numbers. Received: {int(np.isnan(scores).sum())} NaN")
     if wrong.all() or not wrong.any():
         raise ValueError(f"`wrong` must hold good and wrong ones. Received: {len(wrong)} of one kind")
     return wrong, scores
+
+
+def _descending(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Places from the highest score to the lowest, and where in them the last of each score is: ties fall together."""
+    order = np.argsort(-scores, kind="stable")
+    return order, np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
 
 
 def _share_of_region(masks: np.ndarray) -> np.ndarray:
