@@ -4,6 +4,7 @@ from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.base import LatentModel
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.hierarchical_vae import HierarchicalVAE
+from tfvae.models.inspector import Inspector
 from tfvae.models.restorer import Restorer
 from tfvae.models.style_vae import StyleVAE
 from tfvae.models.vae import VAE
@@ -15,6 +16,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "autoencoder": Autoencoder,
     "restorer": Restorer,
     "enhancer": Enhancer,
+    "inspector": Inspector,
     "style_vae": StyleVAE,
     "vq_vae": VQVAE,
     "hierarchical_vae": HierarchicalVAE,
@@ -28,6 +30,7 @@ __all__ = [
     "Autoencoder",
     "Enhancer",
     "HierarchicalVAE",
+    "Inspector",
     "LatentModel",
     "Restorer",
     "StyleVAE",
