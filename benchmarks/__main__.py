@@ -17,6 +17,7 @@ BENCHMARKS = {
     "textures": "textures compared with image quilting",
     "styles": "renderings in learnt styles, judged by a classifier",
     "draws": "draws from the prior beside held-out pictures, in the features of a classifier",
+    "inspection": "what does not belong in pictures, compared with PCA and nearest neighbours on pixels",
     "conditional": "draws under a label, read by a classifier",
     "video": "predicted frames compared with a copy of the last one",
     "flicker": "films held steady along their optical flow",
