@@ -32,10 +32,9 @@ def check(config: RunConfig, splits: Splits) -> None:
     if not wanted(config):
         return
     alpha, count = _alpha(config), len(splits.test)
-    try:
-        least = least_pieces(alpha)
-    except ValueError as error:
-        raise UserError(f"[objective]: {error}") from error
+    if not isinstance(alpha, int | float) or not 0 < alpha < 1:
+        raise UserError(f"objective.alpha must be a number between 0 and 1. Received: {alpha!r}.")
+    least = least_pieces(alpha)
     if count < least or not len(splits.validation):
         raise UserError(
             f"data.test: a false-alarm rate of {alpha:g} takes {least} or more good pieces that are held out, and "
