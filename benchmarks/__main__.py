@@ -20,6 +20,7 @@ BENCHMARKS = {
     "draws": "draws from the prior beside held-out pictures, in the features of a classifier",
     "lossless": "pictures as bytes and back, compared with gzip, bzip2 and xz",
     "probes": "classes read off codes by a linear classifier, compared with PCA and pixels",
+    "inspection": "what does not belong in pictures, compared with PCA and nearest neighbours on pixels",
     "conditional": "draws under a label, read by a classifier",
     "video": "predicted frames compared with a copy of the last one",
     "flicker": "films held steady along their optical flow",

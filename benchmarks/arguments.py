@@ -146,6 +146,21 @@ def codec(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks codec runs/codec -o codec.json"])
 
 
+def inspection(parser: OneLineParser) -> None:
+    args.run(parser)
+    parser.add_argument(
+        "--data",
+        type=_folder,
+        required=True,
+        metavar="FOLDER",
+        help="with a sub-folder of good pieces that RUN has not seen, and others of defects",
+    )
+    parser.add_argument("--good", default="good", metavar="NAME", help="of that sub-folder (default: good)")
+    args.seed(parser, "of the bootstrap and of the untrained model")
+    _out(parser, "the numbers, with machine and versions")
+    parser.note("examples", ["python -m benchmarks inspection runs/inspect --data PHOTOS -o inspection.json"])
+
+
 def draws(parser: OneLineParser) -> None:
     about = "run directories; all are measured beside the first one's data"
     parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)

@@ -9,6 +9,7 @@ from pathlib import Path
 from export import NO_LICENCE, card, card_head, checksums, evidence, report
 from export.artefacts import Artefact, Export
 from export.atomic_folder import REPORT, check_place, placed
+from export.decisions import decided_otherwise
 from export.formats import onnx as onnx_files
 from export.formats import tflite_files
 from export.formats.saved_model import Request, run_in_fresh_process
@@ -153,13 +154,15 @@ def _saved_model(work: Export, folder: Path, name: str, say: Say) -> Artefact:
         answers.append(odd[1])
     outputs, facts = run_in_fresh_process(path, requests)
     verdicts = {}
+    defects: list[str] = []
     for signature in dict.fromkeys(request.signature for request in requests):
         mine = [i for i, request in enumerate(requests) if request.signature == signature]
         method = work.reference.method(signature)
         pair = work.reference.psnr_pair(method, [outputs[i] for i in mine])
         expected = [answers[i] for i in mine]
         verdicts[signature] = judge(work.bound("saved_model", method), expected, [outputs[i] for i in mine], pair)
-    artefact = Artefact(name, verdicts, {"signatures": facts["signatures"], "bytes": _bytes(path)})
+        defects += decided_otherwise(work, signature, [outputs[i] for i in mine])
+    artefact = Artefact(name, verdicts, {"signatures": facts["signatures"], "bytes": _bytes(path)}, defects)
     artefact.facts["checked_with"] = f"tensorflow {facts['tensorflow']} alone, fresh process, batches of 1 and more"
     named = ", ".join(verdicts)
     say(f"{artefact.outcome}, {artefact.worst}; {named}; answered by TensorFlow alone in a fresh process")

@@ -28,6 +28,7 @@ FIGURES = {
 }
 
 USES = {
+    "inspect": "finding what does not belong in them",
     "restore": "restoring them",
     "sample": "drawing other originals that they may come from",
     "stylize": "rendering them in the styles that were learnt",
@@ -222,6 +223,12 @@ def _limits(work: Export) -> str:
         )
         if any("std" in answers[0] for answers in work.reference.answers.values()):
             limits.append("int8 files give `std` in coarse steps: take it from another where it matters.")
+    if "inspect" in work.reference.signatures:
+        limits.append(
+            "The threshold holds for pieces drawn as those were that calibrated it: another camera or another light "
+            "asks for another calibration. Every file decides on the held-out pieces as Keras does, or was withheld. "
+            "This is no medical device: it makes no diagnosis."
+        )
     if "generate" in work.reference.signatures:
         limits.append("What it draws can come close to a training image: treat the files as privately as those images.")
     return "## Limits\n\n" + "\n".join(f"- {limit}" for limit in limits)

@@ -78,12 +78,14 @@ def prior_samples(work: Export) -> bool:
     return any("noise" in request for calls in work.reference.requests.values() for request in calls)
 
 
-PICTURES = ("image", "std", "damage", "known")  # tensors of the height and width of the images
+PICTURES = ("image", "std", "damage", "known", "map")  # tensors of the height and width of the images
 
 MEANING = {
     "image": "pixels, 0 (black) to 1 (white), rows from the top, channels last",
     "std": "how sure each pixel is: its standard deviation, in units of 0 (black) to 1 (white)",
     "damage": "probability that a pixel is damaged, 0 to 1",
+    "map": "how unlike a good piece each pixel is, 0 to 1; 0.5 as the most suspicious pixel of a usual good piece",
+    "score": "the map's maximum: a piece whose score is above the threshold fails",
     "known": "1 where a pixel can be trusted, 0 where it is lost",
     "indices": "number of the codebook's vector at each place, a whole number",
     "mean": "mean of the posterior q(z|x): the deterministic code",
@@ -101,7 +103,7 @@ def _ranges(calls) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "meaning": MEANING[name],
-            "range": [0.0, 1.0] if name in ("image", "labels", "damage", "known") else None,
+            "range": [0.0, 1.0] if name in ("image", "labels", "damage", "known", "map", "score") else None,
             "shape": list(calls[0][name].shape[1:]),
             "observed": [float(min(c[name].min() for c in calls)), float(max(c[name].max() for c in calls))],
         }

@@ -32,6 +32,7 @@ COMMANDS = {
     "enhance": Command("restore", "Give light, contrast and colour back to dull pictures."),
     "compress": Command("compress", "Pictures as small files, at any quality or size."),
     "decompress": Command("compress", "Open such files again."),
+    "inspect": Command("inspect", "Find what does not belong in pictures: scores, verdicts, heat maps, regions."),
     "texture": Command("texture", "A picture of any size with the texture of a few photographs."),
     "stylize": Command("style", "Render pictures or a film in a style that was learnt."),
     "styles": Command("style", "Find styles without labels: clusters by the statistics of codes."),
@@ -44,19 +45,22 @@ COMMANDS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; `argv` without the program's name. Returns the exit code: 2 after one line for a bad request."""
-    return run_program("tfvae", lambda: _run(sys.argv[1:] if argv is None else list(argv)))
+    codes: list[int] = []
+    return run_program("tfvae", lambda: codes.append(_run(sys.argv[1:] if argv is None else list(argv)))) or codes[0]
 
 
-def _run(words: list[str]) -> None:
+def _run(words: list[str]) -> int:
+    """The command's own exit code: that of `tfvae inspect` says whether a picture fails."""
     if not words or words[0] not in COMMANDS:
         program_parser().parse_args(words)  # prints the help or the version, or says what is wrong
-        return
+        return 0
     name, *rest = words
     arguments = command_parser(name).parse_args(rest)
     if "run" in arguments:
         open_run(arguments.run)  # raises for a mistyped one
     command = COMMANDS[name]
-    getattr(importlib.import_module(f"tfvae.commands.{command.module}"), command.function or name)(arguments)
+    module = importlib.import_module(f"tfvae.commands.{command.module}")
+    return getattr(module, command.function or name)(arguments) or 0
 
 
 def program_parser() -> ProgramParser:

@@ -44,6 +44,7 @@ class DataConfig:
     manual_dir: str = ""  # tfds: raw files under their original names, no network
     key_file: str = ""  # of an encrypted data set; the key itself, or TFVAE_DATA_KEY, is never a setting
     labels: str = ""  # CSV file with the columns name and label; "" = the sub-folders, where there are any
+    only: str = ""  # the label whose pictures are taken: "good", those of the sub-folder good or of none; "" = all
     limit: int = 0  # at most so many images; 0 = all
 
     def __post_init__(self) -> None:

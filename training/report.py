@@ -17,7 +17,7 @@ from tfvae.evaluation.protocol import versions
 from tfvae.models.restoration_model import RestorationModel
 from tfvae.pictures import latent_map, learning_curves, save_png
 from tfvae.whole_files import write_whole
-from training import report_health, watch
+from training import calibration, report_health, watch
 from training.config import RunConfig
 from training.journal import comparison_picture, duration, read_rows, sample_picture
 from training.loop import Progress
@@ -43,10 +43,12 @@ def write(
     reasons: list[str],
     weights: int,
     prior: dict[str, Any] | None = None,
+    inspection: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Measures `path/model.keras` on the test images and writes both reports; returns the figures.
 
-    `prior` are the facts of `fitted_prior.fit`, of a run whose prior was fitted after the training.
+    `prior` are the facts of `fitted_prior.fit`, of a run whose prior was fitted after the training; `inspection` those
+    of `calibration.fit`, of a model that inspects.
     """
     model = keras.saving.load_model(path / "model.keras", compile=False)
     part, measured = splits.measured
@@ -85,6 +87,7 @@ def write(
             "devices": [device.name for device in tf.config.list_logical_devices()],
         },
         **({"prior": prior} if prior else {}),
+        **({"inspection": inspection} if inspection else {}),
         "health": watch.of_the_kept_model(model, splits, config, record),
         "versions": {**versions(), "pillow": PIL.__version__},
     }
@@ -186,6 +189,7 @@ def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dic
         "one posterior sample an image for the ELBO, the posterior mean for PSNR and SSIM.",
         "",
         *_draws_section(facts),
+        *calibration.section(facts.get("inspection")),
         *health,
         "## Pictures",
         "",

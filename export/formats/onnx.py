@@ -19,6 +19,7 @@ import keras
 import numpy as np
 
 from export.artefacts import Artefact, Export
+from export.decisions import decided_otherwise
 from export.formats.tflite_runtime import median_ms
 from export.parity import Tensors, judge
 from export.report import PICTURES
@@ -159,6 +160,7 @@ def _write_part(work: Export, name: str, signature: Signature, folder: Path, say
     }
     foreign = sorted({entry.domain for entry in proto.opset_import} - {"", "ai.onnx.ml"})
     defects = [f"ops of {domain} are no standard ops" for domain in foreign]
+    defects += decided_otherwise(work, signature.name, outputs)
     artefact = Artefact(name, {signature.name: verdict}, facts, defects, outputs[0])
     if artefact.written:
         (folder / name).write_bytes(content)

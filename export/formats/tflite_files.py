@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.artefacts import Artefact, Export
+from export.decisions import decided_otherwise
 from export.formats.bias_correction import bias_corrected
 from export.formats.tflite import OPEN_BATCH, VARIANTS, convert, file_name
 from export.formats.tflite_runtime import TFLiteFile
@@ -70,6 +71,7 @@ def _measured(work: Export, content: bytes, name: str, variant: str) -> Artefact
         facts["latency_ms_one_thread"] = round(file.latency_ms(requests[0]), 4)
         facts["latency_ms_two_threads"] = round(TFLiteFile(content, threads=2).latency_ms(requests[0]), 4)
     defects = [f"{op} is no builtin op" for op in ops if op.startswith("custom:")]
+    defects += decided_otherwise(work, file.signature, outputs)
     if variant == "int8":
         defects += [f"{op} computes in float" for op in file.float_ops()]
     return Artefact(name, {file.signature: verdict}, facts, defects, outputs[0])

@@ -1,5 +1,7 @@
 """What a trained model is used for: functions from a model and arrays to arrays. No files, no printing."""
 
+from tfvae.applications.inspection.calibrate import calibrate
+from tfvae.applications.inspection.inspect import Inspected, Region, inspect, regions
 from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import generate
 from tfvae.applications.latent.interpolate import interpolate, lerp, slerp
@@ -10,17 +12,22 @@ from tfvae.applications.restoration.posterior import denoise, restore_with_prior
 from tfvae.applications.restoration.restore import Restored, enhance, restore
 
 __all__ = [
+    "Inspected",
     "Overlay",
+    "Region",
     "Restored",
     "by_levels",
+    "calibrate",
     "denoise",
     "embed",
     "enhance",
     "find_overlay",
     "generate",
+    "inspect",
     "interpolate",
     "lerp",
     "reconstruct",
+    "regions",
     "remove_overlay",
     "restore",
     "restore_with_prior",

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfvae.corruptions.base import Corrupted, Corruption
 from tfvae.corruptions.blur import Blur
 from tfvae.corruptions.choice import OneOf
+from tfvae.corruptions.defects import Cracks, PastedPatches, UnevenTone, WarpedPatches
 from tfvae.corruptions.holes import Boxes, RandomPixels, Scratches, Strokes
 from tfvae.corruptions.jpeg import Jpeg
 from tfvae.corruptions.marks import LogoWatermark, Stains, TextWatermark
@@ -28,6 +29,7 @@ CORRUPTIONS: dict[str, type[Corruption]] = {
     for corruption in (
         *(GaussianNoise, PoissonNoise, SaltPepper, Jpeg, Blur),
         *(RandomPixels, Boxes, Strokes, Scratches, Stains, TextWatermark, LogoWatermark),
+        *(PastedPatches, WarpedPatches, Cracks, UnevenTone),
         *(Exposure, Gamma, Contrast, Brightness, ColourCast, Saturation),
         OneOf,
     )

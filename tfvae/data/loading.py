@@ -15,7 +15,7 @@ from tfvae.data.images import Images, Refusal
 from tfvae.data.labels import label_by_table
 from tfvae.data.remarks import remarks
 from tfvae.data_config import DataConfig
-from tfvae.errors import UserError
+from tfvae.errors import UserError, did_you_mean
 
 SAMPLE = 64  # images that `look` reads where there are no headers to look at
 
@@ -79,16 +79,45 @@ def load(config: DataConfig, seed: int = 0, cache_dir: Path | None = None, progr
     if config.labels:
         images, unmatched = label_by_table(images, config.labels)
         said += unmatched
+    official = np.array(gathering.parts)
+    if config.only:
+        kept = of_label(images, config)
+        images, official = images.take(kept), official[kept]
+        said.append(f"only '{config.only}'")
     # What has a name of its own never grows, and is split into parts of exactly the sizes that are asked for.
     by_name = config.split == "name" and not sources.is_word(config.source)
     names = names_within(images, config.source) if by_name else None
-    parts = split(np.array(gathering.parts), config, seed, gathering.in_order, names)
+    parts = split(official, config, seed, gathering.in_order, names)
     train, validation, test = (_examples(images.take(part), config) for part in parts)
     if config.frames and not len(train):
         raise UserError(f"data.frames: no film has {config.frames} consecutive frames to train on. Accepted: fewer.")
     sizes = f"{len(train):,} to train, {len(validation):,} to validate, {len(test):,} to test"
     said = ([f"refused: {len(gathering.refused):,}"] if gathering.refused else []) + said
     return Splits(train, validation, test, gathering.refused, "; ".join([f"{gathering.description}: {sizes}", *said]))
+
+
+def of_label(images: Images, config: DataConfig) -> np.ndarray:
+    """Places of the images that `config.only` asks for: of that label, or in no sub-folder where there are no labels.
+
+    Raises:
+        UserError: When there is none.
+    """
+    if images.label_names:
+        own = images.label_names.index(config.only) if config.only in images.label_names else None
+        found = np.flatnonzero(images.labels == own) if own is not None else np.array([], np.int64)
+        present = images.label_names
+    else:  # A single sub-folder is no label, and may hold what is not asked for.
+        names = names_within(images, config.source)
+        tops = [name.split("/")[0] if "/" in name else config.only for name in names]
+        found = np.flatnonzero(np.array(tops, object) == config.only)
+        present = sorted(set(tops))
+    if not len(found):
+        raise UserError(
+            f"data.only: '{config.source}' has no pictures labelled '{config.only}'."
+            f"{did_you_mean(config.only, present)} Its labels: {', '.join(present)}. "
+            "Accepted: one of them, or '' for all."
+        )
+    return found
 
 
 def load_images(

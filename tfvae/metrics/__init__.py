@@ -1,6 +1,7 @@
 """Metrics as pure functions of arrays; `tfvae.evaluation` measures models by them, with protocol and interval."""
 
 from tfvae.metrics.active_units import active_units, unit_variances
+from tfvae.metrics.anomaly import aupro, auroc, best_f1, bootstrap_interval, share_above
 from tfvae.metrics.bd_rate import bd_rate
 from tfvae.metrics.disentanglement import dci, mig
 from tfvae.metrics.frechet import frechet_distance, gaussian_frechet_distance
@@ -11,7 +12,11 @@ from tfvae.metrics.sliced_wasserstein import pyramid_distance, sliced_wasserstei
 __all__ = [
     "PSNR_CAP",
     "active_units",
+    "aupro",
+    "auroc",
     "bd_rate",
+    "best_f1",
+    "bootstrap_interval",
     "dci",
     "frechet_distance",
     "gaussian_frechet_distance",
@@ -21,6 +26,7 @@ __all__ = [
     "neighbour_figures",
     "psnr",
     "pyramid_distance",
+    "share_above",
     "sliced_wasserstein",
     "ssim",
     "ssim_window",

@@ -5,6 +5,7 @@ from tfvae.models.base import LatentModel
 from tfvae.models.codec import Codec
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.hierarchical_vae import HierarchicalVAE
+from tfvae.models.inspector import Inspector
 from tfvae.models.restorer import Restorer
 from tfvae.models.style_vae import StyleVAE
 from tfvae.models.vae import VAE
@@ -16,6 +17,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "autoencoder": Autoencoder,
     "restorer": Restorer,
     "enhancer": Enhancer,
+    "inspector": Inspector,
     "style_vae": StyleVAE,
     "vq_vae": VQVAE,
     "hierarchical_vae": HierarchicalVAE,
@@ -31,6 +33,7 @@ __all__ = [
     "Codec",
     "Enhancer",
     "HierarchicalVAE",
+    "Inspector",
     "LatentModel",
     "Restorer",
     "StyleVAE",

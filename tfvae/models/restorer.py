@@ -45,6 +45,7 @@ class Restorer(RestorationModel):
     """
 
     usual: ClassVar = {"network": "resnet", "widths": (32, 64, 96), "likelihood": "bernoulli"}
+    residual_units = 32  # filters of what explains the residual
 
     def __init__(
         self,
@@ -64,7 +65,8 @@ class Restorer(RestorationModel):
             raise ValueError(f"`mask` must be one of {', '.join(MASKS)}. Received: mask={mask!r}")
         if len(widths) != LEVELS:
             raise ValueError(f"`widths` must be of {LEVELS} levels. Received: widths={widths}")
-        encoder, decoder = ResidualPosterior(channels, latent_dim), ResidualDecoder(channels, latent_dim)
+        parts = (channels, latent_dim, self.residual_units)
+        encoder, decoder = ResidualPosterior(*parts), ResidualDecoder(*parts)
         super().__init__(encoder, decoder, corruptions, floor, beta=beta, free_bits=free_bits, seed=seed, **kwargs)
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.blocks, self.mask = blocks, mask

@@ -43,7 +43,9 @@ class Item:
     scale: tuple[float, float] = (0.0, 0.0)
 
 
-def write_page(folder: str | Path, items: Iterable[Item], title: str) -> Path:
+def write_page(
+    folder: str | Path, items: Iterable[Item], title: str, sides: tuple[str, str] = ("before", "after")
+) -> Path:
     """Write `index.html` and the reduced pictures it shows into `folder`; returns the path of the page.
 
     The page asks for nothing but those pictures: no script, font or style comes from elsewhere. The originals are not
@@ -53,6 +55,7 @@ def write_page(folder: str | Path, items: Iterable[Item], title: str) -> Path:
         folder: Where to; made where it is not there. Files of an earlier page are overwritten.
         items: The pictures; names may repeat and may hold any characters.
         title: Of the page.
+        sides: What stands on the left and on the right of each picture's slider.
 
     Raises:
         ValueError: When there are no items, or before and after are not of the same proportions.
@@ -60,20 +63,26 @@ def write_page(folder: str | Path, items: Iterable[Item], title: str) -> Path:
     """
     folder = Path(folder)
     (folder / COPIES).mkdir(parents=True, exist_ok=True)
-    figures = [_figure(folder, number, item) for number, item in enumerate(items, 1)]
+    left, right = (html.escape(side) for side in sides)
+    figures = [_figure(folder, number, item, left, right) for number, item in enumerate(items, 1)]
     if not figures:
         raise ValueError("`items` must hold at least one picture. Received: 0 items.")
     count = "1 picture" if len(figures) == 1 else f"{len(figures)} pictures"
     page = PAGE.substitute(
-        title=html.escape(title), count=count, figures="\n".join(figures), many="" if len(figures) > 1 else " hidden"
+        title=html.escape(title),
+        count=count,
+        figures="\n".join(figures),
+        many="" if len(figures) > 1 else " hidden",
+        left=left,
+        right=right,
     )
     path = folder / "index.html"
     write_whole(path, page)
     return path
 
 
-def _figure(folder: Path, number: int, item: Item) -> str:
-    """The HTML of one picture, whose reduced copies are written into the folder."""
+def _figure(folder: Path, number: int, item: Item, left: str, right: str) -> str:
+    """The HTML of one picture, whose reduced copies are written into the folder; `left` and `right` are its sides."""
     places, size = {}, (0, 0)
     for kind, source in (("before", item.before), ("after", item.after), ("uncertainty", item.uncertainty)):
         if source is None:
@@ -100,11 +109,16 @@ def _figure(folder: Path, number: int, item: Item) -> str:
         small=" small" if max(size) <= PIXELATED else "",
         width=size[0],
         height=size[1],
+        left=left,
+        right=right,
         before=places["before"][0],
         after=places["after"][0],
         uncertainty=layer,
         unsure="" if layer else " hidden",
-        links=" ".join(f'<a href="{html.escape(link)}">{kind}</a>' for kind, (_, link) in places.items()),
+        links=" ".join(
+            f'<a href="{html.escape(link)}">{({"before": left, "after": right}).get(kind, kind)}</a>'
+            for kind, (_, link) in places.items()
+        ),
         figures="".join(
             f"<div><dt>{html.escape(name)}</dt><dd>{html.escape(_number(value))}</dd></div>"
             for name, value in item.figures.items()

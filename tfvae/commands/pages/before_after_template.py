@@ -64,7 +64,7 @@ dd { margin: 0; color: var(--ink); font-variant-numeric: tabular-nums; }
 <body>
 <header>
 <h1>$title</h1>
-<p>$count. Drag across a picture, or move its slider with the arrow keys: before on the left, after on the right.</p>
+<p>$count. Drag across a picture, or move its slider with the arrow keys: $left on the left, $right on the right.</p>
 <nav aria-label="Pictures"$many><details><summary>List of pictures</summary><ol id="list"></ol></details></nav>
 </header>
 <main>
@@ -84,7 +84,7 @@ for (const article of document.querySelectorAll("article")) {
     compare.style.setProperty("--at", slider.value + "%");
     compare.classList.toggle("at-start", slider.value < 12);
     compare.classList.toggle("at-end", slider.value > 88);
-    slider.setAttribute("aria-valuetext", Math.round(slider.value) + "% before, then " + right.textContent);
+    slider.setAttribute("aria-valuetext", Math.round(slider.value) + "% $left, then " + right.textContent);
   };
   const follow = (event) => {
     const box = frame.getBoundingClientRect();
@@ -103,7 +103,7 @@ for (const article of document.querySelectorAll("article")) {
   unsure.addEventListener("click", () => {
     const on = compare.classList.toggle("unsure");
     unsure.setAttribute("aria-pressed", on);
-    right.textContent = on ? "uncertainty (bright: unsure)" : "after";
+    right.textContent = on ? "uncertainty (bright: unsure)" : "$right";
     show();
   });
   show();
@@ -128,11 +128,11 @@ FIGURE = Template("""<article id="picture-$number" aria-labelledby="name-$number
 <button type="button" aria-pressed="false"$unsure>Uncertainty</button>
 </div>
 <div class="frame">
-<img class="after" src="$after" alt="after: $name" width="$width" height="$height" loading="lazy" decoding="async">
+<img class="after" src="$after" alt="$right: $name" width="$width" height="$height" loading="lazy" decoding="async">
 $uncertainty
-<img class="before" src="$before" alt="before: $name" width="$width" height="$height" loading="lazy" decoding="async">
-<span class="line"></span><span class="tag left" aria-hidden="true">before</span>
-<span class="tag right" aria-hidden="true">after</span>
+<img class="before" src="$before" alt="$left: $name" width="$width" height="$height" loading="lazy" decoding="async">
+<span class="line"></span><span class="tag left" aria-hidden="true">$left</span>
+<span class="tag right" aria-hidden="true">$right</span>
 </div>
 <input type="range" min="0" max="100" step="0.5" value="50" aria-label="How much of $name is shown as it was before">
 <footer><dl>$figures</dl><span class="links"><span>Files:</span> $links</span></footer>

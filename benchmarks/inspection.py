@@ -1,0 +1,156 @@
+"""`python -m benchmarks inspection RUN --data FOLDER`: what a run of inspection tells, beside what needs no network.
+
+The good pieces that RUN was trained on fit the baselines: the principal components of their pixels (score: the norm of
+what they leave of a picture), and their nearest neighbour (score: the distance to it). Both see pictures of 64×64 grey
+pixels, as published baselines do; the run's model sees them as it was trained to. The same network before its
+training stands beside them: what it scores is owed to its architecture alone.
+
+FOLDER holds a sub-folder of good pieces that nothing was fitted to, and others of defects. Intervals are of a bootstrap
+over its pictures, good and defective ones separately: the AUROC of both, best F1, the share found, false alarms.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measuring import header, line, machine, progress, publish
+from tfvae.errors import UserError
+
+SIDE = 64  # pixels a side of what the baselines see
+COMPONENTS = 32  # principal ones, at most half as many as there are pieces
+
+
+def main(options: argparse.Namespace) -> None:
+    """Measures, prints the table, and writes `-o`."""
+    facts = run(options)
+    publish(facts, table(facts), options.words, options.out)
+
+
+def run(options: argparse.Namespace) -> dict[str, Any]:
+    """The figures of every contender."""
+    import keras
+
+    from tfvae.applications import inspect
+    from tfvae.data import load_images, load_own
+    from tfvae.runs import open_run
+
+    opened = open_run(options.run)
+    model = opened.load_unfused()
+    if not hasattr(model, "inspect") or model.calibration is None:
+        raise UserError(f"benchmark inspection: {options.run} is no calibrated run of inspection.")
+    splits = load_own(opened, model)
+    images, _ = load_images(options.data, like=opened.prepared_like(model))
+    if options.good not in images.label_names:
+        raise UserError(
+            f"--good: {options.data} has no sub-folder '{options.good}' beside others. "
+            f"Its sub-folders: {', '.join(images.label_names) or 'fewer than two'}."
+        )
+    wrong = images.labels != images.label_names.index(options.good)
+    small = np.stack([_small(image) for image in images])
+    learnt = np.stack([_small(image) for image in splits.train])
+    keras.utils.set_random_seed(options.seed)
+    untrained = type(model).from_config({**model.get_config(), "seed": options.seed, "calibration": None})
+    # Training starts it at zero: nothing would be scored.
+    untrained.exit.kernel.assign(keras.initializers.GlorotUniform(options.seed)(untrained.exit.kernel.shape))
+
+    def scores(of: Any) -> np.ndarray:
+        found = []
+        for index, image in enumerate(images):
+            progress(f"{type(of).__name__}: {index + 1}/{len(images)}")
+            found.append(inspect(of, image).score)
+        return np.array(found)
+
+    contenders: dict[str, Callable[[], np.ndarray]] = {
+        "tfvae": lambda: scores(model),
+        "untrained": lambda: scores(untrained),
+        "PCA": lambda: unexplained(learnt, small),
+        "nearest neighbour": lambda: nearest(learnt, small),
+    }
+    rows = {name: figures(wrong, contender(), options.seed) for name, contender in contenders.items()}
+    ours = np.array(rows["tfvae"].pop("scores"))
+    for row in rows.values():
+        row.pop("scores", None)
+    progress("")
+    return {
+        **machine(("keras", "numpy", "scikit-learn")),
+        "settings": {"seed": options.seed, "side": SIDE, "components": COMPONENTS, "learnt": len(learnt)},
+        "pictures": {"good": int((~wrong).sum()), "defective": int(wrong.sum()), "sha256": images.digest()},
+        "steps": opened.report.get("training", {}).get("steps"),
+        "rows": rows,
+        "threshold": at_threshold(ours, wrong, model),
+    }
+
+
+def figures(wrong: np.ndarray, scores: np.ndarray, seed: int) -> dict[str, Any]:
+    """AUROC and best F1 with their intervals."""
+    from tfvae.metrics import auroc, best_f1, bootstrap_interval
+
+    measures = {"auroc": auroc, "best_f1": lambda labels, values: best_f1(labels, values)[0]}
+    found: dict[str, Any] = {"scores": scores.tolist()}
+    for name, measure in measures.items():
+        interval = bootstrap_interval(measure, wrong, scores, seed=seed)
+        found[name] = {"value": measure(wrong, scores), "interval": interval}
+    return found
+
+
+def at_threshold(scores: np.ndarray, wrong: np.ndarray, model: Any) -> dict[str, Any]:
+    """False alarms and what is found at the run's own threshold, which these pictures had no part in."""
+    from scipy import stats
+
+    from tfvae.metrics import share_above
+    from tfvae.metrics.conformal import guaranteed_rate
+
+    found: dict[str, Any] = {"alpha": model.calibration["alpha"], "value": model.threshold}
+    found["guaranteed"] = guaranteed_rate(len(model.calibration["scores"]), found["alpha"])
+    for name, group in (("false_alarms", scores[~wrong]), ("found", scores[wrong])):
+        interval = stats.binomtest(int((group > model.threshold).sum()), len(group)).proportion_ci()
+        found[name] = {"value": share_above(group, model.threshold), "interval": [interval.low, interval.high]}
+    return found
+
+
+def unexplained(learnt: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """Norm of what the principal components of `learnt` leave of each picture."""
+    from sklearn.decomposition import PCA
+
+    pca = PCA(max(1, min(COMPONENTS, len(learnt) // 2)), random_state=0).fit(learnt)
+    return np.linalg.norm(pictures - pca.inverse_transform(pca.transform(pictures)), axis=1)
+
+
+def nearest(learnt: np.ndarray, pictures: np.ndarray) -> np.ndarray:
+    """Euclidean distance of each picture to the nearest of `learnt`."""
+    from sklearn.neighbors import NearestNeighbors
+
+    return NearestNeighbors(n_neighbors=1).fit(learnt).kneighbors(pictures)[0][:, 0]
+
+
+def table(facts: dict[str, Any]) -> list[str]:
+    """The facts as lines of text."""
+    pictures, at = facts["pictures"], facts["threshold"]
+    lines = [
+        f"{pictures['good']} good and {pictures['defective']} defective pictures; 95 % intervals.",
+        "",
+        *header(["", "AUROC", "best F1"], 1),
+    ]
+    lines += [line([name, _shown(row["auroc"]), _shown(row["best_f1"])]) for name, row in facts["rows"].items()]
+    lines += [
+        "",
+        f"At the threshold for alpha = {at['alpha']:g} (guaranteed: {at['guaranteed']:.3f}): false alarms "
+        f"{_shown(at['false_alarms'])}, found {_shown(at['found'])}.",
+    ]
+    return lines
+
+
+def _shown(figure: dict[str, Any]) -> str:
+    low, high = figure["interval"]
+    return f"{figure['value']:.3f} ({low:.3f} – {high:.3f})"
+
+
+def _small(image: np.ndarray) -> np.ndarray:
+    """A picture as the baselines see it: grey, `SIDE` × `SIDE`, flat, in [0, 1]."""
+    from PIL import Image
+
+    picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image).convert("L")
+    reduced = picture.resize((SIDE, SIDE), Image.Resampling.BOX)
+    return np.asarray(reduced, np.float32).ravel() / 255

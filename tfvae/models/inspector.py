@@ -1,0 +1,213 @@
+"""Inspection: what does not belong in this picture? Learnt from good pieces alone."""
+
+import json
+from typing import Any, ClassVar
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from tfvae.endpoint import VARIANTS, Endpoint
+from tfvae.metrics.conformal import least_pieces
+from tfvae.models.restorer import Restorer
+from tfvae.networks.residual_latent import FACTOR
+from tfvae.objectives import FLOOR
+
+# What synthetic defects a good piece gets while training; a third of the pieces stays as it is.
+DEFECTS: tuple[dict[str, Any], ...] = (
+    {
+        "kind": "one_of",
+        "probability": 0.67,
+        "weights": [3, 1, 3, 3, 1, 1, 1],
+        "of": [
+            {"kind": "pasted_patches"},
+            {"kind": "warped_patches"},
+            {"kind": "cracks"},
+            {"kind": "uneven_tone", "count": 1},
+            {"kind": "scratches", "count": [1, 2]},
+            {"kind": "stains", "count": [1, 2], "size": [0.05, 0.4]},
+            {"kind": "boxes", "count": [1, 2], "size": [0.03, 0.2], "fill": [0.0, 1.0]},
+        ],
+    },
+)
+# Odd sides, in pixels, of the squares over which each source of evidence may be averaged; `calibrate` chooses one.
+WINDOWS = {"damage": (3, 9, 17), "tone": (9, 17, 33)}
+SOURCES = tuple(WINDOWS)
+LEAST = 1e-3  # a mean probability of damage below this is none
+SOFT = 4.0  # deviations from what is usual for good pieces at which the map is 1/4 above the middle of its range
+# Until it is calibrated: window, centre and spread of each source.
+UNCALIBRATED = {"damage": (9, -0.7, 1.0), "tone": (17, 0.1, 0.05)}
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class Inspector(Restorer):
+    """A `Restorer` taught to take synthetic defects out of good pieces, and to say where they were.
+
+    | symbol | meaning | name in the code |
+    | --- | --- | --- |
+    | x, y | a good piece; the piece as it is seen | `images`, `degraded` |
+    | p | probability that a pixel is damaged | `damage` |
+    | r | `y - E[x\\|y]`, what the restoration takes away | residual |
+    | a_k | evidence k: `log(mean(p) + LEAST)` or `abs(mean(r))` over a window | `evidence` |
+    | m | `1/2 + d / (2 (SOFT + \\|d\\|))`, `d = max_k (a_k - centre_k) / spread_k` | `map` |
+    | s | `max(m)` over the pixels | `score` |
+
+    The damage sees what has an outline; the residual's mean over wide windows sees tone that is uneven. Centre and
+    spread are those of the largest evidence in held-out good pieces, so that d says how unlikely such evidence is in
+    one of them, whatever its source. Every pixel of the map depends on a neighbourhood alone: a picture may have any
+    size, and tiles equal the whole.
+
+    `tfvae.applications.inspection.calibrate` chooses the windows and gives the threshold; a piece fails where its score
+    is above that.
+
+    Args:
+        channels, widths, latent_dim, blocks, floor, beta, free_bits, seed: As in `Restorer`.
+        corruptions: The synthetic defects: tables as `tfvae.corruptions.from_tables` takes.
+        alpha: The false-alarm rate that the threshold of `calibrate` admits.
+        calibration: What `calibrate` returned; None before.
+
+    Raises:
+        ValueError: If `alpha` is not between 0 and 1; and as `Restorer`.
+
+    Reference:
+        Zavrtanik, Kristan and Skočaj (2021), DRAEM, https://arxiv.org/abs/2108.07610
+    """
+
+    usual: ClassVar = {"network": "resnet", "widths": (16, 32, 48), "likelihood": "bernoulli"}
+    residual_units = 8  # the map needs none of them
+    default_endpoint = "inspect"
+
+    def __init__(
+        self,
+        channels,
+        widths,
+        latent_dim,
+        blocks=2,
+        corruptions=DEFECTS,
+        floor=FLOOR,
+        beta=1.0,
+        free_bits=0.0,
+        seed=None,
+        alpha=0.05,
+        calibration=None,
+        **kwargs,
+    ):
+        settings = {"corruptions": corruptions, "floor": floor, "beta": beta, "free_bits": free_bits, "seed": seed}
+        super().__init__(channels, widths, latent_dim, blocks, mask="found", **settings, **kwargs)
+        least_pieces(alpha)  # raises for one that is none
+        self.alpha = alpha
+        self.use(calibration)
+
+    @property
+    def calibration(self):
+        """What `calibrate` returned, a copy; None before."""
+        return json.loads(self.calibration_text)
+
+    def use(self, calibration):
+        """Replaces the calibration; what was traced with the one before is traced anew."""
+        # As text: Keras would track the parts of a dict, as if they were layers.
+        self.calibration_text = json.dumps(calibration)
+        self.predict_function = None
+
+    @property
+    def without_int8(self):
+        return "int8 is left out: a score in steps of 1/256 decides otherwise near the threshold."
+
+    @property
+    def threshold(self):
+        """The score above which a piece fails; None before it is calibrated."""
+        usual = self.calibration
+        return usual and usual["threshold"]
+
+    @property
+    def reach(self):
+        """Pixels beyond which nothing changes the map, a multiple of `factor`."""
+        radius = self.unet.margin + 2 + max(max(windows) for windows in WINDOWS.values()) // 2
+        return -(-radius // FACTOR) * FACTOR
+
+    @property
+    def windows(self):
+        """Sides of the windows that each source of evidence may be averaged over, in pixels."""
+        return WINDOWS
+
+    def evidence(self, image):
+        """What speaks against each pixel, by source and window: `{"evidence"}`, `(b, h, w, 6)`, float32.
+
+        Args:
+            image: Pictures, `(b, h, w, c)` in [0, 1], of any size.
+        """
+        parts = self._evidence(image)[1]
+        return {"evidence": ops.concatenate([parts(k, w) for k in SOURCES for w in WINDOWS[k]], axis=-1)}
+
+    def inspect(self, image):
+        """What does not belong in a picture; deterministic.
+
+        Args:
+            image: Pictures, `(b, h, w, c)` in [0, 1], of any size.
+
+        Returns:
+            `map`, how unlike a good piece each pixel is, in (0, 1), `(b, h, w, 1)`; `score`, its maximum, `(b, 1)`; and
+            `image`, what the piece would be without, `(b, h, w, c)`.
+        """
+        restored, parts = self._evidence(image)
+        usual = self.calibration or UNCALIBRATED
+        deviations = [(parts(k, usual[k][0]) - usual[k][1]) / usual[k][2] for k in SOURCES]
+        found = suspicion(ops.maximum(*deviations))
+        return {"map": found, "score": ops.max(found, axis=(1, 2)), "image": ops.clip(restored, 0.0, 1.0)}
+
+    def failing(self, outputs):
+        """Which pieces fail, `(b,)` bool, of the outputs of `inspect`; None before it is calibrated."""
+        return None if self.threshold is None else ops.convert_to_numpy(outputs["score"])[:, 0] > self.threshold
+
+    def _evidence(self, image):
+        """The restoration, and a function from source and window to its evidence."""
+        image, known = self._inputs(image, None)
+        _, estimate, log_odds = self.estimate(image, known)
+        restored = self.crop(estimate, image)
+        maps = {"damage": ops.sigmoid(self.crop(log_odds, image)), "tone": image - restored}
+
+        def evidence(source, window):
+            mean = window_mean(maps[source], window)
+            if source == "damage":
+                return ops.log(mean + LEAST)
+            return ops.mean(ops.abs(mean), axis=-1, keepdims=True)
+
+        return restored, evidence
+
+    def endpoints(self, image, latent):
+        found = super().endpoints(image, latent)
+        # They are in the SavedModel: the file for a phone is the one that inspects.
+        served = {name: Endpoint(each.inputs, each.function) for name, each in found.items()}
+        options = {"variants": VARIANTS[:-1], "note": self.without_int8}
+        return {
+            "inspect": Endpoint({"image": image}, lambda image: self.inspect(image), "inspector", **options),
+            **served,
+        }
+
+    @property
+    def in_words(self):
+        does = "it says what in an image does not belong there, having learnt good pieces alone"
+        if self.calibration:
+            count, alpha = len(self.calibration["scores"]), self.calibration["alpha"]
+            does += (
+                f". A piece fails where its score is above {self.threshold:.6g}: at most {alpha:.3g} false alarms, "
+                f"by conformal calibration with {count:,} held-out good pieces"
+            )
+        return "model of inspection", does
+
+    def get_config(self):
+        config = {**super().get_config(), "alpha": self.alpha, "calibration": self.calibration}
+        del config["mask"]  # always "found"
+        return config
+
+
+def suspicion(deviation):
+    """`1/2 + d / (2 (SOFT + |d|))`: in (0, 1), rising, and still telling large deviations apart."""
+    return 0.5 + 0.5 * deviation / (SOFT + ops.abs(deviation))
+
+
+def window_mean(maps, side):
+    """Means of `(b, h, w, c)` over squares of an odd side about each pixel; beyond the border there is nothing."""
+    # Two passes of lines; TensorFlow's pooling divides by the number of pixels that are there.
+    rows = tf.nn.avg_pool2d(maps, (side, 1), 1, "SAME")
+    return tf.nn.avg_pool2d(rows, (1, side), 1, "SAME")
