@@ -47,7 +47,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
             f"--good: {options.data} has no sub-folder '{options.good}' beside others. "
             f"Its sub-folders: {', '.join(images.label_names) or 'fewer than two'}."
         )
-    wrong = images.labels != images.label_names.index(options.good)
+    wrong = np.asarray(images.labels != images.label_names.index(options.good))
     small = np.stack([_small(image) for image in images])
     learnt = np.stack([_small(image) for image in splits.train])
     keras.utils.set_random_seed(options.seed)

@@ -171,7 +171,8 @@ def _facts(run: Run, calibration: np.ndarray, alpha: float, limit: float) -> dic
 
 def _coco(rows: list[Row], facts: dict[str, Any]) -> dict[str, Any]:
     """Pictures and regions as COCO has them: boxes as left, top, width, height; masks as run lengths, by columns."""
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, row in enumerate(rows, start=1):
         entry = {"id": number, "file_name": row.job.name, "height": row.size[0], "width": row.size[1]}
         images.append({**entry, "score": row.score, "p_value": row.p_value, "verdict": row.verdict})
