@@ -115,10 +115,10 @@ def test_a_map_of_any_number_of_dimensions_is_drawn_with_and_without_labels_and_
 
 
 def test_the_map_is_the_projection_with_the_most_variance():
-    from tfvae.pictures.charts import _plane
+    from tfvae.pictures.charts import plane
 
     codes = np.random.default_rng(0).standard_normal((200, 4)) * [0.1, 5.0, 0.2, 2.0]
-    points, names = _plane(codes)
+    points, names = plane(codes)
     singular = np.linalg.svd(codes - codes.mean(axis=0), compute_uv=False)
     np.testing.assert_allclose(np.linalg.norm(points, axis=0), singular[:2], rtol=1e-6)
     assert names[0] == f"principal component 1 ({singular[0] ** 2 / np.sum(singular**2):.0%} of variance)"
