@@ -12,6 +12,7 @@ import tensorflow as tf
 from tiny_runs import made_once, vector_vae, write_run
 
 from export import __main__ as export_program
+from tfvae.runs import Run
 
 # Two logical devices on one processor, for the tests of distributed steps; must be said before TensorFlow starts.
 tf.config.set_logical_device_configuration(
@@ -43,6 +44,22 @@ def digits_bundle(tmp_path_factory):
         assert export_program.main([str(write_run(folder / "digits", vector_vae()))]) == 0
 
     return made_once(tmp_path_factory, "exported", export) / "digits" / "export"
+
+
+@pytest.fixture(scope="module")
+def loaded_once():
+    """Each run's model is loaded, and traced, for the first test of a file that uses it."""
+    load, models = Run.load_model, {}
+
+    def load_once(run):
+        path = run.path.resolve()
+        if path not in models:
+            models[path] = load(run)
+        return models[path]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Run, "load_model", load_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

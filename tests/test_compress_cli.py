@@ -9,7 +9,8 @@ from tiny_runs import vector_vae, write_run
 import tfvae
 from tfvae.cli import main
 from tfvae.commands.pages.compressed import at_psnr
-from tfvae.runs import Run
+
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 @pytest.fixture(scope="module")
@@ -26,22 +27,6 @@ def runs(tmp_path_factory):
         config = root / "runs" / name / "config.toml"
         config.write_text(config.read_text(encoding="utf-8") + '[model]\nkind = "codec"\n', encoding="utf-8")
     return root
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """Each run's model is loaded, and traced, for the first test that uses it."""
-    load, models = Run.load_model, {}
-
-    def load_once(run):
-        path = run.path.resolve()
-        if path not in models:
-            models[path] = load(run)
-        return models[path]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "load_model", load_once)
-        yield
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ from tfvae.cli import main
 from tfvae.metrics.conformal import p_values
 from tfvae.runs import Run
 
+pytestmark = pytest.mark.usefixtures("loaded_once")
+
 
 def piece(seed, height=40, width=48):
     """A smooth grey piece; every one a little different."""
@@ -27,20 +29,6 @@ def run(tmp_path_factory):
     model = inspector(alpha=0.2)
     calibrate(model, [piece(i) for i in range(4)], [piece(i) for i in range(10, 20)])
     return write_run(tmp_path_factory.mktemp("runs") / "run", model, channels=1)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    load, models = Run.load_model, {}
-
-    def load_once(run):
-        if run.path not in models:
-            models[run.path] = load(run)
-        return models[run.path]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "load_model", load_once)
-        yield
 
 
 def written(path, pixels):

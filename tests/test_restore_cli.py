@@ -11,7 +11,9 @@ from tfvae.cli import main
 from tfvae.commands import jobs
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.restorer import Restorer
-from tfvae.runs import Run, open_run
+from tfvae.runs import open_run
+
+pytestmark = pytest.mark.usefixtures("loaded_once")
 
 
 def restorer(channels, mask):
@@ -32,21 +34,6 @@ def runs(tmp_path_factory):
     write_run(root / "vae", spatial_vae())
     write_run(root / "auto", autoencoder())
     return root
-
-
-@pytest.fixture(scope="module", autouse=True)
-def loaded_once():
-    """Each run's model is loaded, and traced, for the first test that uses it."""
-    load, models = Run.load_model, {}
-
-    def load_once(run):
-        if run.path not in models:
-            models[run.path] = load(run)
-        return models[run.path]
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Run, "load_model", load_once)
-        yield
 
 
 def picture(path, *shape, seed=0, dtype=np.uint8):

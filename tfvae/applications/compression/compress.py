@@ -107,7 +107,7 @@ class Encoder:
             raise ValueError(f"`quality` must be from 0 to 100. Received: quality={quality}")
         quality = round(quality * TENTHS) / TENTHS
         height, width, channels = self.shape
-        header = Header(digest(self.model), self.coder, height, width, channels, quality, self.kept)
+        header = Header(self.streams.digest, self.coder, height, width, channels, quality, self.kept)
         found = []
         for latents in self.latents:
             hyper, symbols, prediction = rounded(self.model, latents, quality)

@@ -36,9 +36,13 @@ class Streams:
     Args:
         model: A `Codec`.
         coder: `"ans"` or `"huffman"`.
+
+    Attributes:
+        digest: Of the model as it is now, by the function of that name.
     """
 
     def __init__(self, model: Any, coder: str):
+        self.digest = digest(model)
         hyper, normal = model.prior.tables()
         self.channels = len(hyper)
         self.tables = [*hyper, *normal]

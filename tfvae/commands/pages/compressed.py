@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, features
 
+from tfvae import metrics
 from tfvae.commands.pages.compressed_template import FIGURE, PAGE
+from tfvae.pixels import pixels as floats
 from tfvae.whole_files import whole_file, write_whole
 
 COPIES = "pictures"  # the folder of the pictures, beside the page
@@ -54,9 +56,8 @@ def write_page(folder: Path, items: Iterable[Item], title: str) -> Path:
 
 
 def psnr(before: np.ndarray, after: np.ndarray) -> float:
-    """Peak signal-to-noise ratio of bytes, dB, at most 100."""
-    error = np.mean(np.square(before.astype(np.float32) - after))
-    return float(-10 * np.log10(max(error / 255**2, 1e-10)))
+    """That of `tfvae.metrics.psnr`, of bytes."""
+    return float(metrics.psnr(*(floats(image)[None] for image in (before, after)))[0])
 
 
 def at_psnr(pixels: np.ndarray, wanted: float, format_: str, options: dict) -> tuple[int, float]:
