@@ -4,7 +4,6 @@ import json
 import platform
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+import tfvae
 from tfvae.errors import UserError
 from tfvae.evaluation.context import EvaluationContext
 from tfvae.whole_files import read_json, write_whole
@@ -37,9 +37,8 @@ def protocol(context: EvaluationContext, source: str, split: str) -> dict[str, A
 
 def versions() -> dict[str, str]:
     """Of Python and what figures depend on: as the modules themselves say, for packages go by several names."""
-    modules = {"tensorflow": tf, "keras": keras, "numpy": np}
-    own = {"python": platform.python_version(), "tfvae": version("tfvae")}
-    return own | {name: module.__version__ for name, module in modules.items()}
+    modules = {"tfvae": tfvae, "tensorflow": tf, "keras": keras, "numpy": np}
+    return {"python": platform.python_version()} | {name: module.__version__ for name, module in modules.items()}
 
 
 def write_evaluation(path: Path, evaluation: Any, **facts: Any) -> None:
