@@ -132,6 +132,7 @@ INSTANCES = [
     lambda: flow.AffineCoupling(8),
     lambda: priors.VampPrior(3),
     priors.StandardNormal,
+    lambda: tfvae.optimizers.AveragedAdam(1e-3, use_ema=True),
     lambda: tfvae.schedules.LinearBeta(10),
     lambda: tfvae.schedules.CyclicalBeta(10),
     *[lambda name=name: likelihoods.get(name) for name in likelihoods.LIKELIHOODS],

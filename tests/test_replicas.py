@@ -21,7 +21,7 @@ def make(likelihood="optimal_gaussian", free_bits=0.5, scaled=False, steps=1):
     keras.utils.set_random_seed(1)
     encoder, decoder = tfvae.Encoder(**SHAPE, seed=1), tfvae.Decoder(**SHAPE, likelihood=likelihood, seed=2)
     model = tfvae.VAE(encoder, decoder, free_bits=free_bits, seed=0)
-    optimizer = keras.optimizers.Adam(1e-2, global_clipnorm=20.0, use_ema=True)
+    optimizer = tfvae.optimizers.AveragedAdam(1e-2, global_clipnorm=20.0, use_ema=True)
     if scaled:
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=64.0)
     model.compile(optimizer, steps_per_execution=steps)

@@ -131,7 +131,7 @@ def compile_model(model: keras.Model, config: TrainingConfig, total_steps: int) 
             warmup_target=config.learning_rate if config.warmup_steps else None,
             warmup_steps=config.warmup_steps,
         )
-    optimizer: keras.optimizers.Optimizer = keras.optimizers.Adam(
+    optimizer: keras.optimizers.Optimizer = tfvae.optimizers.AveragedAdam(
         rate,
         global_clipnorm=config.clip_norm or None,
         use_ema=config.ema > 0,

@@ -1,5 +1,6 @@
 """The models, by the name that recipes use; importing this registers every class of tfvae with Keras."""
 
+from tfvae import optimizers  # noqa: F401 - registered, for saved models that were trained with one
 from tfvae.models.autoencoder import Autoencoder
 from tfvae.models.base import LatentModel
 from tfvae.models.codec import Codec
