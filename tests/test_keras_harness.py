@@ -134,6 +134,7 @@ INSTANCES = [
     priors.StandardNormal,
     lambda: tfvae.optimizers.AveragedAdam(1e-3, use_ema=True),
     lambda: tfvae.schedules.LinearBeta(10),
+    *[lambda cls=cls: cls() for cls in (*tfvae.bounds.BOUNDS.values(), *tfvae.regularisers.REGULARISERS.values())],
     lambda: tfvae.schedules.CyclicalBeta(10),
     *[lambda name=name: likelihoods.get(name) for name in likelihoods.LIKELIHOODS],
     lambda: label_embedding.LabelEmbedding(3, 2.0),

@@ -38,7 +38,7 @@ def test_a_config_written_and_read_again_is_the_same(tmp_path):
             MINIMAL,
             {
                 "data": {"augment": ["flip"], "test": 7},
-                "objective": {"beta": {"schedule": "linear", "steps": 5}},
+                "objective": {"beta": {"schedule": "linear", "steps": 5}, "bound": {"kind": "iwae", "samples": 3}},
                 "training": {"ema": 0.5},
                 "model": {"widths": [8]},
             },
@@ -72,6 +72,18 @@ def test_settings_are_toml_and_bare_words_are_strings(text, expected):
         (["--recipe", "digits", "--set", "latent_dim=3"], ["section.key=value", "latent_dim=3"]),
         (["--recipe", "digits", "--set", "model.latent_dim=many"], ["'latent_dim' must be int", "'many'"]),
         (["--recipe", "digits", "--set", "model.network=resnt"], ["'resnt'", "Did you mean 'resnet'?"]),
+        (
+            ["--recipe", "digits", "--set", "objective.bound=iwea"],
+            ["objective.bound", "'iwea'", "Did you mean 'iwae'?"],
+        ),
+        (
+            ["--recipe", "digits", "--set", 'objective.bound={kind="iwae", samples=0}'],
+            ["objective.bound", "`samples` must be positive"],
+        ),
+        (
+            ["--recipe", "digits", "--set", 'objective.regulariser={kind="mmd", wieght=3}'],
+            ["objective.regulariser", "takes weight", "wieght"],
+        ),
         (["--recipe", "digits", "--set", "model.kind=vea"], ["'vea'", "Did you mean 'vae'?"]),
         (["--recipe", "digits", "--set", "model.latent_dim=0", "--out", "OUT"], ["latent_dim=0"]),
         (["--recipe", "digits", "--set", "objective.beta=-1", "--out", "OUT"], ["`beta` must be non-negative"]),

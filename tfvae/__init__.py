@@ -14,6 +14,7 @@ from tfvae import first_use
 if TYPE_CHECKING:
     from tfvae import (
         applications,
+        bounds,
         corruptions,
         data,
         distributions,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
         optimizers,
         pictures,
         priors,
+        regularisers,
         schedules,
         video,
     )
@@ -63,6 +65,7 @@ __all__ = [
     "StyleVAE",
     "VideoVAE",
     "applications",
+    "bounds",
     "corruptions",
     "data",
     "distributions",
@@ -77,6 +80,7 @@ __all__ = [
     "optimizers",
     "pictures",
     "priors",
+    "regularisers",
     "schedules",
     "video",
 ]

@@ -7,11 +7,14 @@ from typing import Any
 import keras
 
 import tfvae
-from tfvae import likelihoods, networks, priors, schedules
+from tfvae import bounds, likelihoods, networks, priors, regularisers, schedules
 from tfvae.errors import UserError, did_you_mean
 from tfvae.runs import open_run
 from training import devices
 from training.config import ModelConfig, PriorConfig, RunConfig, TrainingConfig
+
+# Settings of objectives that are parts: a name, or a table of `kind` and settings.
+OBJECTIVE_PARTS = {"bound": bounds.get, "regulariser": regularisers.get}
 
 
 def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
@@ -27,7 +30,14 @@ def check_model(config: ModelConfig, objective: dict[str, Any]) -> None:
             )
     if config.conditional and "label_names" not in objective_defaults(config.kind):
         raise UserError(f"model.conditional: a {config.kind} takes no labels. Accepted: false.")
-    _check_options("objective", objective, objective_defaults(config.kind), config.kind, schedules=True)
+    defaults = objective_defaults(config.kind)
+    plain = {key: value for key, value in objective.items() if key not in defaults or key not in OBJECTIVE_PARTS}
+    _check_options("objective", plain, defaults, config.kind, schedules=True)
+    for key in objective.keys() - plain.keys():
+        try:
+            _option(key, objective[key])
+        except (ValueError, TypeError) as error:
+            raise UserError(f"objective.{key}: {error}") from error
     of_likelihood = _defaults(likelihoods.LIKELIHOODS[config.likelihood])
     _check_options("model.likelihood_options", config.likelihood_options, of_likelihood, config.likelihood)
 
@@ -81,7 +91,7 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.M
     height, width, channels = image_shape
     shape = (None, None, channels) if model.latent == "spatial" else (height, width, channels)
     try:
-        options = {key: _option(value) for key, value in config.objective.items()}
+        options = {key: _option(key, value) for key, value in config.objective.items()}
         if config.prior.kind != PriorConfig.kind and not config.prior.fitted:
             options["prior"] = prior_of(config)
         return cls.from_shape(
@@ -181,5 +191,9 @@ def _check_options(where: str, options: dict[str, Any], known: dict[str, Any], o
             raise UserError(f"{where}.{key} must be like its default, {known[key]!r}. Received: {value!r}.")
 
 
-def _option(value: Any) -> Any:
+def _option(key: str, value: Any) -> Any:
+    """A setting of an objective as the constructor takes it: tables are parts by name, or schedules."""
+    if key in OBJECTIVE_PARTS:
+        options = dict(value) if isinstance(value, dict) else {"kind": value}
+        return OBJECTIVE_PARTS[key](options.pop("kind", None), **options)
     return schedules.from_table(value) if isinstance(value, dict) else value

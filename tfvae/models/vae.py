@@ -8,15 +8,20 @@ import keras
 import numpy as np
 from keras import ops
 
+from tfvae import bounds, regularisers
 from tfvae.applications.latent.posteriors import float_batches, posteriors
+from tfvae.bounds import Bound, PathWeights
 from tfvae.distributions import float32
 from tfvae.endpoint import Endpoint
+from tfvae.example_weights import batch_mean
 from tfvae.inputs import as_label_weights, in_turn
 from tfvae.layers.label_embedding import LabelEmbedding
 from tfvae.likelihoods import Likelihood
 from tfvae.models.base import DecodesCodes, VariationalModel
-from tfvae.priors import Prior
+from tfvae.priors import Prior, StandardNormal
 from tfvae.priors import get as prior_of
+from tfvae.priors.base import gaussian_log_prob
+from tfvae.regularisers import Regulariser
 from tfvae.schedules import BetaSchedule
 
 # What labels are multiplied by on their way into the networks. Adam moves all weights alike, so that otherwise the code
@@ -38,6 +43,8 @@ class VAE(VariationalModel, DecodesCodes):
     | beta | weight of the rate | `beta` |
     | lambda | floor under each latent channel's rate | `free_bits` |
     | y | label, of a conditional VAE: p(x\\|z, y) | `labels` |
+    | C | rate that the loss asks for, `beta * abs(rate - C)` | `capacity` |
+    | k | draws from the posterior for each image of a step | `bound.samples` |
 
     A conditional VAE bounds `log p(x|y)`. Its decoder takes codes with the label behind them, so its latent shape is
     that of the encoder with one unit more for each class; its encoder, of q(z|x, y), sees the picture with one added to
@@ -55,22 +62,31 @@ class VAE(VariationalModel, DecodesCodes):
         prior: A `tfvae.priors.Prior`, or its name in `tfvae.priors.PRIORS`; None: the standard normal.
         likelihood: Of a decoder that has none: a `tfvae.likelihoods.Likelihood`, or its name; None: Bernoulli.
         label_names: Of a conditional VAE: the classes, in the order of their labels, such as `range(10)`.
+        bound: A `tfvae.bounds.Bound` that is maximised, or its name in `tfvae.bounds.BOUNDS`: `"elbo"`, or `"iwae"` of
+            several draws. Its log-weights are `log p(x|z) + beta * log(p(z) / q(z|x))`.
+        regulariser: A `tfvae.regularisers.Regulariser`, or its name in `tfvae.regularisers.REGULARISERS`, whose term is
+            added to the loss.
+        capacity: Nats of rate that are asked for, a number or a `BetaSchedule`; 0: as few as the bound allows.
 
     Call arguments:
         images: Shape `(batch, height, width, channels)`, in [0, 1].
         labels: Of a conditional VAE: class indices `(batch,)`, or weights of the classes `(batch, classes)`, float.
+        samples: Draws from each posterior: every output has so many rows for each image, one after the other.
+        path: A function of the draws, such as `tfvae.bounds.PathWeights`, through which they go to the decoder.
 
     Returns:
         `{"mean", "log_var", "z", "parameters"}`, all float32; and `labels`, weights, of a conditional VAE.
 
     Raises:
-        ValueError: If `beta` or `free_bits` is negative, the encoder emits no posterior, there are free bits for a
-            prior without a KL divergence of each unit, or the decoder does not take the labels.
+        ValueError: If `beta`, `free_bits` or `capacity` is negative, the encoder emits no posterior, there are free
+            bits or a capacity for a prior without a KL divergence of each unit or a bound of several draws, a
+            regulariser does not suit latent and prior, or the decoder does not take the labels.
 
     Reference:
         Kingma and Welling (2014), https://arxiv.org/abs/1312.6114; Higgins et al. (2017) for beta;
-        Kingma et al. (2016), https://arxiv.org/abs/1606.04934, for free bits; Kingma et al. (2014),
-        https://arxiv.org/abs/1406.5298, and Sohn, Lee and Yan (2015) for labels
+        Kingma et al. (2016), https://arxiv.org/abs/1606.04934, for free bits; Burgess et al. (2018), equation 8,
+        https://arxiv.org/abs/1804.03599, for the capacity; Kingma et al. (2014), https://arxiv.org/abs/1406.5298, and
+        Sohn, Lee and Yan (2015) for labels
     """
 
     def __init__(
@@ -83,20 +99,78 @@ class VAE(VariationalModel, DecodesCodes):
         prior: Prior | None = None,
         likelihood: Likelihood | str | None = None,
         label_names: Sequence[Any] = (),
+        bound: Bound | str = "elbo",
+        regulariser: Regulariser | str | None = None,
+        capacity: float | BetaSchedule = 0.0,
         **kwargs: Any,
     ) -> None:
         settings = {"likelihood": likelihood, "label_names": label_names, **kwargs}
         super().__init__(encoder, decoder, beta, free_bits, seed, prior, **settings)
+        self.bound, self.regulariser, self.capacity = bounds.get(bound), regularisers.get(regulariser), capacity
+        self._check_objective()
         if self.conditional:
             self.label_embedding = LabelEmbedding(len(self.label_names), LOUD)
             self.label_embedding.build((None, *self.image_shape))
 
-    def call(self, images, training=False, labels=None):
+    def _check_objective(self):
+        asked = float(self.capacity.final if isinstance(self.capacity, BetaSchedule) else self.capacity)
+        if asked < 0:
+            raise ValueError(f"`capacity` must be non-negative. Received: capacity={self.capacity}")
+        for name, value in (("free_bits", self.free_bits), ("capacity", asked)):
+            if value and not self.bound.plain:
+                raise ValueError(
+                    f"`{name}` must be 0 for a bound that has no rate of its own: `elbo` of one draw has. "
+                    f"Received: {name}={value}, bound of {self.bound.samples} draws, gradient {self.bound.gradient!r}"
+                )
+        if self.regulariser and (len(self.latent_shape) > 1 or None in self.latent_shape):
+            raise ValueError(f"`regulariser` must be None for a spatial latent. Received: {self.regulariser}")
+        if self.regulariser and self.regulariser.normal and type(self.prior) is not StandardNormal:
+            raise ValueError(
+                f"`regulariser` compares codes with the standard normal prior. Received: {type(self.prior).__name__}"
+            )
+
+    def call(self, images, training=False, labels=None, samples=1, path=None):
         given = self._given(labels, images)
         mean, log_var = self.encoder(self._labelled(images, **given), training=training)
+        if samples > 1:
+            mean, log_var, images = (ops.repeat(rows, samples, axis=0) for rows in (mean, log_var, images))
+            given = {name: ops.repeat(rows, samples, axis=0) for name, rows in given.items()}
         z = self.sampler(mean, log_var)
+        z = path(z) if path else z
         parameters = self.parameters_of(z, images, training=training, **given)
         return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters, **given}
+
+    def loss_terms(self, images, training=False, **labels):
+        """The scalar loss, and distortion and rate of each example, means over the draws of the bound."""
+        if self.bound.plain:
+            return super().loss_terms(images, training, **labels)
+        samples, path = self.bound.samples, PathWeights()
+        outputs = self(images, training=training, samples=samples, path=path, **labels)
+        repeated = ops.repeat(images, samples, axis=0)
+        distortion = -self.likelihood.log_prob(repeated, outputs["parameters"], training=training)
+        mean, log_var, z = outputs["mean"], outputs["log_var"], outputs["z"]
+        if self.bound.gradient == "path":
+            mean, log_var = ops.stop_gradient(mean), ops.stop_gradient(log_var)
+        rate = gaussian_log_prob(z, mean, log_var) - self.prior.log_prob(z)
+        distortion, rate = (ops.reshape(nats, (-1, samples)) for nats in (distortion, rate))
+        log_weights = -distortion - (self.current_beta() if training else self.beta) * rate
+        if self.bound.gradient == "path":
+            path.values = ops.reshape(self.bound.path_weights(log_weights), (-1,))
+        loss = batch_mean(-self.bound.value(log_weights)) + batch_mean(self.auxiliary_loss(outputs, images))
+        return loss, ops.mean(distortion, axis=1), ops.mean(rate, axis=1)
+
+    def rate_cost(self, rate, training):
+        schedule = self.capacity if isinstance(self.capacity, BetaSchedule) else None
+        final = schedule.final if schedule else self.capacity
+        if not final:
+            return rate
+        return ops.abs(rate - (self.scheduled(schedule, final) if training else final))
+
+    def auxiliary_loss(self, outputs, images):
+        """The regulariser's term, a scalar."""
+        if self.regulariser is None:
+            return 0.0
+        return ops.mean(self.regulariser(outputs["mean"], outputs["log_var"], outputs["z"]))
 
     def conditioned(self, z, labels=None):
         """Codes as the decoder takes them: of a conditional VAE with the weights of the labels behind them.
@@ -287,4 +361,6 @@ class VAE(VariationalModel, DecodesCodes):
     def get_config(self):
         prior = keras.saving.serialize_keras_object(self.prior)
         settings = {"prior": prior, "likelihood": None, "label_names": list(self.label_names)}  # the decoder's own
-        return {**super().get_config(), **settings}
+        parts = {"bound": self.bound, "regulariser": self.regulariser, "capacity": self.capacity}
+        serialised = {name: keras.saving.serialize_keras_object(part) for name, part in parts.items()}
+        return {**super().get_config(), **settings, **serialised}

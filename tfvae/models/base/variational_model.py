@@ -118,10 +118,15 @@ class VariationalModel(LatentModel):
     def bound_loss(self, outputs, distortion, rate, training=True):
         """`distortion + beta * rate` with the free bits, a scalar."""
         beta = self.current_beta() if training else self.beta
-        if not hasattr(self.prior, "kl"):
-            return batch_mean(distortion) + beta * batch_mean(rate)
-        kl = self.prior.kl(outputs["mean"], outputs["log_var"])
-        return batch_mean(distortion) + beta * free_bits_rate(kl, self.free_bits)
+        if hasattr(self.prior, "kl"):
+            mean_rate = free_bits_rate(self.prior.kl(outputs["mean"], outputs["log_var"]), self.free_bits)
+        else:
+            mean_rate = batch_mean(rate)
+        return batch_mean(distortion) + beta * self.rate_cost(mean_rate, training)
+
+    def rate_cost(self, rate, training):
+        """What `beta` multiplies, from the mean rate of a batch; here the rate itself."""
+        return rate
 
     def loss_terms(self, images, training=False, **labels):
         outputs = self(images, training=training, **labels)
@@ -131,9 +136,13 @@ class VariationalModel(LatentModel):
 
     def current_beta(self):
         """The schedule's value at the optimiser's step, or `beta`: the weight in a training step."""
-        if self.beta_schedule is None or getattr(self, "optimizer", None) is None:  # none before `compile`
-            return self.beta
-        return self.beta_schedule(self.optimizer.iterations)
+        return self.scheduled(self.beta_schedule, self.beta)
+
+    def scheduled(self, schedule, final):
+        """The value of a schedule at the optimiser's step; `final` where there is none, or no optimiser yet."""
+        if schedule is None or getattr(self, "optimizer", None) is None:  # none before `compile`
+            return final
+        return schedule(self.optimizer.iterations)
 
     def posterior_noise(self, encoded, samples, seed):
         """Standard normal noise for `samples` draws from a posterior of `encode`, `(samples, *latent)`, float32.
