@@ -110,6 +110,25 @@ def test_the_models_own_corruptions_come_as_a_file_would(photograph):
     assert not np.array_equal(example.degraded, degraded.corrupted(photograph, 1, 0, model).degraded)
 
 
+@pytest.mark.parametrize("kind", degraded.TONES)
+def test_tones_are_one_curve_for_every_pixel_of_a_channel_or_colour(photograph, kind):
+    example = degraded.toned(photograph, 0, 0, kind)
+    again, other = degraded.toned(photograph, 0, 0, kind), degraded.toned(photograph, 1, 0, kind)
+    np.testing.assert_array_equal(example.degraded, again.degraded)
+    assert not np.array_equal(example.degraded, other.degraded)
+    _, first, inverse = np.unique(
+        photograph.reshape(-1, photograph.shape[2]), axis=0, return_index=True, return_inverse=True
+    )
+    flat = example.degraded.reshape(-1, photograph.shape[2])
+    np.testing.assert_array_equal(flat[first][inverse.ravel()], flat)  # equal colours stay equal
+
+
+def test_an_old_print_has_grey_blacks_and_yellow_whites():
+    scale = np.tile(np.linspace(0, 1, 32, dtype=np.float32)[None, :, None], (32, 1, 3))
+    worn = degraded.toned(scale, 0, 0, "old prints").degraded
+    assert worn.min() > 0.0 and worn[..., 2].max() < worn[..., 0].max() < 1.0
+
+
 # The other sides.
 
 

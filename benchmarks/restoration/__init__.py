@@ -6,7 +6,8 @@
   scikit-image's biharmonic equation.
 - `dewatermark`: half-transparent marks at unknown places: drawn here, and the model's own kind. Ours also sees
   all pictures of a case at once, as `tfvae restore FOLDER --auto` does, for a mark that is the same on all.
-- `enhance`: the model's own corruptions. Auto-contrast, auto-levels, CLAHE, grey-world.
+- `enhance`: the model's own corruptions, snapshots (mild) and old prints (strong), drawn here. Auto-contrast,
+  auto-levels, CLAHE, grey-world, and grey-world with auto-contrast.
 - `speed`: a photograph of 24 megapixels through the `tfvae` command, its time and memory (`restoration_speed.py`).
 
 Every side gets the same pictures with the same damage from the same seed (`restoration_degraded.py`), and its result is
@@ -145,6 +146,13 @@ def _marks(model: Any, seed: int) -> dict[str, Callable]:
     return {**drawn, **shared, **_own(model, seed)}
 
 
+def _tones(model: Any, seed: int) -> dict[str, Callable]:
+    from benchmarks.restoration.degraded import TONES, toned
+
+    drawn = {kind: lambda x, index, kind=kind: toned(x, index, seed, kind) for kind in TONES}
+    return {**drawn, **_own(model, seed)}
+
+
 def _as_a_folder(model: Any, examples: Any) -> Any:
     from benchmarks.restoration.compare import as_a_folder
 
@@ -157,5 +165,5 @@ TASKS = {
     "dewatermark": Task(
         _marks, "No method is given where the mark is.", figures=("moved elsewhere",), together=_as_a_folder
     ),
-    "enhance": Task(_own, "No method is given what was done to a picture.", figures=("ΔE2000",)),
+    "enhance": Task(_tones, "No method is given what was done to a picture.", figures=("ΔE2000",)),
 }

@@ -1,7 +1,7 @@
 """What the sides of a restoration benchmark are given: pictures with noise, holes and watermarks, from a fixed seed.
 
 Holes and watermarks are drawn here with Pillow and not by `tfvae.corruptions`, which models are trained on: other
-fonts, words, sizes and shapes, so that no training generator marks its own homework.
+fonts, words, sizes and shapes, so that no training generator marks its own homework. So are the tones of old prints.
 """
 
 import functools
@@ -79,6 +79,12 @@ def corrupted(picture: np.ndarray, index: int, seed: int, model: Any) -> Example
     return Example(picture, as_a_file(np.asarray(image[0])), damage=(np.asarray(damage[0]) > 0).astype(np.float32))
 
 
+def toned(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
+    """A picture with the tones of a phone or of an old print, saved as a file would be; `kind` is a key of `TONES`."""
+    rng = np.random.default_rng([seed, index, list(TONES).index(kind)])
+    return Example(picture, as_a_file(np.clip(TONES[kind](picture, rng), 0.0, 1.0)))
+
+
 def as_a_file(picture: np.ndarray) -> np.ndarray:
     """The picture after it was saved in bytes, float32 in [0, 1]."""
     return to_uint8(picture).astype(np.float32) / np.float32(255.0)
@@ -132,6 +138,26 @@ HOLES: dict[str, Callable[..., np.ndarray]] = {
     "scratches": scratches,
 }
 MARKS: dict[str, Callable[..., np.ndarray]] = {"SAMPLE, once": single_mark, "© PREVIEW, tiled": tiled_mark}
+
+
+def snapshot(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Exposed by up to two thirds of a stop too much or too little, in a light that was a little too warm or cold."""
+    warmth = rng.uniform(-0.15, 0.15)
+    gains = 2.0 ** (rng.uniform(-0.67, 0.67) + np.array([warmth, 0.0, -warmth])[-picture.shape[2] :])
+    return (picture**2.2 * gains) ** (1 / 2.2)
+
+
+def old_print(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Faded by the dyes, each by itself: black turns grey, white yellow, colours pale, mid-tones lighter or darker."""
+    count = picture.shape[2]
+    black = rng.uniform(0.05, 0.25) + rng.uniform(-0.05, 0.05, count)
+    white = rng.uniform(0.7, 0.98) - np.array([0.0, 0.04, 0.16])[:count] * rng.uniform(0.3, 1.3)
+    grey = picture.mean(axis=2, keepdims=True)
+    pale = grey + rng.uniform(0.35, 0.85) * (picture - grey)
+    return black + (white - black) * pale ** rng.uniform(0.7, 1.6)
+
+
+TONES: dict[str, Callable[..., np.ndarray]] = {"snapshots": snapshot, "old prints": old_print}
 
 
 def _tiled(

@@ -48,9 +48,10 @@ class Enhancer(RestorationModel):
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.network, self.hidden = network, hidden
         self.features = ToneFeatures(channels, network, self.widths, hidden)
-        images, features = (None, None, None, channels), (None, hidden)
+        images = (None, None, None, channels)
         self.features.build(images)
-        encoder.build((None, 2 * hidden))
+        features = self.features.compute_output_shape(images)
+        encoder.build((None, 2 * features[-1]))
         decoder.build(images, features, (None, latent_dim))
 
     @classmethod
