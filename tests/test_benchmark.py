@@ -84,6 +84,7 @@ def test_sides_alternate_after_a_round_that_only_warms_up():
     np.testing.assert_array_equal(rates, [[3, 104], [5, 106]])
 
 
+@pytest.mark.slow
 def test_the_program_prints_its_table_and_writes_its_numbers(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(networks, "NETWORKS", dict(networks.NETWORKS))
     monkeypatch.setattr(contenders, "pytorch_sides", lambda images, batch: ([], ["PyTorch: not installed"]))

@@ -13,6 +13,7 @@ from tfvae.errors import UserError
 from tfvae.evaluation import classifier, features
 
 
+@pytest.mark.slow
 def test_draws_are_measured_as_evaluate_does_beside_controls(tmp_path, monkeypatch, capsys):
     quick = functools.partial(classifier.train_classifier, steps=200)
     for module in (classifier, features):

@@ -78,6 +78,7 @@ def test_ways_through_the_codes_keep_or_change_the_label(run, tmp_path):
     np.testing.assert_allclose(way[[0, 2]], model.reconstruct(ends)["image"], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_figures_are_of_the_given_labels(run, tmp_path):
     (tmp_path / "bare").mkdir()
     for number in range(20):
@@ -109,6 +110,7 @@ def train(*words):
     return run_program("training", lambda: training_main(list(words)))
 
 
+@pytest.mark.slow
 def test_a_recipe_trains_a_conditional_model(tmp_path, capsys):
     out = tmp_path / "run"
     settings = ["model.conditional=true", "model.widths=[16]", "model.network=mlp", "model.latent_dim=3"]
@@ -125,6 +127,7 @@ def test_a_recipe_trains_a_conditional_model(tmp_path, capsys):
     assert "a autoencoder takes no labels" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_the_bundle_takes_the_label_as_an_input(run, bundle):
     report = json.loads((bundle / "export_report.json").read_text())
     assert report["withheld"] == []
@@ -136,6 +139,7 @@ def test_the_bundle_takes_the_label_as_an_input(run, bundle):
     assert verify(bundle, say=lambda line: None) == []
 
 
+@pytest.mark.slow
 def test_the_phone_s_script_decodes_under_a_label(run, bundle, tmp_path):
     script = [sys.executable, str(bundle / "phone" / "call.py"), "--seed", "3"]
     model, found = open_run(run).load_model(), {}
@@ -149,6 +153,7 @@ def test_the_phone_s_script_decodes_under_a_label(run, bundle, tmp_path):
     assert (found[2] != found[9]).any()
 
 
+@pytest.mark.slow
 def test_int8_from_python_is_calibrated_with_labels(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 

@@ -36,6 +36,7 @@ def damaged(content, layer, steps):
     return bytes(moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layer", [0, -1])
 def test_a_moved_bias_is_moved_back(files, layer):
     float32, int8, calibration = files
@@ -48,6 +49,7 @@ def test_a_moved_bias_is_moved_back(files, layer):
     assert len(mended) == len(int8) and TFLiteFile(mended).ops() == TFLiteFile(int8).ops()
 
 
+@pytest.mark.slow
 def test_a_sound_file_keeps_its_channel_means_and_is_not_touched(files):
     float32, int8, calibration = files
     mended = bias_correction.bias_corrected(float32, int8, calibration)
@@ -57,12 +59,14 @@ def test_a_sound_file_keeps_its_channel_means_and_is_not_touched(files):
     assert bias_correction.bias_corrected(float32, int8, calibration) == mended
 
 
+@pytest.mark.slow
 def test_graphs_that_differ_are_left_alone(files, tmp_path):
     _, int8, calibration = files
     write_saved_model(make("inception"), tmp_path / "other", batch=1, to_convert=True)
     assert bias_correction.bias_corrected(convert(tmp_path / "other", "decode", "float32"), int8, calibration) is None
 
 
+@pytest.mark.slow
 def test_an_export_corrects_what_missed_its_bound_and_says_so(tmp_path, monkeypatch):
     def broken(path, signature, variant, calibration=()):
         content = convert(path, signature, variant, calibration)

@@ -98,6 +98,7 @@ assert known and not more, more
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "imports",
     [

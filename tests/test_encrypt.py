@@ -56,6 +56,7 @@ def test_one_that_is_stopped_leaves_nothing(folder, key_file, tmp_path, monkeypa
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_one_that_was_killed_is_begun_anew(folder, key_file, tmp_path):
     """It leaves a shard, the note of whose it is, its lock, and a torn file."""
     program = (

@@ -297,6 +297,7 @@ def test_pixels_of_sealed_pictures_never_become_a_file(encrypted_once, key_file,
         load_images(encrypted_once, like=config)
 
 
+@pytest.mark.slow
 def test_a_run_learns_from_shards_and_is_evaluated_on_them(folder, encrypted_once, tmp_path, monkeypatch, capsys):
     """As a user does it: in processes of their own, the key in the environment, a temporary folder that is searched."""
     scratch = tmp_path / "scratch"

@@ -152,6 +152,7 @@ def card_of(folder):
     return yaml.safe_load(head), text
 
 
+@pytest.mark.slow
 def test_the_card_opens_with_what_the_hub_reads(exported, refused):
     head, text = card_of(exported[0])
     assert {key: head[key] for key in ("license", "library_name", "pipeline_tag")} == {

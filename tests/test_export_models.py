@@ -206,6 +206,7 @@ def bundles(tmp_path_factory):
     return bundle
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", EXPORTED)
 def test_a_bundle_has_the_model_s_own_files_and_no_samples_that_do_not_fit(kind, bundles):
     folder, parts = bundles(kind), set(SIGNATURES[kind].values()) - {""}

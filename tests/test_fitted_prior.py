@@ -33,6 +33,7 @@ def elbo(path):
     return json.loads((path / "report.json").read_text())["test"]["elbo"]
 
 
+@pytest.mark.slow
 def test_a_copy_of_a_run_gets_a_fitted_prior(run, capsys):
     training.main(["prior", str(run), "--kind", "gmm", "--steps", "20", "--set", "prior.options={components=4}"])
     copy = run.with_name("digits-gmm")

@@ -112,6 +112,7 @@ def test_explaining_leaves_the_model_as_it_was_and_its_layers_unwrapped():
 # A healthy training has no finding, at any of its epochs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", ["bernoulli", "optimal_gaussian", "logistic"])
 def test_a_healthy_training_has_no_finding(likelihood):
     model = vae(likelihood)
@@ -160,6 +161,7 @@ def test_posterior_collapse():
     assert "objective.free_bits" in finding.remedy and "objective.beta` is 15" in finding.remedy
 
 
+@pytest.mark.slow
 def test_free_bits_the_remedy_for_a_collapse_is_one():
     assert "posterior collapse" not in trained(vae(beta=15.0, free_bits=0.5))
 
@@ -198,6 +200,7 @@ def test_a_beta_meant_for_means(beta):
     assert f"{beta:g}" in found[0].seen and "64 values" in found[0].seen
 
 
+@pytest.mark.slow
 def test_dead_decoder():
     model = vae(network="conv")
     trained(model, epochs=1)
@@ -215,6 +218,7 @@ def test_a_likelihood_at_its_narrowest():
     assert "likelihood too sharp" not in names(measure(model, FEW), Course(steps=SETTLED - 1))
 
 
+@pytest.mark.slow
 def test_constant_pixels_make_a_deviation_per_pixel_too_sharp():
     """The borders of MNIST in small: half of the values are zero in every image."""
     images = DIGITS.copy()
@@ -231,6 +235,7 @@ def test_a_likelihood_that_is_too_sure_of_itself():
     assert "optimal_gaussian" in finding.remedy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("learning_rate", [1.0, 30.0])
 def test_learning_rate_too_high(learning_rate):
     assert "learning rate too high" in trained(vae(), learning_rate=learning_rate, epochs=4)

@@ -266,6 +266,7 @@ def test_half_precision_keeps_float32_variables_terms_and_codes(policy):
     assert all(value.dtype == "float32" for latents in model.latents(x) for value in latents)
 
 
+@pytest.mark.slow
 def test_the_step_compiles_with_xla():
     model = ladder("mlp", widths=(6,), groups=(2,))
     model.compile("adam", jit_compile=True)
@@ -273,6 +274,7 @@ def test_the_step_compiles_with_xla():
     assert np.all(np.isfinite(history["loss"])) and int(model.optimizer.iterations) == 2
 
 
+@pytest.mark.slow
 def test_two_devices_take_the_step_of_one(two_devices):
     x, weights = pictures(8), []
     for scope in (tf.distribute.get_strategy().scope, two_devices.scope):

@@ -72,6 +72,7 @@ def test_too_few_good_pieces_are_refused_before_the_first_step(folder, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_a_run_ends_with_a_threshold_and_reports_defects_it_never_saw(folder, tmp_path, capsys):
     run = tmp_path / "run"
     trained(folder, run)

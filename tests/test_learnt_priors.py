@@ -279,6 +279,7 @@ def test_a_prior_learns_with_the_model(name):
     assert any(np.any(weight.numpy() != value) for weight, value in zip(prior.trainable_weights, before, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["gmm", "flow", "vamp"])
 def test_draws_leave_python_as_they_are(trained_file, tmp_path, name):
     model = keras.saving.load_model(trained_file)
@@ -290,6 +291,7 @@ def test_draws_leave_python_as_they_are(trained_file, tmp_path, name):
     np.testing.assert_allclose(runner(noise=z)["image"], model.generate(z)["image"], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_prior_of_maps_is_fitted_saved_and_exported(tmp_path):
     model = tfvae.VAE.from_shape((None, None, 1), 2, widths=(8,), likelihood="optimal_gaussian", seed=0)
     model.compile(keras.optimizers.Adam(3e-3))

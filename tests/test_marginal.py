@@ -106,6 +106,7 @@ def test_with_the_exact_posterior_every_single_draw_gives_the_evidence():
         np.testing.assert_allclose(result.effective_samples, k, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_with_a_wrong_posterior_the_bound_nears_the_evidence_from_the_elbo_as_k_grows():
     model, weights, bias = linear_vae()
     shift, widening = 0.3, 1.0  # of the posterior's means and log-variances

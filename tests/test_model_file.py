@@ -39,6 +39,7 @@ def test_it_is_evaluated_on_images_that_are_named(file, capsys):
     assert "a model file knows no images. Name them: a SOURCE" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_it_is_exported_with_images_that_are_named(file, capsys):
     assert export_program.main([str(file)]) == 2
     assert "--data SOURCE" in capsys.readouterr().err

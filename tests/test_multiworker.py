@@ -99,6 +99,7 @@ def two(tmp_path_factory):
     return folder / "run", folder / "scratch"
 
 
+@pytest.mark.slow
 def test_two_workers_have_the_curve_of_one_process(two, tmp_path):
     with without_reports():
         assert train(tmp_path / "one", "--epochs", "2", settings=SETTINGS) == 0
@@ -112,6 +113,7 @@ def test_two_workers_have_the_curve_of_one_process(two, tmp_path):
             np.testing.assert_allclose(other[key], value, rtol=tolerance, atol=1e-6, err_msg=key)
 
 
+@pytest.mark.slow
 def test_only_the_chief_writes_and_speaks(two):
     path, scratch = two
     assert {"config.toml", "model.keras", "metrics.csv", "report.md", "checkpoints"} <= {f.name for f in path.iterdir()}
@@ -139,6 +141,7 @@ def one_dies(path, scratch):
     assert re.search(rf"worker 2 of 2 is gone.*python -m training --out {path} --resume", errors[0]), errors[0]
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_ends_the_other(tmp_path):
     one_dies(tmp_path / "run", tmp_path / "scratch")
 

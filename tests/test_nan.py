@@ -47,6 +47,7 @@ def test_an_output_that_is_a_constant_keeps_its_values(tmp_path):
     assert np.isnan(runner(image=np.full_like(images, np.nan))["std"]).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("variant", "kind", "batch"),
     [("float32", {"likelihood": "pixel_gaussian"}, 1), ("float32", {"network": "inception"}, None),

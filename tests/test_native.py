@@ -84,6 +84,7 @@ def test_memory_and_speed_are_measured(proved):
         assert list(curve) == ["1", "8", "256"] and all(rate > 0 for rate in curve.values())
 
 
+@pytest.mark.slow
 @needs_compiler
 @pytest.mark.parametrize(("model", "size"), [(spatial_vae(channels=3), (13, 10)), (autoencoder(), (8, 8))])
 def test_other_kinds_of_models_pass_too(model, size, program, tmp_path):
@@ -264,6 +265,7 @@ def bundled(tmp_path):
     return work, artefact, tmp_path
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_the_proof_becomes_a_fact_of_the_saved_model(bundled):
     work, artefact, folder = bundled
@@ -274,6 +276,7 @@ def test_the_proof_becomes_a_fact_of_the_saved_model(bundled):
     assert line.startswith("saved_model/1 without Python: 30 requests through TensorFlow's C API, max error ")
 
 
+@pytest.mark.slow
 def test_a_saved_model_that_misses_its_bound_in_c_is_withheld_with_what_serves_it(bundled, monkeypatch):
     work, artefact, folder = bundled
     monkeypatch.setattr(prove, "prove", lambda *_: ({"signatures": {}}, ["memory grew by 9999 KiB"]))
@@ -283,6 +286,7 @@ def test_a_saved_model_that_misses_its_bound_in_c_is_withheld_with_what_serves_i
     assert prove.write(work, [artefact], folder, 30).startswith("no SavedModel was written")
 
 
+@pytest.mark.slow
 def test_the_program_takes_a_number_of_requests(tmp_path, monkeypatch, capsys):
     (tmp_path / "config.toml").write_text("")
     asked = []
@@ -295,6 +299,7 @@ def test_the_program_takes_a_number_of_requests(tmp_path, monkeypatch, capsys):
         assert capsys.readouterr().err.count("\n") == 1
 
 
+@pytest.mark.slow
 @needs_compiler
 def test_a_leak_of_one_answer_a_request_is_noticed(tiny, tmp_path, monkeypatch):
     """The same program, except that it forgets to free what it was answered."""

@@ -79,6 +79,7 @@ def test_noise_that_is_none_is_refused(std, gain):
         NoiseModel(std, gain)
 
 
+@pytest.mark.slow
 def test_a_vae_that_saw_only_noisy_pictures_takes_noise_off_new_ones():
     """Clean pictures are slopes, of two dimensions in 64: the best there is leaves 2/64 of the noise's variance."""
     std, (across, down) = 0.1, np.mgrid[-1:1:8j, -1:1:8j][..., None]

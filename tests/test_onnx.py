@@ -80,6 +80,7 @@ def test_tensors_have_names_and_open_dimensions_are_called_what_they_are():
     }
 
 
+@pytest.mark.slow
 def test_the_program_writes_checks_and_verifies_them(tmp_path, capsys, monkeypatch):
     run = write_run(tmp_path / "run", spatial_vae())
     with only("float32"):

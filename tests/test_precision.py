@@ -163,6 +163,7 @@ def test_half_precision_gradients_are_those_of_float32(policy):
     assert np.linalg.norm(rounded - exact) / np.linalg.norm(exact) < 8 * spacing
 
 
+@pytest.mark.slow
 def test_half_precision_reaches_the_elbo_of_float32():
     """MNIST's bar, 0.5 nats, in miniature; another seed of the posterior's noise moves this ELBO by 0.4 nats."""
     x = (load_digits().images[..., None] > 7).astype("float32")

@@ -61,16 +61,19 @@ def test_two_devices_have_the_curves_and_the_weights_of_one(options, two_devices
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_steps_of_an_execution_that_do_not_divide_the_epoch_are_refused(two_devices):
     with pytest.raises(ValueError, match="`steps_per_execution` must divide"):
         on(two_devices, steps=2).fit(X, batch_size=4, verbose=0)
 
 
+@pytest.mark.slow
 def test_clipping_acts(two_devices):
     """Else the test above would not notice that each replica's gradients are clipped before they are summed."""
     assert min(curve(on(two_devices), epochs=1)["gradient_norm"]) > 20.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, 3])
 def test_a_bad_image_on_either_device_changes_no_weight_and_no_moment(row, two_devices):
     model = on(two_devices)
@@ -85,6 +88,7 @@ def test_a_bad_image_on_either_device_changes_no_weight_and_no_moment(row, two_d
     assert int(model.skipped_steps.value.numpy()) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", [0, 3])
 def test_an_overflow_on_either_device_lowers_the_loss_scale_once(row, two_devices):
     model = on(two_devices, scaled=True)

@@ -33,6 +33,7 @@ def run(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_training_learnt_to_remove_noise_it_has_not_seen(run):
     test = json.loads((run / "report.json").read_text())["test"]
     noisy = -20 * np.log10(0.2)
@@ -40,6 +41,7 @@ def test_training_learnt_to_remove_noise_it_has_not_seen(run):
     assert test["rate"] > 0
 
 
+@pytest.mark.slow
 def test_the_report_shows_originals_degraded_restored_and_the_uncertainty(run):
     picture = Image.open(run / "reconstructions.png")
     assert picture.height > 4 * 8  # four rows
@@ -47,11 +49,13 @@ def test_the_report_shows_originals_degraded_restored_and_the_uncertainty(run):
     assert not (run / "samples.png").exists()
 
 
+@pytest.mark.slow
 def test_health_has_nothing_to_say_of_scales(run):
     found = {finding["name"] for finding in json.loads((run / "report.json").read_text())["health"]["findings"]}
     assert not {name for name in found if "scale" in name}
 
 
+@pytest.mark.slow
 def test_the_command_restores_noisy_files(run, tmp_path):
     rng = np.random.default_rng(0)
     originals = load_digits().images[:12] / 16
@@ -65,6 +69,7 @@ def test_the_command_restores_noisy_files(run, tmp_path):
     assert np.mean(gains) > 1.0
 
 
+@pytest.mark.slow
 def test_what_a_restorer_has_not_is_refused_in_one_line(run, tmp_path, capsys):
     for command in (["generate"], ["interpolate", "0", "1"], ["evaluate", "--figures", "nll"]):
         assert tfvae.cli.main([command[0], str(run), *command[1:]]) == 2
@@ -73,6 +78,7 @@ def test_what_a_restorer_has_not_is_refused_in_one_line(run, tmp_path, capsys):
     assert "--explorer: there is none for Restorer" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_the_weights_of_a_run(run, tmp_path):
     # A learning rate of nothing: what the new run keeps is what it began with.
     arguments = ["--recipe", "denoise", "--data", "digits", "--epochs", "1", *SMALL, "--init", str(run)]
@@ -84,6 +90,7 @@ def test_fine_tuning_starts_from_the_weights_of_a_run(run, tmp_path):
     assert former.corruptions != tuned.corruptions
 
 
+@pytest.mark.slow
 def test_fine_tuning_from_another_kind_of_model_is_refused(run, tmp_path, capsys):
     arguments = ["--recipe", "digits", "--init", str(run), "--out", str(tmp_path / "vae")]
     assert run_program("training", lambda: training_main(arguments)) == 2

@@ -220,6 +220,7 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.mark.slow
 def test_a_run_learns_the_names_of_the_folders_and_resumes_bit_for_bit(run, tmp_path):
     assert read_toml(run / "config.toml")["objective"]["label_names"] == ["bright", "dark"]
     whole = keras.saving.load_model(run / "model.keras", compile=False)

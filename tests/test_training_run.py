@@ -305,6 +305,7 @@ def test_black_and_white_pictures_get_the_bernoulli_likelihood():
     assert choose.choose_likelihood(grey)[0] == {"model": {"likelihood": "optimal_gaussian"}}
 
 
+@pytest.mark.slow
 def test_a_folder_of_unequal_pictures_trains_with_no_recipe_and_names_what_it_refused(tmp_path):
     rng = np.random.default_rng(0)
     folder = tmp_path / "pictures"
@@ -336,6 +337,7 @@ def test_unequal_pictures_and_a_vector_latent_need_a_size(tmp_path, capsys):
     assert "data.height" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_no_epoch_of_a_warm_up_is_the_best_and_a_recipe_s_ends_within_a_quarter(tmp_path):
     small = [setting for setting in TINY if "beta" not in setting]
     recipe = ["--recipe", "digits", "--epochs", "3"]

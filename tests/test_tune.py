@@ -44,6 +44,7 @@ def found(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 def test_a_search_leaves_a_table_a_plot_and_the_best_as_a_recipe(found):
     rows = trials(found)
     assert [row["status"] for row in rows] == ["completed"] * 2
@@ -62,6 +63,7 @@ def test_a_search_leaves_a_table_a_plot_and_the_best_as_a_recipe(found):
     )
 
 
+@pytest.mark.slow
 def test_the_first_trial_is_the_recipe_itself(found, tmp_path):
     """So a search never ends with what its own trials show to be worse than not searching."""
     assert own_values(CONFIG, space(CONFIG, [], [], "elbo")) == {
@@ -80,6 +82,7 @@ def test_the_first_trial_is_the_recipe_itself(found, tmp_path):
     assert [float(row[key]) for key in searched] == [32, 1, 1, 1e-3]
 
 
+@pytest.mark.slow
 def test_the_score_is_the_elbo_of_the_kept_weights_on_the_validation_images(found):
     for row in trials(found):
         run = open_run(found / "trials" / row["trial"])
@@ -89,6 +92,7 @@ def test_the_score_is_the_elbo_of_the_kept_weights_on_the_validation_images(foun
         np.testing.assert_allclose(float(row["psnr"]), figures["psnr"], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_best_recipe_trains(found, tmp_path):
     arguments = ["--recipe", str(found / "best.toml"), "--out", str(tmp_path / "run"), "--epochs", "1"]
     with without_reports():
@@ -97,6 +101,7 @@ def test_the_best_recipe_trains(found, tmp_path):
     assert open_run(tmp_path / "run").config["model"]["latent_dim"] == best["model"]["latent_dim"]
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_where_it_was_stopped_and_finds_the_same(found, tmp_path, monkeypatch):
     """Stopped in the middle of the second trial, and killed before its last state was written."""
     real, calls = searching.run.fit, []
@@ -145,6 +150,7 @@ def test_a_killed_search_goes_on_and_finds_the_same(found, tmp_path):
     ).read_text()
 
 
+@pytest.mark.slow
 def test_hyperband_continues_its_best_trials(tmp_path):
     assert tune(tmp_path / "s", "--search", "hyperband", "--epochs", "3", "--trials", "4", "--range", "width=0.25") == 0
     rows = trials(tmp_path / "s")
@@ -162,6 +168,7 @@ def test_hyperband_continues_its_best_trials(tmp_path):
         assert [line.split(",")[0] for line in metrics.splitlines()[1:]] == ["1", "2", "3"]
 
 
+@pytest.mark.slow
 def test_a_shorter_trial_is_the_beginning_of_a_longer_one(tmp_path):
     """The learning rate's schedule is that of the longest trial, or Hyperband would compare ends with beginnings."""
     settings = [*TINY, "training.decay=cosine"]
@@ -216,6 +223,7 @@ def test_a_bug_keeps_its_traceback(tmp_path, monkeypatch):
         tune(tmp_path / "s", "--trials", "1")
 
 
+@pytest.mark.slow
 def test_nothing_is_judged_by_the_test_images(found):
     facts = json.loads((found / "search.json").read_text())
     assert facts["objective"] == "elbo"
@@ -261,6 +269,7 @@ def test_requests_that_cannot_be_met_are_one_line(tmp_path, capsys, arguments, p
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.slow
 def test_another_search_does_not_mix_with_the_one_in_the_folder(found, tmp_path, capsys):
     assert tune(found, "--trials", "2", "--epochs", "3", "--range", "width=0.25,0.5") == 2
     assert "another epochs (2, now 3)" in capsys.readouterr().err
@@ -287,6 +296,7 @@ def curve(tmp_path_factory):
 SMALL = [*TINY, "model.widths=[16]"]
 
 
+@pytest.mark.slow
 def test_a_curve_leaves_a_picture_and_its_numbers(curve):
     facts = json.loads((curve / "curve.json").read_text())
     assert facts["setting"] == "model.latent_dim" and [point["value"] for point in facts["points"]] == [1, 8]
@@ -306,6 +316,7 @@ def test_a_curve_leaves_a_picture_and_its_numbers(curve):
     assert "2 folds of 108 images" in (curve / "tune.md").read_text() and " ± " in (curve / "tune.md").read_text()
 
 
+@pytest.mark.slow
 def test_each_image_judges_once_and_no_test_image_does(curve):
     splits = load(open_run(curve / "trials" / "0" / "fold1").data_config, seed=0)
     judged, parts = [], []

@@ -114,6 +114,7 @@ def test_exporting_again_writes_the_next_version_for_servers_to_load(tmp_path):
         assert bundle.next_version(out) == "saved_model/10"
 
 
+@pytest.mark.slow
 def test_the_next_version_is_a_whole_bundle(digits_bundle, tmp_path):
     run = shutil.copytree(digits_bundle.parent, tmp_path / "digits")
     exported = run / "export"

@@ -220,6 +220,7 @@ def dots(count, side=16, seed=0):
     return np.exp(-squared / 8).astype("float32").reshape(count, FRAMES * side, side, 1)
 
 
+@pytest.mark.slow
 def test_after_sixty_steps_of_moving_dots_every_predicted_frame_beats_the_last_one():
     keras.utils.set_random_seed(0)
     model = tfvae.VideoVAE(1, (8, 16), 2, frames=FRAMES, context=CONTEXT, seed=0)

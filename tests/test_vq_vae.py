@@ -278,6 +278,7 @@ def test_training_lowers_the_loss_and_uses_the_codebook():
     assert float(model.quantiser.perplexity()) > 2 and int(model.skipped_steps) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_half_precision_keeps_float32_weights_and_terms(policy):
     keras.config.set_dtype_policy(policy)
@@ -327,6 +328,7 @@ def test_settings_that_mean_nothing_are_refused(options, message):
         assemble(**options)
 
 
+@pytest.mark.slow
 def test_fine_tuning_starts_from_the_codebook_and_the_deviation_too(tmp_path):
     former, later = (assemble(likelihood="optimal_gaussian") for _ in range(2))
     former.compile("adam")
