@@ -34,7 +34,7 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any] | None:
     curve = facts.pop("curve")
     model.use_uncertainty({**table, "measured": facts})
     save_model(path / "model.keras", model)
-    save_png(path / CHART, calibration_chart(*curve[:2], facts["coverage"]))
+    save_png(path / CHART, calibration_chart(curve[0], curve[1], facts["coverage"]))
     print(f"uncertainty calibrated in {duration(time.monotonic() - began)}: {in_words(facts)}", flush=True)
     return {**facts, "curve": curve}
 

@@ -205,7 +205,9 @@ def validation_curve(points: Sequence[Mapping[str, Any]], setting: str, score: s
     return _pixels(figure)
 
 
-def calibration_chart(predicted: np.ndarray, measured: np.ndarray, held: float, title: str = "") -> np.ndarray:
+def calibration_chart(
+    predicted: Sequence[float], measured: Sequence[float], held: float, title: str = ""
+) -> np.ndarray:
     """Predicted standard deviations beside their errors, with the diagonal on which both are equal.
 
     Args:

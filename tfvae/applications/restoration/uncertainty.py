@@ -29,15 +29,13 @@ class Residual:
         error: Original minus estimate, `(h, w, c)`; 0 where nothing was restored.
         counts: Where pixels were restored, bool, `(h, w, 1)`.
         std: Standard deviation of the estimate, as `error`.
-        predictors: What that is told from, `(h, w, c, k)`; or
-        sample: original minus a sample, as `error`.
+        extra: What that is told from, `(h, w, c, k)`; or original minus a sample, where one was drawn, as `error`.
     """
 
     error: np.ndarray
     counts: np.ndarray
     std: np.ndarray
-    predictors: np.ndarray | None = None
-    sample: np.ndarray | None = None
+    extra: np.ndarray
 
 
 def calibrate_uncertainty(model: Any, images: Sequence[np.ndarray], seed: int = 0) -> dict[str, Any]:
@@ -65,7 +63,7 @@ def calibrate_uncertainty(model: Any, images: Sequence[np.ndarray], seed: int = 
     """
     model.use_uncertainty(None)
     found = list(residuals(model, images, seed))
-    error, predictors = pooled(found, "predictors", seed)
+    error, predictors = pooled(found, "extra", seed)
     weights, index = _log_linear(error, predictors)
     predicted, measured, count = calibration_curve(error, np.exp(index), BINS)
     rising = IsotonicRegression().fit_transform(predicted, np.square(measured), sample_weight=count)
@@ -77,7 +75,7 @@ def calibrate_uncertainty(model: Any, images: Sequence[np.ndarray], seed: int = 
     }
     model.use_uncertainty(table)
     if model.correlates:
-        scales = [np.asarray(model.calibrated(list(np.moveaxis(each.predictors, -1, 0)))) for each in found]
+        scales = [np.asarray(model.calibrated(list(np.moveaxis(each.extra, -1, 0)))) for each in found]
         standard = [each.error / scale for each, scale in zip(found, scales, strict=True)]
         table["amplitudes"] = amplitudes(standard, [each.counts for each in found]).tolist()
         model.use_uncertainty(table)
@@ -94,7 +92,7 @@ def measure_uncertainty(model: Any, images: Sequence[np.ndarray], seed: int = 0)
     """
     found = list(residuals(model, images, seed, draw=True))
     error, std = pooled(found, "std", seed)
-    squares = np.array([[np.mean(np.square(each)) for each in (one.error, one.sample)] for one in found])
+    squares = np.array([[np.mean(np.square(each)) for each in (one.error, one.extra)] for one in found])
     estimate_psnr, sample_psnr = np.mean(-10 * np.log10(np.maximum(squares, 1e-10)), axis=0)
     return {
         "pictures": len(images),
@@ -124,9 +122,8 @@ def residuals(model: Any, images: Sequence[np.ndarray], seed: int, draw: bool = 
         else:
             extra = np.stack([np.asarray(each) for each in model.predictors(degraded, known)], axis=-1)
         for place in range(DRAWS):
-            own = {"sample" if draw else "predictors": extra[place]}
             error = counts[place] * (x[place] - maps["image"][place])
-            yield Residual(error, counts[place], maps["std"][place], **own)
+            yield Residual(error, counts[place], maps["std"][place], extra[place])
 
 
 def pooled(found: Sequence[Residual], name: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
