@@ -35,7 +35,7 @@ class Restorer(RestorationModel):
 
     Samples are `estimate + std * e`, the normal approximation of p(x|y), with e noise of unit variance that has in each
     octave the covariance of the errors; std and octaves are those of the calibration. They are not decoded from z:
-    until a long training has made them meet, N(0, I) draws what no posterior holds, noisier than the noise.
+    early in a training N(0, I) draws what no posterior holds, noisier than the noise; later z carries hardly anything.
 
     Args:
         channels: 1 or 3.
