@@ -5,7 +5,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfvae.pictures import grid, latent_map, learning_curves, reconstruction_picture, restoration_picture, save_png
+from tfvae.pictures import (
+    calibration_chart,
+    grid,
+    latent_map,
+    learning_curves,
+    reconstruction_picture,
+    restoration_picture,
+    save_png,
+)
 from tfvae.pictures.grids import MIN_CELL, SEPARATOR
 from tfvae.pixels import to_uint8
 
@@ -164,3 +172,9 @@ def test_curves_read_the_history_of_a_fit_and_show_what_is_asked_for():
     np.testing.assert_array_equal(learning_curves(history, names=["loss"]), one)
     with pytest.raises(ValueError, match=r"`names` must be metrics of `rows`. Received: els; there: loss, elbo"):
         learning_curves(history, names=["els"])
+
+
+def test_a_calibration_chart_has_its_curve_and_the_diagonal():
+    chart = calibration_chart([0.01, 0.02, 0.05], [0.012, 0.02, 0.04], 0.95)
+    assert chart.shape[2] == 3 and chart.min() < 128
+    assert (calibration_chart([0.01, 0.02, 0.05], [0.01, 0.02, 0.05], 0.95) != chart).any()

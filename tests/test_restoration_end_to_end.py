@@ -56,6 +56,16 @@ def test_health_has_nothing_to_say_of_scales(run):
 
 
 @pytest.mark.slow
+def test_training_ends_with_a_calibrated_uncertainty(run):
+    facts, model = json.loads((run / "report.json").read_text())["uncertainty"], open_run(run).load_model()
+    assert facts["split"] == "test" and 0.9 < facts["coverage"] < 0.99
+    assert 1.0 < facts["estimate_psnr"] - facts["sample_psnr"] < 4.0
+    assert model.uncertainty["measured"] == {key: value for key, value in facts.items() if key != "curve"}
+    text = (run / "report.md").read_text(encoding="utf-8")
+    assert "## The uncertainty" in text and (run / "calibration.png").is_file() and "(calibration.png)" in text
+
+
+@pytest.mark.slow
 def test_the_command_restores_noisy_files(run, tmp_path):
     rng = np.random.default_rng(0)
     originals = load_digits().images[:12] / 16

@@ -40,8 +40,17 @@ def pictures(count=2, height=24, width=16, channels=1, seed=0):
     return np.random.default_rng(seed).random((count, height, width, channels), dtype=np.float32)
 
 
+def calibrated(model):
+    """With knots and octaves of a calibration, none of them special."""
+    amplitudes = np.random.default_rng(4).normal(1.0, 0.3, (5, model.channels, model.channels)).tolist()
+    table = {"weights": [0.4, 0.1, 0.1, 0.1, 0.1], "knots": [-3.5, -3.0, -2.0], "log_error": [-4.0, -3.0, -2.8]}
+    model.use_uncertainty({**table, "amplitudes": amplitudes})
+    return model
+
+
 MODELS = {
     "blind": lambda: (restorer(), 1),
+    "calibrated": lambda: (calibrated(restorer(channels=3)), 3),
     "masked": lambda: (restorer("given", 3, HOLES), 3),
     "finding": lambda: (restorer("found", 3, MARKS), 3),
     "enhancer": lambda: (enhancer(), 3),
@@ -57,6 +66,8 @@ class TestEveryModel:
         x = pictures(channels=channels)
         loaded = assert_saves_and_loads(model, tmp_path, x)
         np.testing.assert_array_equal(loaded.restore(x)["std"], model.restore(x)["std"])
+        noise = np.random.default_rng(3).standard_normal((2, *model.code_shape(24, 16)[:-1], model.noise_units))
+        np.testing.assert_array_equal(loaded.sample(x, noise)["image"], model.sample(x, noise)["image"])
 
     def test_gives_every_weight_a_gradient(self, make):
         model, channels = make()
@@ -211,7 +222,7 @@ def test_samples_differ_where_the_picture_is_lost_only():
     x = pictures(1)
     known = np.ones((1, 24, 16, 1), "float32")
     known[:, 8:16] = 0.0
-    noise = np.random.default_rng(0).standard_normal((2, 1, 3, 2, model.latent_shape[-1])).astype("float32")
+    noise = np.random.default_rng(0).standard_normal((2, 1, 3, 2, model.noise_units)).astype("float32")
     first, second = (np.asarray(model.sample(x, one, known)["image"]) for one in noise)
     assert np.abs(first - second)[:, 8:16].max() > 1e-3
     np.testing.assert_array_equal(np.delete(first, slice(8, 16), 1), np.delete(second, slice(8, 16), 1))
@@ -246,7 +257,7 @@ def test_an_enhancer_changes_every_pixel_by_its_colour_alone():
     )
 
 
-@pytest.mark.parametrize("kind", ["masked", "enhancer"])
+@pytest.mark.parametrize("kind", ["masked", "calibrated", "enhancer"])
 def test_leaves_python_as_restore_and_sample(kind, tmp_path):
     model, channels = MODELS[kind]()
     x = pictures(1, 16, 24, channels)
@@ -267,8 +278,15 @@ def test_leaves_python_as_restore_and_sample(kind, tmp_path):
     for name, value in runner(**{key: value.numpy() for key, value in inputs.items()}).items():
         np.testing.assert_allclose(value, expected[name], atol=1e-4)
 
+    drawn = np.random.default_rng(0).standard_normal((1, *model.code_shape(16, 24)[:-1], model.noise_units))
+    asked = {**inputs, "noise": tf.constant(drawn, tf.float32)}
+    sample = model.sample(x, drawn, inputs.get("known"))["image"]
+    np.testing.assert_allclose(served.signatures["sample"](**asked)["image"], sample, atol=1e-5)
+    found = interpreter.get_signature_runner("sample")(**{key: value.numpy() for key, value in asked.items()})
+    np.testing.assert_allclose(found["image"], sample, atol=1e-4)
+
     # What is no number, in a lost pixel too, is answered with NaN for its picture alone.
-    noise = np.zeros((1, 2, 3, model.latent_shape[-1]) if kind == "masked" else (1, *model.latent_shape), "float32")
+    noise = np.zeros((1, *model.code_shape(16, 24)[:-1], model.noise_units), "float32")
     for endpoint, given in (("restore", inputs), ("sample", {**inputs, "noise": tf.constant(noise)})):
         whole = served.signatures[endpoint](**given)
         for spoilt in given:

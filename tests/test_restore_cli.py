@@ -355,3 +355,35 @@ def test_a_folder_that_shares_an_overlay_is_freed_of_it(runs, tmp_path, capsys):
             for where in ("in", "out")
         ]
         assert error[1] < 0.25 * error[0]
+
+
+def test_what_is_not_known_of_the_uncertainty_is_said(runs, tmp_path, capsys):
+    picture(tmp_path / "in.png", 16, 20, 3)
+    request = ("restore", runs / "scratches", tmp_path / "in.png", "-o", tmp_path / "out.png")
+    assert not tfvae(capsys, *request)[1]
+    out, lines = tfvae(capsys, *request, "--samples", 1, "--uncertainty")
+    assert "never calibrated" in " ".join(lines) and "in.png: standard deviation, of 255: black 0" in out
+    model = restorer(3, "found")
+    table = {"weights": [1.0, 0, 0, 0, 0], "knots": [-3.0, -2.0], "log_error": [-3.0, -2.0], "amplitudes": None}
+    for place, (found, said) in enumerate(
+        [
+            ({"coverage": 0.95, "estimate_psnr": 30.0, "sample_psnr": 27.0}, ()),
+            ({"coverage": 0.95, "estimate_psnr": 30.0, "sample_psnr": 17.5}, ("12.5 dB below the estimate",)),
+            ({"coverage": 0.8, "estimate_psnr": 30.0, "sample_psnr": 27.0}, ("hold 80.0% of the errors",)),
+        ]
+    ):
+        model.use_uncertainty({**table, "measured": found})
+        run = write_run(tmp_path / f"run{place}", model)
+        request = ("restore", run, tmp_path / "in.png", "-o", tmp_path / "o.png", "--samples", 1, "--uncertainty")
+        _, lines = tfvae(capsys, *request)
+        assert len(lines) == len(said) and all(one in line for one, line in zip(said, lines, strict=True)), lines
+
+
+def test_a_run_that_was_stopped_early_says_so(tmp_path, capsys):
+    run = write_run(tmp_path / "run", restorer(3, "none"), {"seed": 0, "epochs": 20})
+    picture(tmp_path / "in.png", 16, 20, 3)
+    (run / "metrics.csv").write_text("epoch,loss\n1,3.0\n2,2.0\n", encoding="utf-8")
+    (line,) = tfvae(capsys, "restore", run, tmp_path / "in.png", "-o", tmp_path / "out.png")[1]
+    assert "has not ended (2 of 20 epochs)" in line and "--resume" in line
+    (run / "report.json").write_text("{}", encoding="utf-8")
+    assert not tfvae(capsys, "restore", run, tmp_path / "in.png", "-o", tmp_path / "out.png")[1]

@@ -1,5 +1,7 @@
 """A run directory, read: what `training` wrote, opened by everything that uses a trained model."""
 
+import csv
+import sys
 import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +14,7 @@ from tfvae.toml_sections import read_section, read_toml
 from tfvae.whole_files import read_json
 
 CONFIG, MODEL, REPORT, MANIFEST = "config.toml", "model.keras", "report.json", "data.json"
+METRICS = "metrics.csv"
 SUFFIX = ".keras"
 PARTS = ("train", "validation", "test")
 
@@ -64,6 +67,16 @@ class Run:
         return {"parts": {protocol["split"]: {"count": protocol.get("images"), "sha256": protocol["sha256"]}}}
 
     @property
+    def unfinished(self) -> str:
+        """How far a training came that was stopped before its end, or goes on: "3 of 20 epochs"; else ""."""
+        epochs, path = self._table("training").get("epochs"), self.path / METRICS
+        if not isinstance(epochs, int) or (self.path / REPORT).exists() or not path.is_file():
+            return ""
+        with open(path, newline="", encoding="utf-8") as file:
+            done = sum(1 for _ in csv.DictReader(file))
+        return f"{done:,} of {epochs:,} epochs" if done < epochs else ""
+
+    @property
     def model_file(self) -> Path:
         """The `.keras` file. Raises `UserError` when there is none yet."""
         path = self.path / MODEL
@@ -74,11 +87,17 @@ class Run:
         return path
 
     def load_model(self) -> Any:
-        """The trained model. Raises `UserError` when there is none yet, or the file is damaged."""
+        """The trained model. Raises `UserError` when there is none yet, or the file is damaged.
+
+        Of a training that has not ended it says so on stderr: such a model is worse than it will be.
+        """
         import keras
 
         path = self.model_file
         check_model_file(path)
+        if far := self.unfinished:
+            remedy = f"python -m training --out {self.path} --resume"
+            print(f"tfvae: note: the training of {self.path} has not ended ({far}): {remedy}", file=sys.stderr)
         try:
             return keras.saving.load_model(path, compile=False)
         except Exception as error:  # of Keras, HDF5, or a class of the model: whatever is wrong, it is in the file

@@ -17,7 +17,7 @@ from tfvae.evaluation.protocol import versions
 from tfvae.models.restoration_model import RestorationModel
 from tfvae.pictures import latent_map, learning_curves, save_png
 from tfvae.whole_files import write_whole
-from training import calibration, report_health, watch
+from training import calibration, report_health, uncertainty, watch
 from training.config import RunConfig
 from training.journal import comparison_picture, duration, read_rows, sample_picture
 from training.loop import Progress
@@ -42,13 +42,12 @@ def write(
     progress: Progress,
     reasons: list[str],
     weights: int,
-    prior: dict[str, Any] | None = None,
-    inspection: dict[str, Any] | None = None,
+    fitted: dict[str, dict[str, Any] | None],
 ) -> dict[str, Any]:
     """Measures `path/model.keras` on the test images and writes both reports; returns the figures.
 
-    `prior` are the facts of `fitted_prior.fit`, of a run whose prior was fitted after the training; `inspection` those
-    of `calibration.fit`, of a model that inspects.
+    `fitted` are the facts of what was fitted after the training, None for what was not: `prior` of `fitted_prior.fit`,
+    `inspection` of `calibration.fit`, `uncertainty` of `uncertainty.fit`.
     """
     model = keras.saving.load_model(path / "model.keras", compile=False)
     part, measured = splits.measured
@@ -86,8 +85,7 @@ def write(
             "skipped_steps": int(rows[-1]["skipped"]) if rows else 0,
             "devices": [device.name for device in tf.config.list_logical_devices()],
         },
-        **({"prior": prior} if prior else {}),
-        **({"inspection": inspection} if inspection else {}),
+        **{name: found for name, found in fitted.items() if found},
         "health": watch.of_the_kept_model(model, splits, config, record),
         "versions": {**versions(), "pillow": PIL.__version__},
     }
@@ -190,6 +188,7 @@ def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dic
         "",
         *_draws_section(facts),
         *calibration.section(facts.get("inspection")),
+        *uncertainty.section(facts.get("uncertainty")),
         *health,
         "## Pictures",
         "",

@@ -20,7 +20,7 @@ from tfvae.errors import UserError
 from tfvae.runs import MANIFEST
 from tfvae.toml_sections import check_text
 from tfvae.whole_files import PART, write_whole
-from training import build, calibration, choose, devices, fitted_prior, lock, report, same_run
+from training import build, calibration, choose, devices, fitted_prior, lock, report, same_run, uncertainty
 from training.checkpoint import disk_full_is_told, newest_progress
 from training.config import CONFIG, RunConfig, merge, read_config, shortened
 from training.journal import duration, reading
@@ -161,7 +161,7 @@ def _execute(config: RunConfig, splits: Splits, path: Path, reasons: list[str], 
 
 
 def finish(config: RunConfig, splits: Splits, path: Path, progress: Progress, reasons: list[str], weights: int) -> None:
-    """What follows the last epoch: a prior that is fitted, a model of inspection's threshold, and the report."""
+    """What follows the last epoch: a prior, a threshold or an uncertainty that is fitted, and the report."""
     with disk_full_is_told(path):
         try:
             prior = fitted_prior.fit(path, config, splits) if config.prior.fitted else None
@@ -169,7 +169,9 @@ def finish(config: RunConfig, splits: Splits, path: Path, progress: Progress, re
             print(f"stopped before the prior was fitted; fit it with: python -m training --out {path} --resume")
             raise
         inspection = calibration.fit(path, config, splits) if calibration.wanted(config) else None
-        figures = report.write(path, config, splits, progress, reasons, weights, prior, inspection)
+        restoration = uncertainty.fit(path, config, splits)
+        fitted = {"prior": prior, "inspection": inspection, "uncertainty": restoration}
+        figures = report.write(path, config, splits, progress, reasons, weights, fitted)
     shown = {key: value for key, value in figures.items() if isinstance(value, float)}
     print(f"test: {', '.join(f'{key} {value:.4g}' for key, value in shown.items())}")
     print(f"report: {path / 'report.md'}")

@@ -10,6 +10,7 @@ from tfvae.applications.latent.reconstruct import reconstruct
 from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restoration.posterior import denoise, restore_with_prior
 from tfvae.applications.restoration.restore import Restored, enhance, restore
+from tfvae.applications.restoration.uncertainty import calibrate_uncertainty, measure_uncertainty
 
 __all__ = [
     "Inspected",
@@ -18,6 +19,7 @@ __all__ = [
     "Restored",
     "by_levels",
     "calibrate",
+    "calibrate_uncertainty",
     "denoise",
     "embed",
     "enhance",
@@ -26,6 +28,7 @@ __all__ = [
     "inspect",
     "interpolate",
     "lerp",
+    "measure_uncertainty",
     "reconstruct",
     "regions",
     "remove_overlay",

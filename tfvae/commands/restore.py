@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,9 @@ from tfvae.pictures.files import EditablePicture, open_picture, save
 from tfvae.runs import Run, open_run
 from tfvae.whole_files import whole_file
 
+# Beyond these an uncertainty is not what it says: decibels of a sample below the estimate (3.0 of a draw from the
+# posterior), and shares of errors within two standard deviations (95.4 % of normal ones).
+MOST_BELOW, LEAST_HELD, MOST_HELD = 4.0, 0.93, 0.97
 # From a picture, what is given of it, and a progress, to what `Restored` holds.
 Engine = Callable[[np.ndarray, Given, Progress], Any]
 
@@ -39,8 +42,11 @@ def restore(arguments: argparse.Namespace) -> None:
     drawn = DrawnMasks(arguments.mask, arguments.source if plan.many else None) if arguments.mask else None
     model = run.load_unfused()
     engine = _engine(run, model, arguments)
+    for doubt in _doubts(run, model, arguments):
+        print(f"tfvae: note: {doubt}", file=sys.stderr)
     masks = drawn or (SharedOverlays(plan, model, scale) if arguments.auto else lambda job, pixels: Given(pixels))
     noted: list[dict[str, Any]] = []
+    scales: dict[str, str] = {}
 
     def work(job: Job, progress: Progress) -> None:
         picture = _opened(job, scale, noted)
@@ -50,9 +56,10 @@ def restore(arguments: argparse.Namespace) -> None:
         for index, sample in enumerate(restored.samples):
             _write(job, job.beside(f"sample{index + 1}"), sample, picture, quiet=True)
         if arguments.uncertainty:
-            _write_uncertainty(job.beside("uncertainty"), restored.std)
+            scales[job.name] = _write_uncertainty(job.beside("uncertainty"), restored.std)
+            print(f"{job.name}: standard deviation, of 255: {scales[job.name]}")
 
-    _run(plan, work, arguments, "restore", scale, noted)
+    _run(plan, work, arguments, "restore", scale, noted, scales)
 
 
 def enhance(arguments: argparse.Namespace) -> None:
@@ -110,6 +117,30 @@ def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
     return engine
 
 
+def _doubts(run: Run, model: Any, arguments: argparse.Namespace) -> list[str]:
+    """What is to be said of the uncertainty that is asked for, where it is not as large as the error."""
+    if not (arguments.samples or arguments.uncertainty) or not hasattr(model, "uncertainty"):
+        return []
+    table = model.uncertainty
+    if table is None:
+        return [
+            f"the uncertainty of {run.path} was never calibrated: standard deviations and samples are the network's "
+            f"own guess. A training calibrates when it ends, with validation pictures: --resume"
+        ]
+    found, doubts = table.get("measured"), []
+    if found and arguments.samples and found["estimate_psnr"] - found["sample_psnr"] > MOST_BELOW:
+        doubts.append(
+            f"samples of {run.path} are {found['estimate_psnr'] - found['sample_psnr']:.1f} dB below the estimate on "
+            f"held-out pictures, and draws from the posterior would be 3.0 dB below: they show more than is uncertain"
+        )
+    if found and arguments.uncertainty and not LEAST_HELD <= found["coverage"] <= MOST_HELD:
+        doubts.append(
+            f"two standard deviations of {run.path} hold {found['coverage']:.1%} of the errors on held-out pictures, "
+            "and should hold 95.4 %"
+        )
+    return doubts
+
+
 def _check_tile(model: Any, tile: int | None, command: str) -> None:
     least = smallest_side(tile_margin(model), model.factor)
     if tile is not None and tile < least:
@@ -123,13 +154,14 @@ def _run(
     command: str,
     scale: tuple[float, float],
     noted: list[dict[str, Any]],
+    scales: Mapping[str, str] | None = None,
 ) -> None:
     """Everything, then the page, then what is said last: of all pictures together, what was taken for white."""
     done = carry_out(plan, work)
     for phrase in remarks(noted):
         print(f"tfvae: note: {phrase}", file=sys.stderr)
     if done and (plan.many or arguments.page):
-        page = _write_page(plan, done, command, getattr(arguments, "uncertainty", False), scale)
+        page = _write_page(plan, done, command, scales or {}, scale)
         say(page, "with all pictures before and after")
     close(plan, done, command)
 
@@ -146,8 +178,8 @@ def _write(job: Job, path: Path, pixels: np.ndarray, picture: EditablePicture, q
         print(f"tfvae: {job.name}: {note}", file=sys.stderr)
 
 
-def _write_uncertainty(path: Path, std: np.ndarray) -> None:
-    """Standard deviations as colours, dark to bright; the file says what the brightest stands for."""
+def _write_uncertainty(path: Path, std: np.ndarray) -> str:
+    """Standard deviations as colours, dark to bright; what they stand for is in the file, and returned in words."""
     levels = std.mean(axis=2, dtype=np.float32)
     # Not the largest: one pixel would make all others black. Of large pictures every so-manyth will do.
     step = max(1, int((levels.size / 2**20) ** 0.5))
@@ -158,13 +190,23 @@ def _write_uncertainty(path: Path, std: np.ndarray) -> None:
     text.add_text("Description", f"standard deviation of each pixel: black is 0, brightest {top:.3g}, of white = 1")
     with whole_file(path) as file:
         picture.save(file, format="PNG", pnginfo=text)
+    return f"black 0, median {255 * float(np.median(levels[::step, ::step])):.2f}, brightest {255 * top:.2f}"
 
 
-def _write_page(plan: Plan, done: list[Job], command: str, uncertain: bool, scale: tuple[float, float]) -> Path:
+def _write_page(
+    plan: Plan, done: list[Job], command: str, scales: Mapping[str, str], scale: tuple[float, float]
+) -> Path:
     from tfvae.commands.pages.before_after import Item, write_page
 
     items = [
-        Item(job.name, job.source, job.out, job.beside("uncertainty") if uncertain else None, scale=scale)
+        Item(
+            job.name,
+            job.source,
+            job.out,
+            job.beside("uncertainty") if job.name in scales else None,
+            {"standard deviation, of 255": scales[job.name]} if job.name in scales else {},
+            scale,
+        )
         for job in done
     ]
     folder = plan.folder if plan.many else plan.folder / fitting(done[0].out.stem, "_page")

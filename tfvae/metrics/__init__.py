@@ -8,6 +8,7 @@ from tfvae.metrics.frechet import frechet_distance, gaussian_frechet_distance
 from tfvae.metrics.image_quality import PSNR_CAP, luminance, ms_ssim, psnr, ssim, ssim_window
 from tfvae.metrics.precision_recall import neighbour_figures
 from tfvae.metrics.sliced_wasserstein import pyramid_distance, sliced_wasserstein
+from tfvae.metrics.uncertainty import calibration_curve, coverage, expected_calibration_error
 
 __all__ = [
     "PSNR_CAP",
@@ -17,7 +18,10 @@ __all__ = [
     "bd_rate",
     "best_f1",
     "bootstrap_interval",
+    "calibration_curve",
+    "coverage",
     "dci",
+    "expected_calibration_error",
     "frechet_distance",
     "gaussian_frechet_distance",
     "luminance",

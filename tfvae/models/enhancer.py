@@ -82,8 +82,14 @@ class Enhancer(RestorationModel):
     def restore(self, degraded, known=None, context=None):
         seen = self.context(degraded) if context is None else context
         parameters = self._curve(degraded, seen, ops.zeros((ops.shape(seen)[0], self.latent_dim)))
-        image = self.likelihood.mean(parameters)
-        return {"image": image, "std": ops.broadcast_to(self.likelihood.std(parameters), ops.shape(image))}
+        return {"image": self.likelihood.mean(parameters), "std": self.calibrated(self._predictors(parameters))}
+
+    def predictors(self, degraded, known=None, context=None):
+        seen = self.context(degraded) if context is None else context
+        return self._predictors(self._curve(degraded, seen, ops.zeros((ops.shape(seen)[0], self.latent_dim))))
+
+    def _predictors(self, parameters):
+        return [ops.broadcast_to(ops.log(self.likelihood.std(parameters)), ops.shape(self.likelihood.mean(parameters)))]
 
     def restoration_example(self, images):
         example = super().restoration_example(images)

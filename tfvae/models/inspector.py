@@ -4,10 +4,10 @@ import json
 from typing import Any, ClassVar
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from tfvae.endpoint import VARIANTS, Endpoint
+from tfvae.layers.window import window_mean
 from tfvae.metrics.conformal import least_pieces
 from tfvae.models.restorer import Restorer
 from tfvae.networks.residual_latent import FACTOR
@@ -204,10 +204,3 @@ class Inspector(Restorer):
 def suspicion(deviation):
     """`1/2 + d / (2 (SOFT + |d|))`: in (0, 1), rising, and still telling large deviations apart."""
     return 0.5 + 0.5 * deviation / (SOFT + ops.abs(deviation))
-
-
-def window_mean(maps, side):
-    """Means of `(b, h, w, c)` over squares of an odd side about each pixel; beyond the border there is nothing."""
-    # Two passes of lines; TensorFlow's pooling divides by the number of pixels that are there.
-    rows = tf.nn.avg_pool2d(maps, (side, 1), 1, "SAME")
-    return tf.nn.avg_pool2d(rows, (1, side), 1, "SAME")

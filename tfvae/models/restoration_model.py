@@ -1,5 +1,7 @@
 """What models of restoration share: pictures are degraded on the fly, and the original is learnt given that."""
 
+import json
+
 import numpy as np
 import tensorflow as tf
 from keras import ops
@@ -31,17 +33,33 @@ class RestorationModel(VariationalModel):
     Training images are originals. Each step degrades them anew from the model's own generator, whose state is saved;
     outside of training the draw depends on the seed and the pictures alone, so that figures of all epochs compare.
 
-    A subclass defines `infer`, `restore` and `sample`, and `takes_mask`, `finds_damage`, `margin`; where tiles must
-    know of their whole picture, `context(degraded)` too.
+    After training, `tfvae.applications.calibrate_uncertainty` fits the standard deviation to the errors of held-out
+    pictures: `std = exp(f(sum_k w_k p_k))`, with the `predictors` p_k and a monotone, piecewise linear f.
+
+    A subclass defines `infer`, `restore`, `sample` and `predictors`, and `takes_mask`, `finds_damage`, `margin`; where
+    tiles must know of their whole picture, `context(degraded)` too.
 
     Reference:
         Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models
     """
 
     default_endpoint = "restore"
+    correlates = False  # whether its samples are the estimate and noise like its errors
 
-    def __init__(self, encoder, decoder, corruptions=(), floor=FLOOR, beta=1.0, free_bits=0.0, seed=None, **kwargs):
+    def __init__(
+        self,
+        encoder,
+        decoder,
+        corruptions=(),
+        floor=FLOOR,
+        beta=1.0,
+        free_bits=0.0,
+        seed=None,
+        uncertainty=None,
+        **kwargs,
+    ):
         super().__init__(encoder, decoder, beta, free_bits, seed, **kwargs)
+        self.use_uncertainty(uncertainty)
         if floor <= 0:
             raise ValueError(f"`floor` must be positive. Received: floor={floor}")
         self.corruptions = corruption_library.from_tables(corruptions)
@@ -69,9 +87,45 @@ class RestorationModel(VariationalModel):
         return 0
 
     @property
+    def noise_units(self):
+        """Standard normal numbers that a sample takes for each place of the latent."""
+        return self.latent_shape[-1]
+
+    @property
     def without_int8(self):
         """Why no `.tflite` file computes in int8, a sentence; "" where they do."""
         return ""
+
+    @property
+    def uncertainty(self):
+        """What `calibrate_uncertainty` returned, and what was measured of it, a copy; None before."""
+        return json.loads(self.uncertainty_text)
+
+    def use_uncertainty(self, table):
+        """Replaces the calibration; what was traced with the one before is traced anew."""
+        self.uncertainty_text = json.dumps(table)  # as text: Keras would track the parts of a dict, as if layers
+        self.predict_function = None
+
+    def predictors(self, degraded, known=None, context=None):
+        """What the size of an error is told from: maps `(b, h, w, c)`, of logarithms or shares.
+
+        The first is the logarithm of the standard deviation that the network emits.
+        """
+        raise NotImplementedError
+
+    def calibrated(self, predictors):
+        """Standard deviations from what `predictors` returns, of the same shape."""
+        table = self.uncertainty
+        if table is None:
+            return ops.exp(predictors[0])
+        index = sum(weight * value for weight, value in zip(table["weights"], predictors, strict=True))
+        knots, values = np.array(table["knots"]), np.array(table["log_error"])
+        # Beyond the knots it goes on in proportion.
+        slopes = np.concatenate([[1.0], np.diff(values) / np.diff(knots), [1.0]])
+        found = index + (values[0] - knots[0])
+        for knot, change in zip(knots, np.diff(slopes), strict=True):
+            found = found + float(change) * ops.relu(index - float(knot))
+        return ops.exp(found)
 
     def corrupt(self, images, seed):
         """`Corrupted(image, damage)` of originals; `seed`: two int32. Equal seeds, equal damage."""
@@ -107,7 +161,7 @@ class RestorationModel(VariationalModel):
         raise NotImplementedError
 
     def sample(self, degraded, noise, known=None, context=None):
-        """`{"image"}`: one plausible original for standard normal `noise` of the latent's shape."""
+        """`{"image"}`: one plausible original for standard normal `noise`, `noise_units` for each latent place."""
         raise NotImplementedError
 
     def degrade(self, images, training=False):
@@ -150,7 +204,9 @@ class RestorationModel(VariationalModel):
 
         return {
             "restore": Endpoint(shapes, restore, "restorer", variants, note=note),
-            "sample": Endpoint({**shapes, "noise": latent}, sample, "sampler", variants, note=note),
+            "sample": Endpoint(
+                {**shapes, "noise": (*latent[:-1], self.noise_units)}, sample, "sampler", variants, note=note
+            ),
         }
 
     @property
@@ -161,7 +217,8 @@ class RestorationModel(VariationalModel):
     def examples(self, images, rng):
         """As `LatentModel.examples`: `image` degraded as in an evaluation, and `known`."""
         degraded, known, _ = self.degrade(images)
-        noise = rng.standard_normal((len(images), *self.code_shape(*images.shape[1:3])))
+        places = self.code_shape(*images.shape[1:3])[:-1]
+        noise = rng.standard_normal((len(images), *places, self.noise_units))
         return {
             "image": [ops.convert_to_numpy(degraded)],
             "known": [ops.convert_to_numpy(known)],
@@ -174,4 +231,5 @@ class RestorationModel(VariationalModel):
     def get_config(self):
         config = super().get_config()
         del config["encoder"], config["decoder"]  # made from the settings
-        return {**config, "corruptions": corruption_library.as_tables(self.corruptions), "floor": self.floor}
+        own = {"floor": self.floor, "uncertainty": self.uncertainty}
+        return {**config, "corruptions": corruption_library.as_tables(self.corruptions), **own}

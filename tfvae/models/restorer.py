@@ -9,6 +9,8 @@ from keras import ops
 from tfvae.distributions import bernoulli_log_prob, float32
 from tfvae.layers.biharmonic import MARGIN, interpolate
 from tfvae.layers.padding import pad_to_multiple
+from tfvae.layers.starlet import shaped
+from tfvae.layers.window import window_mean
 from tfvae.models.base import only_spatial_resnet
 from tfvae.models.restoration_model import RestorationModel
 from tfvae.networks.residual_latent import FACTOR, ResidualDecoder, ResidualPosterior
@@ -17,6 +19,8 @@ from tfvae.objectives import FLOOR, sum_per_example
 
 MASKS = ("none", "given", "found")
 LEVELS = 3  # of the U-Net: its coarsest places are those of the latent
+WINDOWS = (5, 17)  # pixels a side: of what the size of an error is told from
+LEAST_ENERGY = 1e-6  # a quarter of a grey level, squared
 LOG_STD = -3.0  # where the decoder starts: a standard deviation of a twentieth of the range
 
 
@@ -29,6 +33,10 @@ class Restorer(RestorationModel):
     `x - estimate`, the decoder adds to the estimate what z says, and emits a standard deviation for every pixel.
     Both look at the U-Net's features, and neither changes them: what is known of the uncertainty costs no decibel.
 
+    Samples are `estimate + std * e`, the normal approximation of p(x|y), with e noise of unit variance that has in each
+    octave the covariance of the errors; std and octaves are those of the calibration. They are not decoded from z:
+    early in a training N(0, I) draws what no posterior holds, noisier than the noise; later z carries hardly anything.
+
     Args:
         channels: 1 or 3.
         widths: Filters of the U-Net's three levels, fine to coarse.
@@ -39,6 +47,8 @@ class Restorer(RestorationModel):
         corruptions: What degrades the pictures while training: tables as `tfvae.corruptions.from_tables` takes.
         floor: Of the mean squared error whose logarithm is the estimate's loss: see `estimate_loss`.
         beta, free_bits, seed: As in `VAE`.
+        uncertainty: What `tfvae.applications.calibrate_uncertainty` returned; None before, when std is the network's
+            own guess, and e white.
 
     Raises:
         ValueError: If `mask` is none of these, or `widths` are not three.
@@ -46,6 +56,7 @@ class Restorer(RestorationModel):
 
     usual: ClassVar = {"network": "resnet", "widths": (32, 64, 96), "likelihood": "bernoulli"}
     residual_units = 32  # filters of what explains the residual
+    correlates = True
 
     def __init__(
         self,
@@ -59,6 +70,7 @@ class Restorer(RestorationModel):
         beta=1.0,
         free_bits=0.0,
         seed=None,
+        uncertainty=None,
         **kwargs,
     ):
         if mask not in MASKS:
@@ -67,7 +79,8 @@ class Restorer(RestorationModel):
             raise ValueError(f"`widths` must be of {LEVELS} levels. Received: widths={widths}")
         parts = (channels, latent_dim, self.residual_units)
         encoder, decoder = ResidualPosterior(*parts), ResidualDecoder(*parts)
-        super().__init__(encoder, decoder, corruptions, floor, beta=beta, free_bits=free_bits, seed=seed, **kwargs)
+        options = {"beta": beta, "free_bits": free_bits, "seed": seed, "uncertainty": uncertainty}
+        super().__init__(encoder, decoder, corruptions, floor, **options, **kwargs)
         self.channels, self.widths, self.latent_dim = channels, tuple(widths), latent_dim
         self.blocks, self.mask = blocks, mask
         self.unet = UNet(self.widths, blocks)
@@ -105,22 +118,30 @@ class Restorer(RestorationModel):
         radius += MARGIN if self.takes_mask else 0
         return -(-radius // FACTOR) * FACTOR
 
+    @property
+    def noise_units(self):
+        return FACTOR**2 * self.channels  # one for each value of a picture
+
     def estimate(self, degraded, known):
         """Features of the U-Net, the estimate and the log-odds of damage (None unless it is found), padded to 8."""
-        degraded, known = _padded(degraded), _padded(known)
-        # Centred pixels; a lost one starts from its known neighbours, whatever it holds.
-        inputs = (interpolate(degraded, known) if self.takes_mask else degraded) - 0.5
+        return self._estimated(_padded(degraded), _padded(known))[1:]
+
+    def _estimated(self, degraded, known):
+        """What the network starts from, then what `estimate` returns, of what is padded already."""
+        # A lost pixel starts from its known neighbours, whatever it holds.
+        started = interpolate(degraded, known) if self.takes_mask else degraded
+        inputs = started - 0.5  # centred
         features = self.unet(ops.concatenate([inputs, known], axis=-1) if self.takes_mask else inputs)
         out = tf.nn.depth_to_space(float32(self.exit(features)), 2)
         estimate = inputs + 0.5 + out[..., : self.channels]
         if self.takes_mask:
             estimate = ops.where(known > 0, degraded, estimate)
-        return features, estimate, out[..., self.channels :] if self.finds_damage else None
+        return started, features, estimate, out[..., self.channels :] if self.finds_damage else None
 
     def parameters(self, z, features, estimate, known):
         """Of the likelihood, all padded: the estimate changed by z, the log-standard deviation, and what counts."""
         change, log_std = ops.split(self.decoder(z, features), 2, axis=-1)
-        counts = (1.0 - known if self.takes_mask else ops.ones_like(known)) * ops.ones_like(change)
+        counts = self._counts(known, change)
         return ops.concatenate([estimate + counts * change, log_std + LOG_STD, counts], axis=-1)
 
     def infer(self, images, degraded, known, training=False):
@@ -150,23 +171,46 @@ class Restorer(RestorationModel):
 
     def restore(self, degraded, known=None, context=None):
         degraded, known = self._inputs(degraded, known)
-        features, estimate, log_odds = self.estimate(degraded, known)
-        shape = ops.shape(features)
-        typical = ops.zeros((shape[0], shape[1] // 4, shape[2] // 4, self.latent_shape[-1]))
-        parameters = self.parameters(typical, features, estimate, _padded(known))
-        _, log_std, counts = self.likelihood.parts(parameters)
-        std = ops.exp(log_std)
-        # Where all pixels count nothing is multiplied: the ones would stay float in an int8 file.
-        maps = {"image": ops.clip(estimate, 0.0, 1.0), "std": counts * std if self.takes_mask else std}
+        estimate, std, log_odds = self._restored(degraded, known)
+        maps = {"image": ops.clip(estimate, 0.0, 1.0), "std": std}
         if log_odds is not None:
             maps["damage"] = ops.sigmoid(log_odds)
         return {name: self.crop(value, degraded) for name, value in maps.items()}
 
     def sample(self, degraded, noise, known=None, context=None):
         degraded, known = self._inputs(degraded, known)
-        features, estimate, _ = self.estimate(degraded, known)
-        parameters = self.parameters(float32(noise), features, estimate, _padded(known))
-        return {"image": self.crop(self.likelihood.mean(parameters), degraded)}
+        estimate, std, _ = self._restored(degraded, known)
+        noise = tf.nn.depth_to_space(float32(noise), FACTOR)
+        amplitudes = (self.uncertainty or {}).get("amplitudes")
+        error = std * (noise if amplitudes is None else shaped(noise, amplitudes))
+        return {"image": self.crop(ops.clip(estimate + error, 0.0, 1.0), degraded)}
+
+    def predictors(self, degraded, known=None, context=None):
+        degraded, known = self._inputs(degraded, known)
+        return [self.crop(value, degraded) for value in self._predictors(_padded(degraded), _padded(known))[0]]
+
+    def _restored(self, degraded, known):
+        """Estimate, its standard deviation, and the log-odds of damage, padded to 8."""
+        predictors, estimate, log_odds = self._predictors(_padded(degraded), _padded(known))
+        std = self.calibrated(predictors)
+        # Where all pixels count nothing is multiplied: the ones would stay float in an int8 file.
+        return estimate, self._counts(_padded(known), std) * std if self.takes_mask else std, log_odds
+
+    def _predictors(self, degraded, known):
+        """What `predictors` returns, the estimate, and the log-odds of damage, of what is padded already."""
+        started, features, estimate, log_odds = self._estimated(degraded, known)
+        shape = ops.shape(features)
+        typical = ops.zeros((shape[0], shape[1] // 4, shape[2] // 4, self.latent_shape[-1]))
+        _, log_std, _ = self.likelihood.parts(self.parameters(typical, features, estimate, known))
+        found = [log_std, *(_log_energy(estimate - started, window) for window in WINDOWS)]
+        found += [_log_energy(_differences(estimate), window) for window in WINDOWS]
+        if self.takes_mask:
+            found += [window_mean(known, window) for window in WINDOWS]
+        return [value * ops.ones_like(log_std) for value in found], estimate, log_odds
+
+    def _counts(self, known, values):
+        """1 where the likelihood asks for a value, else 0."""
+        return (1.0 - known if self.takes_mask else ops.ones_like(known)) * ops.ones_like(values)
 
     def _inputs(self, degraded, known):
         degraded = float32(degraded)
@@ -185,3 +229,16 @@ class Restorer(RestorationModel):
 
 def _padded(maps):
     return pad_to_multiple(maps, FACTOR, mirror=True)
+
+
+def _differences(images):
+    """To the next pixel below and on the right, side by side as channels."""
+    below = images[:, 1:] - images[:, :-1]
+    right = images[:, :, 1:] - images[:, :, :-1]
+    sides = ops.pad(below, ((0, 0), (0, 1), (0, 0), (0, 0))), ops.pad(right, ((0, 0), (0, 0), (0, 1), (0, 0)))
+    return ops.concatenate(sides, axis=-1)
+
+
+def _log_energy(maps, window):
+    """Logarithm of the root mean square over the channels and a square about each pixel, `(b, h, w, 1)`."""
+    return 0.5 * ops.log(window_mean(ops.mean(ops.square(maps), axis=-1, keepdims=True), window) + LEAST_ENERGY)

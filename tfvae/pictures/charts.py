@@ -205,6 +205,40 @@ def validation_curve(points: Sequence[Mapping[str, Any]], setting: str, score: s
     return _pixels(figure)
 
 
+def calibration_chart(
+    predicted: Sequence[float], measured: Sequence[float], held: float, title: str = ""
+) -> np.ndarray:
+    """Predicted standard deviations beside their errors, with the diagonal on which both are equal.
+
+    Args:
+        predicted: Root mean squares of the predicted standard deviations of each bin, white is 1.
+        measured: Root mean squares of its errors.
+        held: Share of all errors within two standard deviations.
+        title: Heading of the picture.
+
+    Returns:
+        uint8 RGB picture `(height, width, 3)`.
+    """
+    figure = _figure(5.0, 4.6)
+    axes = figure.add_subplot()
+    grey = 255.0  # levels, which a person knows from an editor
+    ends = [grey * bound for bound in (min(*predicted, *measured), max(*predicted, *measured))]
+    axes.plot(ends, ends, color="#999999", linewidth=1)
+    axes.plot(grey * np.asarray(predicted), grey * np.asarray(measured), color=VALIDATION, marker="o", markersize=3)
+    axes.set_xscale("log")
+    axes.set_yscale("log")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("{x:g}")
+        axis.set_tick_params(which="minor", labelsize=7)
+    axes.set_xlabel("predicted standard deviation (of 255)")
+    axes.set_ylabel("root mean squared error (of 255)")
+    axes.set_title(title or f"{held:.1%} of errors within two of them (normal: 95.4 %)", fontsize=10)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return _pixels(figure)
+
+
 def _plain_ticks(axes: Any, values: Sequence[float]) -> None:
     """Four ticks from the least to the greatest value, in plain numbers, on a logarithmic axis."""
     from matplotlib.ticker import NullLocator

@@ -55,7 +55,8 @@ def restore(
     A model of grey pictures restores colour channel by channel, with one noise for all. A model of colour restores
     grey repeated three times, and the three results are averaged.
 
-    With samples, `std**2 = model's std**2 + variance of the samples`: the law of total variance.
+    What of the damage was not taken out is in `std` and in the samples as far as the model was calibrated to say so
+    (`tfvae.applications.calibrate_uncertainty`; the end of a training does that).
 
     Args:
         model: A model of restoration (`tfvae.models.restoration_model`).
@@ -112,10 +113,7 @@ def restore(
             _applied(model, "sample", pixels, contexts, {**inputs, "noise": noise[place]})["image"] for noise in noises
         ]
         found = {"image": blend(maps["image"]), **{str(index): blend(drawn) for index, drawn in enumerate(plausible)}}
-        variance = np.square(maps["std"])
-        if len(plausible) > 1:
-            variance += np.var(plausible, axis=0, ddof=1)
-        return maps | found | {"std": weight * np.sqrt(variance)}
+        return maps | found | {"std": weight * maps["std"]}
 
     assemble(compute, plan, into, progress)
     return Restored(into["image"], into.get("std"), into.get("damage"), drawn)
@@ -157,14 +155,14 @@ def default_tile(model: Any) -> int:
 
 
 class NoiseMap:
-    """Standard normal noise for the latent of a whole picture, drawn row by row where it is looked at.
+    """Standard normal noise for the samples of a whole picture, drawn row by row where it is looked at.
 
     A row depends on the seed and its number alone, so that tiles agree where they overlap, and the noise of a large
     picture is never in memory as a whole. A model with a vector latent has one noise for all tiles.
     """
 
     def __init__(self, model: Any, height: int, width: int, seed: tuple[int, int]):
-        self.depth = model.latent_shape[-1]
+        self.depth = model.noise_units
         self.spatial = len(model.latent_shape) == 3
         self.factor = model.factor if self.spatial else 1
         self.columns = -(-width // self.factor)
