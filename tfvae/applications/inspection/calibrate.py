@@ -73,12 +73,13 @@ def calibrate(
         raise ValueError("`normal` must hold good pieces. Received: none")
     alpha = model.alpha if alpha is None else alpha
     threshold(np.zeros(len(held_out)), alpha)  # too few of them is better said before the work
+    corrupt = _corruption(model)
     total, done = len(normal) + len(held_out), 0
     good: list[np.ndarray] = []
     damaged: list[np.ndarray] = []
     for index, piece in enumerate(normal):
         good.append(peaks(model, piece))
-        damaged += [peaks(model, copy) for copy in _damaged(model, floats(np.asarray(piece)), seed, index)]
+        damaged += [peaks(model, copy) for copy in _damaged(corrupt, floats(np.asarray(piece)), seed, index)]
         done = index + 1
         if progress:
             progress(done, total)
@@ -95,11 +96,17 @@ def calibrate(
     return found
 
 
-def _damaged(model: Any, piece: np.ndarray, seed: int, index: int) -> list[np.ndarray]:
+def _corruption(model: Any) -> Any:
+    """The model's synthetic defects for copies of a piece of any size and a seed, as one graph."""
+    copies = tf.TensorSpec((COPIES, None, None, model.image_shape[-1]), tf.float32)
+    return tf.function(model.corrupt, input_signature=[copies, tf.TensorSpec((2,), tf.int32)])
+
+
+def _damaged(corrupt: Any, piece: np.ndarray, seed: int, index: int) -> list[np.ndarray]:
     """Copies of a piece with the model's synthetic defects; those that got none are left out."""
     top, left = (max(0, (side - LARGEST) // 2) for side in piece.shape[:2])
     part = piece[top : top + LARGEST, left : left + LARGEST]
-    images, damage = model.corrupt(tf.convert_to_tensor(np.stack([part] * COPIES)), tf.constant([seed, index]))
+    images, damage = corrupt(tf.convert_to_tensor(np.stack([part] * COPIES)), tf.constant([seed, index]))
     hit = np.any(damage.numpy() > 0, axis=(1, 2, 3))
     return list(np.clip(images.numpy()[hit], 0.0, 1.0))
 
