@@ -10,12 +10,16 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 from scipy import ndimage
 
 import tfvae
-from tfvae.applications import calibrate, inspect, regions
+from tfvae.applications import calibrate, fit_whole, inspect, regions
+from tfvae.applications.inspection.calibrate import _chosen
 from tfvae.applications.inspection.inspect import Inspected, least_tile, peaks
 from tfvae.metrics.conformal import p_values
-from tfvae.models.inspector import LEAST, SOFT, WINDOWS, suspicion, window_mean
+from tfvae.models.inspector import LEAST, SOFT, SOURCES, WINDOWS, suspicion, window_mean
 
-USUAL = {"damage": [9, -0.7, 0.5], "tone": [17, 0.05, 0.02], "alpha": 0.1, "threshold": 0.6, "scores": [0.1] * 9}
+USUAL = {
+    "sources": {"damage_9": [-0.7, 0.5], "tone": [1.0, 0.4], "parts": [1.5, 0.3]},
+    **{"alpha": 0.1, "threshold": 0.6, "scores": [0.1] * 9},
+}
 
 
 def inspector(channels=1, **options):
@@ -24,6 +28,8 @@ def inspector(channels=1, **options):
     rng = np.random.default_rng(2)
     for weight in model.trainable_variables:  # what starts at zero must not hide what it does once it is trained
         weight.assign_add(0.05 * rng.standard_normal(weight.shape).astype("float32"))
+    fit_whole(model, pieces(12, channels=channels, seed=9))
+    model.use(options.get("calibration"))
     return model
 
 
@@ -50,30 +56,27 @@ def test_it_trains_and_every_weight_has_a_gradient():
     assert np.isfinite(loss) and all(g is not None and np.any(np.asarray(g)) for g in gradients)
 
 
-def test_evidence_is_the_mean_damage_and_the_mean_residual_about_each_pixel():
+def test_evidence_is_the_mean_damage_about_each_pixel_and_the_distances_of_the_whole_piece():
     model, x = inspector(3), pieces(1, 20, 28, channels=3)
     found = np.asarray(model.evidence(x)["evidence"])[0]
-    restored = model.restore(x)
-    _, estimate, _ = model.estimate(tf.constant(x), tf.ones_like(x[..., :1]))
-    residual = x[0] - np.asarray(estimate)[0, :20, :28]
-    column = 0
-    for source, sides in WINDOWS.items():
-        maps = np.asarray(restored["damage"])[0] if source == "damage" else residual
-        for side in sides:
-            # Sums over what lies within the picture, over the number of pixels that do.
-            mean = ndimage.uniform_filter(maps.astype(np.float64), (side, side, 1), mode="constant")
-            mean /= ndimage.uniform_filter(np.ones(maps.shape), (side, side, 1), mode="constant")
-            expected = np.log(mean + LEAST)[..., 0] if source == "damage" else np.abs(mean).mean(-1)
-            np.testing.assert_allclose(found[..., column], expected, atol=2e-5)
-            column += 1
-    assert column == found.shape[-1] == sum(map(len, model.windows.values()))
+    damage = np.asarray(model.restore(x)["damage"])[0].astype(np.float64)
+    for column, side in enumerate(WINDOWS):
+        # Sums over what lies within the picture, over the number of pixels that do.
+        mean = ndimage.uniform_filter(damage, (side, side, 1), mode="constant")
+        mean /= ndimage.uniform_filter(np.ones(damage.shape), (side, side, 1), mode="constant")
+        np.testing.assert_allclose(found[..., column], np.log(mean + LEAST)[..., 0], atol=2e-5)
+    np.testing.assert_array_equal(found[..., len(WINDOWS) :], np.asarray(model.whole_piece(x))[0])
+    assert found.shape[-1] == len(SOURCES)
 
 
-def test_the_map_is_the_larger_deviation_squeezed_and_the_score_its_maximum():
+def test_the_map_sums_what_is_unlikely_and_the_score_is_its_maximum():
     model, x = inspector(calibration=USUAL), pieces()
     evidence = np.asarray(model.evidence(x)["evidence"])
-    damage, tone = evidence[..., 1], evidence[..., 4]
-    deviation = np.maximum((damage + 0.7) / 0.5, (tone - 0.05) / 0.02)
+    unlikely = sum(
+        np.exp((evidence[..., SOURCES.index(name)] - centre) / spread)
+        for name, (centre, spread) in USUAL["sources"].items()
+    )
+    deviation = np.log(unlikely)
     out = model.inspect(x)
     np.testing.assert_allclose(out["map"][..., 0], 0.5 + deviation / (2 * (SOFT + np.abs(deviation))), atol=1e-6)
     np.testing.assert_array_equal(out["score"][:, 0], np.max(out["map"], axis=(1, 2, 3)))
@@ -97,7 +100,6 @@ def test_tiles_equal_the_whole():
     parts: list[tuple[int, int]] = []
     tiled = inspect(model, image, tile, lambda done, of: parts.append((done, of)))
     assert len(parts) > 2 and parts[-1][0] == parts[-1][1]
-    # A residual of rounding, 1e-6, is 5e-5 of the spread of 0.02, and an eighth of that in the map.
     np.testing.assert_allclose(tiled.map, whole.map, atol=1e-5)
     assert whole.map.shape == (250, 333) and abs(tiled.score - whole.map.max()) < 1e-5
     np.testing.assert_allclose(peaks(model, image, tile), peaks(model, image, 400), atol=2e-5)
@@ -126,10 +128,12 @@ def test_calibration_gives_the_threshold_of_the_scores_that_it_keeps():
     assert found["scores"] == sorted(scores)
     assert np.sum(np.array(scores) > model.threshold) == 1  # floor(0.2 * 10) - 1 of those it was made of
     assert all((p_values(np.array(scores), s) <= 0.2) == (s > model.threshold) for s in (*scores, 0.0, 1.0))
-    for source, sides in WINDOWS.items():
-        window, centre, _ = found[source]
-        column = [(k, w) for k in WINDOWS for w in WINDOWS[k]].index((source, window))
-        assert window in sides and centre == np.median([peaks(model, piece)[column] for piece in good[:5]])
+    largest = np.array([peaks(model, piece) for piece in good[:5]])
+    for name, (centre, spread) in found["sources"].items():
+        column = largest[:, SOURCES.index(name)]
+        assert centre == np.median(column)
+        assert spread == pytest.approx(max(0.05, 1.4826 * np.median(np.abs(column - centre))))
+    assert tuple(found["sources"]) in model.choices
     again = inspector(alpha=0.2)
     assert calibrate(again, good[:5], good[5:], seed=3) == found
 
@@ -144,6 +148,25 @@ def test_the_score_does_not_depend_on_what_was_calibrated_before():
     assert inspect(model, good[0]).score == before
 
 
+def test_of_sources_that_tell_as_much_the_fewest_are_kept_and_one_that_misleads_is_not():
+    model, rng = inspector(), np.random.default_rng(4)
+    good, damaged = rng.normal(size=(200, 5)), rng.normal(size=(200, 5))
+    damaged[:, SOURCES.index("damage_17")] += 6
+    assert list(_chosen(model, good, damaged)["sources"]) == ["damage_17"]
+    damaged[:, SOURCES.index("damage_17")] -= 9
+    damaged[:, SOURCES.index("parts")] += 6
+    assert list(_chosen(model, good, damaged)["sources"]) == ["tone", "parts"]
+    assert list(_chosen(model, good, damaged[:0])["sources"]) == ["damage_3"]
+
+
+def test_a_model_that_knows_no_whole_pieces_uses_the_damage_alone():
+    model, good = tfvae.Inspector(1, (4, 4, 4), 2, blocks=1, seed=0, alpha=0.2), list(pieces(8, 16, 16))
+    found = calibrate(model, good[:4], good[4:])
+    assert [name.startswith("damage") for name in found["sources"]] == [True]
+    fit_whole(model, good)
+    assert model.calibration is None and len(model.choices) == 7
+
+
 def test_what_cannot_be_calibrated_is_one_clear_line():
     model, good = inspector(), list(pieces(6, 16, 16))
     with pytest.raises(ValueError, match=r"`alpha` of 0\.05 takes 19 or more good pieces"):
@@ -152,5 +175,7 @@ def test_what_cannot_be_calibrated_is_one_clear_line():
         calibrate(model, [], good, alpha=0.5)
     with pytest.raises(ValueError, match=r"`image` must be \(height, width, 1\)"):
         inspect(model, np.zeros((8, 8, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"two good pieces or more\. Received: 1"):
+        fit_whole(model, good[:1])
     with pytest.raises(ValueError, match="`alpha` must be between 0 and 1"):
         tfvae.Inspector(1, (4, 4, 4), 2, alpha=1.5)

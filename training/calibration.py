@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 import tfvae
-from tfvae.applications import calibrate, inspect
+from tfvae.applications import calibrate, fit_whole, inspect
 from tfvae.data import Splits, load
 from tfvae.errors import UserError
 from tfvae.metrics import auroc, bootstrap_interval, share_above
@@ -44,7 +44,7 @@ def check(config: RunConfig, splits: Splits) -> None:
 
 
 def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
-    """Calibrates `path/model.keras` with the validation and test pieces; returns facts for the report.
+    """Fits the Gaussians of `path/model.keras`, calibrates it with validation and test pieces; returns facts to report.
 
     What the source has under other labels than `data.only` is scored for the report, and used for nothing else.
     """
@@ -52,6 +52,8 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
     model = keras.saving.load_model(path / "model.keras", compile=False)
     count = len(splits.test)
     print(f"calibrating with {count:,} good pieces that training has not seen", flush=True)
+    if len(splits.train) > 1:
+        fit_whole(model, splits.train)
     found = calibrate(model, list(splits.validation), list(splits.test), seed=config.training.seed)
     save_model(path / "model.keras", model)
     facts: dict[str, Any] = {
@@ -59,7 +61,7 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
         "pieces": count,
         "guaranteed_rate": guaranteed_rate(count, found["alpha"]),
         "threshold": found["threshold"],
-        "windows": {source: found[source][0] for source in model.windows},
+        "sources": list(found["sources"]),
         "chosen_auroc": found["chosen_auroc"],
         "defects": _defects(model, config, np.array(found["scores"])),
     }
@@ -71,14 +73,14 @@ def section(facts: dict[str, Any] | None) -> list[str]:
     """Of report.md."""
     if facts is None:
         return []
-    windows = ", ".join(f"{name} {side} px" for name, side in facts["windows"].items())
+    sources = ", ".join(name.replace("_", " over ") + " px" * ("_" in name) for name in facts["sources"])
     lines = [
         "## The threshold",
         "",
         f"A piece fails where its score is above {facts['threshold']:.6g}. Of good pieces like the {facts['pieces']:,} "
         f"held-out ones that this rests on, at most {facts['guaranteed_rate']:.3g} fail (asked for: "
         f"{facts['alpha']:g}): conformal calibration, which assumes only that new pieces are drawn as those were. The "
-        f"windows ({windows}) were chosen on synthetic defects of the validation pieces "
+        f"sources of evidence ({sources}) were chosen on synthetic defects of the validation pieces "
         f"(AUROC {facts['chosen_auroc']:.3f}). {NO_DEVICE}",
         "",
     ]

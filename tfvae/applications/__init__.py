@@ -1,6 +1,6 @@
 """What a trained model is used for: functions from a model and arrays to arrays. No files, no printing."""
 
-from tfvae.applications.inspection.calibrate import calibrate
+from tfvae.applications.inspection.calibrate import calibrate, fit_whole
 from tfvae.applications.inspection.inspect import Inspected, Region, inspect, regions
 from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import generate
@@ -24,6 +24,7 @@ __all__ = [
     "embed",
     "enhance",
     "find_overlay",
+    "fit_whole",
     "generate",
     "inspect",
     "interpolate",

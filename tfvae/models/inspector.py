@@ -1,12 +1,15 @@
 """Inspection: what does not belong in this picture? Learnt from good pieces alone."""
 
+import functools
 import json
 from typing import Any, ClassVar
 
 import keras
 from keras import ops
 
+from tfvae.distributions import float32
 from tfvae.endpoint import VARIANTS, Endpoint
+from tfvae.layers.whole_piece import WholePiece
 from tfvae.layers.window import window_mean
 from tfvae.metrics.conformal import least_pieces
 from tfvae.models.restorer import Restorer
@@ -30,34 +33,36 @@ DEFECTS: tuple[dict[str, Any], ...] = (
         ],
     },
 )
-# Odd sides, in pixels, of the squares over which each source of evidence may be averaged; `calibrate` chooses one.
-WINDOWS = {"damage": (3, 9, 17), "tone": (9, 17, 33)}
-SOURCES = tuple(WINDOWS)
+# Odd sides, in pixels, of the squares over which the probability of damage may be averaged.
+WINDOWS = (3, 9, 17)
+DAMAGE = tuple(f"damage_{side}" for side in WINDOWS)
+WHOLE = ("tone", "parts")
+SOURCES = (*DAMAGE, *WHOLE)
 LEAST = 1e-3  # a mean probability of damage below this is none
 SOFT = 4.0  # deviations from what is usual for good pieces at which the map is 1/4 above the middle of its range
-# Until it is calibrated: window, centre and spread of each source.
-UNCALIBRATED = {"damage": (9, -0.7, 1.0), "tone": (17, 0.1, 0.05)}
+UNCALIBRATED = {"damage_9": (-0.7, 1.0)}  # centre and spread
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
 class Inspector(Restorer):
-    """A `Restorer` taught to take synthetic defects out of good pieces, and to say where they were.
+    """A `Restorer` taught where synthetic defects of good pieces are, and Gaussians of those pieces as wholes.
 
     | symbol | meaning | name in the code |
     | --- | --- | --- |
     | x, y | a good piece; the piece as it is seen | `images`, `degraded` |
     | p | probability that a pixel is damaged | `damage` |
-    | r | `y - E[x\\|y]`, what the restoration takes away | residual |
-    | a_k | evidence k: `log(mean(p) + LEAST)` or `abs(mean(r))` over a window | `evidence` |
-    | m | `1/2 + d / (2 (SOFT + \\|d\\|))`, `d = max_k (a_k - centre_k) / spread_k` | `map` |
+    | a_k | evidence k, logarithms: mean of `p + LEAST` over a window; distances of a `WholePiece` | `evidence` |
+    | d | `log(sum_k exp((a_k - centre_k) / spread_k))` over the sources in use | deviation |
+    | m | `1/2 + d / (2 (SOFT + \\|d\\|))` | `map` |
     | s | `max(m)` over the pixels | `score` |
 
-    The damage sees what has an outline; the residual's mean over wide windows sees tone that is uneven. Centre and
-    spread are those of the largest evidence in held-out good pieces, so that d says how unlikely such evidence is in
-    one of them, whatever its source. Every pixel of the map depends on a neighbourhood alone: a picture may have any
-    size, and tiles equal the whole.
+    The damage sees what has an outline, at full resolution, wherever it lies; the Gaussians, fitted by
+    `tfvae.applications.fit_whole`, see tone and form that are unlike those of good pieces which lie alike. Centre and
+    spread are those of the largest evidence in held-out good pieces, so that each term says how unlikely such evidence
+    is in one of them, whatever its source. The damage at a pixel depends on a neighbourhood alone: a picture may have
+    any size, and tiles that are given the `whole` equal it.
 
-    `tfvae.applications.inspection.calibrate` chooses the windows and gives the threshold; a piece fails where its score
+    `tfvae.applications.inspection.calibrate` chooses the sources and gives the threshold; a piece fails where its score
     is above that.
 
     Args:
@@ -76,6 +81,8 @@ class Inspector(Restorer):
     usual: ClassVar = {"network": "resnet", "widths": (16, 32, 48), "likelihood": "bernoulli"}
     residual_units = 8  # the map needs none of them
     default_endpoint = "inspect"
+    sources: ClassVar = SOURCES
+    whole_sources: ClassVar = WHOLE
 
     def __init__(
         self,
@@ -95,6 +102,8 @@ class Inspector(Restorer):
         settings = {"corruptions": corruptions, "floor": floor, "beta": beta, "free_bits": free_bits, "seed": seed}
         super().__init__(channels, widths, latent_dim, blocks, mask="found", **settings, **kwargs)
         least_pieces(alpha)  # raises for one that is none
+        self.whole_piece = WholePiece(channels)
+        self.whole_piece.build()
         self.alpha = alpha
         self.use(calibration)
 
@@ -121,58 +130,63 @@ class Inspector(Restorer):
 
     @property
     def reach(self):
-        """Pixels beyond which nothing changes the map, a multiple of `factor`."""
-        radius = self.unet.margin + 2 + max(max(windows) for windows in WINDOWS.values()) // 2
+        """Pixels beyond which nothing changes the damage, a multiple of `factor`."""
+        radius = self.unet.margin + 2 + max(WINDOWS) // 2
         return -(-radius // FACTOR) * FACTOR
 
     @property
-    def windows(self):
-        """Sides of the windows that each source of evidence may be averaged over, in pixels."""
-        return WINDOWS
+    def choices(self):
+        """The sources of evidence that may be used together: sets of names out of `SOURCES`, the smaller ones first."""
+        alone = [(each,) for each in DAMAGE]
+        return [*alone, WHOLE, *((*each, *WHOLE) for each in alone)] if self.whole_piece.fitted else alone
 
-    def evidence(self, image):
-        """What speaks against each pixel, by source and window: `{"evidence"}`, `(b, h, w, 6)`, float32.
+    def whole(self, image):
+        """What speaks against a picture as a whole, `{"whole"}`, `(b, h, w, 2)`: what its tiles have to be told."""
+        return {"whole": self.whole_piece(float32(image))}
+
+    def evidence(self, image, whole=None):
+        """What speaks against each pixel, by `SOURCES`: `{"evidence"}`, `(b, h, w, 5)`, float32.
 
         Args:
             image: Pictures, `(b, h, w, c)` in [0, 1], of any size.
+            whole: What `whole` returned of the whole pictures, there, where these are tiles of them.
         """
-        parts = self._evidence(image)[1]
-        return {"evidence": ops.concatenate([parts(k, w) for k in SOURCES for w in WINDOWS[k]], axis=-1)}
+        _, source = self._sources(image, whole)
+        return {"evidence": ops.concatenate([source(name) for name in SOURCES], axis=-1)}
 
-    def inspect(self, image):
-        """What does not belong in a picture; deterministic.
-
-        Args:
-            image: Pictures, `(b, h, w, c)` in [0, 1], of any size.
+    def inspect(self, image, whole=None):
+        """What does not belong in a picture; deterministic. Arguments as of `evidence`.
 
         Returns:
             `map`, how unlike a good piece each pixel is, in (0, 1), `(b, h, w, 1)`; `score`, its maximum, `(b, 1)`; and
             `image`, what the piece would be without, `(b, h, w, c)`.
         """
-        restored, parts = self._evidence(image)
-        usual = self.calibration or UNCALIBRATED
-        deviations = [(parts(k, usual[k][0]) - usual[k][1]) / usual[k][2] for k in SOURCES]
-        found = suspicion(ops.maximum(*deviations))
+        restored, source = self._sources(image, whole)
+        usual = self.calibration["sources"] if self.calibration else UNCALIBRATED
+        deviations = [(source(name) - centre) / spread for name, (centre, spread) in usual.items()]
+        found = suspicion(ops.logsumexp(ops.concatenate(deviations, axis=-1), axis=-1, keepdims=True))
         return {"map": found, "score": ops.max(found, axis=(1, 2)), "image": ops.clip(restored, 0.0, 1.0)}
 
     def failing(self, outputs):
         """Which pieces fail, `(b,)` bool, of the outputs of `inspect`; None before it is calibrated."""
         return None if self.threshold is None else ops.convert_to_numpy(outputs["score"])[:, 0] > self.threshold
 
-    def _evidence(self, image):
-        """The restoration, and a function from source and window to its evidence."""
+    def _sources(self, image, whole):
+        """The restoration, and a function from the name of a source to its evidence, `(b, h, w, 1)`."""
         image, known = self._inputs(image, None)
         _, estimate, log_odds = self.estimate(image, known)
-        restored = self.crop(estimate, image)
-        maps = {"damage": ops.sigmoid(self.crop(log_odds, image)), "tone": image - restored}
+        damage = ops.sigmoid(self.crop(log_odds, image))
 
-        def evidence(source, window):
-            mean = window_mean(maps[source], window)
-            if source == "damage":
-                return ops.log(mean + LEAST)
-            return ops.mean(ops.abs(mean), axis=-1, keepdims=True)
+        @functools.cache
+        def distances():
+            return self.whole(image)["whole"] if whole is None else float32(whole)
 
-        return restored, evidence
+        def source(name):
+            if name in WHOLE:
+                return distances()[..., WHOLE.index(name), None]
+            return ops.log(window_mean(damage, WINDOWS[DAMAGE.index(name)]) + LEAST)
+
+        return self.crop(estimate, image), source
 
     def endpoints(self, image, latent):
         found = super().endpoints(image, latent)

@@ -1,11 +1,11 @@
-"""Calibration of an inspector: which windows see defects, what is usual for good pieces, and where the threshold is."""
+"""Calibration of an inspector: Gaussians of good pieces, which evidence sees defects, and where the threshold is."""
 
 from collections.abc import Callable, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from scipy.special import logsumexp
 
 from tfvae.applications.channels import floats
 from tfvae.applications.inspection.inspect import inspect, peaks
@@ -15,7 +15,26 @@ from tfvae.metrics.conformal import threshold
 
 COPIES = 3  # damaged ones of each good piece
 LARGEST = 512  # pixels a side of what is damaged, the middle of a larger piece
-LEAST_SPREAD = {"damage": 0.1, "tone": 1 / 255}  # where good pieces are all alike: a tenth of a nat, a grey level
+LEAST_SPREAD = 0.05  # nats, where good pieces are all alike
+MOST = 4096  # pieces that the Gaussians are fitted to, evenly spaced
+
+
+def fit_whole(model: Any, pieces: Any) -> None:
+    """Fits the model's Gaussians of whole pieces to good ones, those that it was trained on.
+
+    Args:
+        model: An `Inspector`. A calibration that it had is void afterwards.
+        pieces: A sequence of `(height, width, channels)`, two or more; of more than 4,096 so many, evenly spaced.
+
+    Raises:
+        ValueError: When there are fewer than two.
+    """
+    spaced = np.linspace(0, len(pieces) - 1, min(len(pieces), MOST)).astype(int)
+    thumbnails = [
+        model.whole_piece.thumbnail(tf.convert_to_tensor(floats(np.asarray(pieces[k]))[None])) for k in spaced
+    ]
+    model.whole_piece.fit(np.concatenate(thumbnails) if thumbnails else np.zeros((0, 1, 1, 1)))
+    model.use(None)
 
 
 def calibrate(
@@ -28,10 +47,10 @@ def calibrate(
 ) -> dict[str, Any]:
     """Calibrates `model`, and returns its `calibration`: JSON-ready.
 
-    1. Of `normal` pieces the largest evidence of each kind: its median is the centre, 1.4826 times the median distance
-       from it the spread (a standard deviation, were it normal).
-    2. Copies of them get the model's own synthetic defects. Of all pairs of a window of damage and one of tone that is
-       kept whose score tells the damaged from the good with the largest AUROC.
+    1. Of `normal` pieces the largest evidence of each source: its median is the centre, 1.4826 times the median
+       distance from it the spread (a standard deviation, were it normal).
+    2. Copies of them get the model's own synthetic defects. Of the model's `choices` of sources that is kept whose
+       score tells the damaged from the good with the largest AUROC; of equals the one with fewer sources.
     3. The scores of the `held_out` pieces, which nothing has seen before, give the threshold at `alpha`
        (`tfvae.metrics.conformal`).
 
@@ -44,8 +63,8 @@ def calibrate(
         progress: Called with the pieces done and all pieces.
 
     Returns:
-        `damage` and `tone`, each `[window, centre, spread]`; `alpha`, `threshold`, the sorted `scores` of the held-out
-        pieces, and `chosen_auroc`, what the windows were chosen by.
+        `sources`, `{name: [centre, spread]}`; `chosen_auroc`, what they were chosen by; `alpha`, `threshold`, and the
+        sorted `scores` of the held-out pieces.
 
     Raises:
         ValueError: When there are no `normal` pieces, or too few `held_out` ones for `alpha`.
@@ -54,16 +73,17 @@ def calibrate(
         raise ValueError("`normal` must hold good pieces. Received: none")
     alpha = model.alpha if alpha is None else alpha
     threshold(np.zeros(len(held_out)), alpha)  # too few of them is better said before the work
+    corrupt = _corruption(model)
     total, done = len(normal) + len(held_out), 0
     good: list[np.ndarray] = []
     damaged: list[np.ndarray] = []
     for index, piece in enumerate(normal):
         good.append(peaks(model, piece))
-        damaged += [peaks(model, copy) for copy in _damaged(model, floats(np.asarray(piece)), seed, index)]
+        damaged += [peaks(model, copy) for copy in _damaged(corrupt, floats(np.asarray(piece)), seed, index)]
         done = index + 1
         if progress:
             progress(done, total)
-    chosen = _chosen(model.windows, np.array(good), np.array(damaged).reshape(-1, len(good[0])))
+    chosen = _chosen(model, np.array(good), np.array(damaged).reshape(-1, len(good[0])))
     model.use({**chosen, "alpha": alpha, "threshold": 1.0, "scores": []})
     traced.cache_clear()  # graphs hold the calibration before
     scores = []
@@ -76,31 +96,31 @@ def calibrate(
     return found
 
 
-def _damaged(model: Any, piece: np.ndarray, seed: int, index: int) -> list[np.ndarray]:
+def _corruption(model: Any) -> Any:
+    """The model's synthetic defects for copies of a piece of any size and a seed, as one graph."""
+    copies = tf.TensorSpec((COPIES, None, None, model.image_shape[-1]), tf.float32)
+    return tf.function(model.corrupt, input_signature=[copies, tf.TensorSpec((2,), tf.int32)])
+
+
+def _damaged(corrupt: Any, piece: np.ndarray, seed: int, index: int) -> list[np.ndarray]:
     """Copies of a piece with the model's synthetic defects; those that got none are left out."""
     top, left = (max(0, (side - LARGEST) // 2) for side in piece.shape[:2])
-    part = tf.convert_to_tensor(piece[None, top : top + LARGEST, left : left + LARGEST])
-    found = []
-    for copy in range(COPIES):
-        draw = tf.random.split(tf.constant([seed, index * COPIES + copy]), 1)[0]
-        image, damage = model.corrupt(part, draw)
-        if tf.reduce_any(damage > 0):
-            found.append(np.clip(image.numpy()[0], 0.0, 1.0))
-    return found
+    part = piece[top : top + LARGEST, left : left + LARGEST]
+    images, damage = corrupt(tf.convert_to_tensor(np.stack([part] * COPIES)), tf.constant([seed, index]))
+    hit = np.any(damage.numpy() > 0, axis=(1, 2, 3))
+    return list(np.clip(images.numpy()[hit], 0.0, 1.0))
 
 
-def _chosen(windows: dict[str, tuple[int, ...]], good: np.ndarray, damaged: np.ndarray) -> dict[str, Any]:
-    """The pair of windows, with centre and spread of each, and the AUROC that it was chosen by."""
-    columns = [(source, window) for source, sides in windows.items() for window in sides]
+def _chosen(model: Any, good: np.ndarray, damaged: np.ndarray) -> dict[str, Any]:
+    """The sources that are kept, with centre and spread of each, and the AUROC that they were chosen by."""
     centre = np.median(good, axis=0)
-    least = np.array([LEAST_SPREAD[source] for source, _ in columns])
-    spread = np.maximum(1.4826 * np.median(np.abs(good - centre), axis=0), least)
+    spread = np.maximum(1.4826 * np.median(np.abs(good - centre), axis=0), LEAST_SPREAD)
     wrong = np.repeat([False, True], [len(good), len(damaged)])
     deviations = (np.concatenate([good, damaged]) - centre) / spread
-    best: tuple[float, tuple[int, ...]] = (-1.0, ())
-    places = [[index for index, column in enumerate(columns) if column[0] == source] for source in windows]
-    for pair in product(*places):
-        value = auroc(wrong, deviations[:, pair].max(axis=1)) if len(damaged) else 0.5
-        best = max(best, (value, pair), key=lambda each: each[0])
-    table = {columns[k][0]: [columns[k][1], float(centre[k]), float(spread[k])] for k in best[1]}
-    return {**table, "chosen_auroc": best[0]}
+    best: tuple[float, tuple[str, ...]] = (-1.0, ())
+    for names in model.choices:
+        scores = logsumexp(deviations[:, [model.sources.index(name) for name in names]], axis=1)
+        value = auroc(wrong, scores) if len(damaged) else 0.5
+        best = max(best, (value, names), key=lambda each: each[0])
+    usual = {name: [float(each[model.sources.index(name)]) for each in (centre, spread)] for name in best[1]}
+    return {"sources": usual, "chosen_auroc": best[0]}

@@ -66,9 +66,9 @@ def inspect(model: Any, image: np.ndarray, tile: int | None = None, progress: Pr
 
 
 def peaks(model: Any, image: np.ndarray, tile: int | None = None) -> np.ndarray:
-    """The largest of each kind of evidence in a picture, `(6,)`; arguments as of `inspect`."""
+    """The largest evidence of each of the model's `sources` in a picture, `(5,)`; arguments as of `inspect`."""
     image = _checked(model, image)
-    sources = np.empty((*image.shape[:2], sum(map(len, model.windows.values()))), np.float32)
+    sources = np.empty((*image.shape[:2], len(model.sources)), np.float32)
     _apply(model, "evidence", image, {"evidence": sources}, tile, None)
     return sources.max(axis=(0, 1))
 
@@ -97,13 +97,22 @@ def _apply(
 ) -> None:
     height, width, channels = image.shape
     plan = tiles(height, width, tile or max(SIDE, 2 * least_tile(model)), model.reach, model.factor)
-    function = traced(model, method, (("image", 4, channels),))
+    picture = ("image", 4, channels)
+    # What each tile has to know of the whole picture; of one tile it knows all.
+    alone = len(plan) == 1
+    whole = None if alone else traced(model, "whole", (picture,))({"image": _batch(image)})["whole"]
+    function = traced(model, method, (picture,) if alone else (picture, ("whole", 4, len(model.whole_sources))))
 
     def compute(place: Tile) -> dict[str, np.ndarray]:
-        maps = function({"image": tf.convert_to_tensor(floats(image[place.window])[None])})
+        inputs = {"image": _batch(image[place.window])}
+        maps = function(inputs if whole is None else {**inputs, "whole": whole[(slice(None), *place.window)]})
         return {name: maps[name].numpy()[0] for name in into}
 
     assemble(compute, plan, into, progress)
+
+
+def _batch(image: np.ndarray) -> tf.Tensor:
+    return tf.convert_to_tensor(floats(image)[None])
 
 
 def _checked(model: Any, image: np.ndarray) -> np.ndarray:

@@ -1,0 +1,81 @@
+"""The benchmark of inspection: what it compares with, and what it says of false alarms."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.decomposition import PCA
+from test_inspection import inspector
+from tiny_runs import spatial_vae, write_run
+
+from benchmarks.__main__ import main
+from benchmarks.inspection import nearest, over_splits, unexplained
+from tfvae.applications import calibrate, fit_whole
+from tfvae.errors import UserError
+from tfvae.metrics.conformal import guaranteed_rate
+
+
+def pieces(count, seed, bar=False):
+    """Pieces of 32×32 that are lit from a side, each a little otherwise; a bar is what good ones have not."""
+    rng = np.random.default_rng(seed)
+    light = 120 + 40 * rng.normal(size=(count, 1, 1)) * np.linspace(-1, 1, 32) + rng.normal(0, 4, (count, 32, 32))
+    if bar:
+        light[:, 10:14, 4:28] += 45
+    return np.clip(light, 0, 255).astype(np.uint8)
+
+
+def written(folder, images):
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:02d}.png")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("inspection")
+    written(folder / "train" / "good", pieces(60, 0))
+    model = inspector(alpha=0.1)
+    fit_whole(model, pieces(30, 1)[..., None])
+    calibrate(model, list(pieces(5, 2)[..., None]), list(pieces(19, 3)[..., None]))
+    return write_run(folder / "run", model, source=str(folder / "train"), channels=1, limit=0)
+
+
+def test_defects_are_told_from_good_pieces_beside_what_needs_no_network(run, tmp_path, capsys):
+    written(tmp_path / "data" / "good", pieces(8, 4))
+    written(tmp_path / "data" / "bar", pieces(7, 5, bar=True))
+    main(["inspection", str(run), "--data", str(tmp_path / "data"), "-o", str(tmp_path / "facts.json")])
+    shown = capsys.readouterr().out
+    facts = json.loads((tmp_path / "facts.json").read_text("utf-8"))
+    assert facts["pictures"]["good"] == 8 and facts["pictures"]["defective"] == 7
+    assert list(facts["rows"])[:1] == ["tfvae"] and {"parts alone", "untrained", "PCA"} <= set(facts["rows"])
+    # The bar is plain in the pixels, whatever an untrained network makes of it.
+    assert facts["rows"]["PCA"]["auroc"]["value"] > 0.95 and facts["rows"]["parts alone"]["auroc"]["value"] > 0.95
+    assert facts["threshold"]["guaranteed"] == 0.1 and "within chance" in shown and "| PCA |" in shown
+
+
+def test_the_baselines_are_the_norm_of_what_components_leave_and_the_nearest_distance():
+    learnt, new = (pieces(count, count).reshape(count, -1) / 255 for count in (20, 6))
+    pca = PCA(10, svd_solver="full").fit(learnt)
+    left = new - pca.mean_ - (new - pca.mean_) @ pca.components_.T @ pca.components_
+    np.testing.assert_allclose(unexplained(learnt, new), np.linalg.norm(left, axis=1), rtol=1e-3)
+    distances = np.linalg.norm(new[:, None] - learnt[None], axis=-1)
+    np.testing.assert_allclose(nearest(learnt, new), distances.min(axis=1), rtol=1e-6)
+
+
+def test_new_good_pieces_fail_as_often_as_is_guaranteed_and_others_more():
+    rng = np.random.default_rng(0)
+    found = over_splits(rng.normal(size=88), rng.normal(size=118), 0.05, seed=0)
+    low, high = found["interval"]
+    assert found["splits"] == 200 and low <= found["value"] <= high
+    assert low < guaranteed_rate(88, 0.05) < high
+
+
+def test_what_cannot_be_measured_is_one_line(run, tmp_path):
+    written(tmp_path / "data" / "fine", pieces(2, 6))
+    written(tmp_path / "data" / "bar", pieces(2, 7))
+    with pytest.raises(UserError, match=r"has no sub-folder 'good' beside others\. Its sub-folders: bar, fine"):
+        main(["inspection", str(run), "--data", str(tmp_path / "data")])
+    other = write_run(tmp_path / "vae", spatial_vae())
+    with pytest.raises(UserError, match="is no calibrated run of inspection"):
+        main(["inspection", str(other), "--data", str(tmp_path / "data")])
