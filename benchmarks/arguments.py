@@ -136,7 +136,7 @@ def painting(parser: OneLineParser) -> None:
             name, type=_pictures, nargs="+", required=True, metavar="PICTURE", help=f"{what}, or folders of them"
         )
     parser.add_argument(
-        "--side", type=args.integer(64), default=768, metavar="PX", help="photographs are reduced to (default: 768)"
+        "--side", type=args.integer(112), default=768, metavar="PX", help="photographs are reduced to (default: 768)"
     )
     parser.add_argument(
         "--renderings", type=user_path, metavar="DIR", help="write all there, to be looked at in their full size"

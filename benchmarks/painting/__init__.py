@@ -25,6 +25,7 @@ from tfvae.errors import UserError
 PHOTOGRAPH, REINHARD, QUILT, FLOOR = "photograph", "Reinhard", "quilt", "other half of the painting"
 FINE = ("1", "1/2")  # levels of the pyramid on which strokes are
 APART = 1.3  # times the floor from which on Reinhard's leaves a way to go
+LEAST = 56  # pixels each way of what is compared, for the last level of the pyramid
 ANY_SIZE = 2**31  # no painting is reduced on the way in
 
 
@@ -51,6 +52,8 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         for number, (painting_name, painting) in enumerate(paintings):
             progress(f"{photo_name} as {painting_name}")
             model = hung(pixels(painting), photo.shape[:2])
+            if min(*photo.shape[:2], *model.shape[:2], max(model.shape[:2]) // 2) < LEAST:
+                raise UserError(f"painting: {photo_name} or {painting_name} has too few pixels: halves need {LEAST}.")
             began = time.perf_counter(), time.process_time()
             painted = paint(photo, painting, seed=options.seed)
             took = time.perf_counter() - began[0], time.process_time() - began[1]
@@ -95,9 +98,11 @@ def judged(made: dict[str, np.ndarray], photo: np.ndarray, painting: np.ndarray)
     """Distances to the painting, the way that is left of Reinhard's, and SSIM of luminance and edges."""
     from tfvae.applications.styles.stylize import content_kept
 
-    half = painting.shape[1] // 2
+    axis = int(painting.shape[1] > painting.shape[0])
+    half = painting.shape[axis] // 2
+    one, other = np.split(painting, [half], axis=axis)
     distances = {name: distance(painting, each) for name, each in made.items()}
-    distances[FLOOR] = distance(painting[:, :half], painting[:, half:])
+    distances[FLOOR] = distance(one, other)
     floor, reinhard = distances[FLOOR], distances[REINHARD]
     ways = {
         name: {
