@@ -1,5 +1,7 @@
 """What photographs are compared with that are painted: transferred colours, and a quilt that follows the picture."""
 
+import warnings
+
 import numpy as np
 
 from tfvae.applications.textures.quilting import cut
@@ -20,7 +22,9 @@ def reinhard(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
 
     x, y = rgb2lab(pixels(photo)), rgb2lab(pixels(painting))
     moved = (x - x.mean((0, 1))) / np.maximum(x.std((0, 1)), 1e-6) * y.std((0, 1)) + y.mean((0, 1))
-    return np.clip(lab2rgb(moved), 0, 1).astype(np.float32)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # colours that no screen shows are clipped
+        return np.clip(lab2rgb(moved), 0, 1).astype(np.float32)
 
 
 def quilt(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
