@@ -130,6 +130,22 @@ def styles(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks styles runs/styles --data PHOTOS -o styles.json"])
 
 
+def painting(parser: OneLineParser) -> None:
+    for name, what in (("--data", "photographs"), ("--paintings", "paintings")):
+        parser.add_argument(
+            name, type=_pictures, nargs="+", required=True, metavar="PICTURE", help=f"{what}, or folders of them"
+        )
+    parser.add_argument(
+        "--side", type=args.integer(112), default=768, metavar="PX", help="photographs are reduced to (default: 768)"
+    )
+    parser.add_argument(
+        "--renderings", type=user_path, metavar="DIR", help="write all there, to be looked at in their full size"
+    )
+    args.seed(parser, "of all choices")
+    _out(parser, "the numbers; a sheet beside them")
+    parser.note("examples", ["python -m benchmarks painting --data PHOTOS --paintings PHOTOS -o painting.json"])
+
+
 def codec(parser: OneLineParser) -> None:
     args.run(parser)
     parser.add_argument("--data", type=_folder, metavar="FOLDER", help="pictures (default: the run's test split)")
@@ -290,6 +306,13 @@ def _folder(text: str) -> Path:
     path = Path(text)
     if not path.is_dir():
         raise argparse.ArgumentTypeError(f"must be a folder of pictures. Received: {text}")
+    return path
+
+
+def _pictures(text: str) -> Path:
+    path = user_path(text)
+    if not path.exists():
+        raise argparse.ArgumentTypeError(f"must be a picture or a folder of pictures. Received: {text}")
     return path
 
 

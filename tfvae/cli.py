@@ -34,7 +34,7 @@ COMMANDS = {
     "decompress": Command("compress", "Open such files again."),
     "inspect": Command("inspect", "Find what does not belong in pictures: scores, verdicts, heat maps, regions."),
     "texture": Command("texture", "A picture of any size with the texture of a few photographs."),
-    "stylize": Command("style", "Render pictures or a film in a style that was learnt."),
+    "stylize": Command("style", "Render pictures with the paint of a painting, or, films too, in a learnt style."),
     "styles": Command("style", "Find styles without labels: clusters by the statistics of codes."),
     "continue": Command("continuation", "Continue a film where it ended.", "continue_film"),
     "dreams": Command("dreams", "A page of draws, neighbours, sums, walks, maps and units."),
@@ -56,7 +56,7 @@ def _run(words: list[str]) -> int:
         return 0
     name, *rest = words
     arguments = command_parser(name).parse_args(rest)
-    if "run" in arguments:
+    if getattr(arguments, "run", None):
         open_run(arguments.run)  # raises for a mistyped one
     command = COMMANDS[name]
     module = importlib.import_module(f"tfvae.commands.{command.module}")

@@ -57,6 +57,9 @@ class OneLineParser(argparse.ArgumentParser):
     Args:
         prog: The command as it is typed: `tfvae generate`, `python -m training tune`.
         description: Of any length; it is wrapped.
+
+    Attributes:
+        checks: Called with the arguments, of which some may exclude others; they raise `UserError`.
     """
 
     def __init__(self, prog: str, description: str):
@@ -66,6 +69,7 @@ class OneLineParser(argparse.ArgumentParser):
             formatter_class=lambda prog: argparse.RawDescriptionHelpFormatter(prog, max_help_position=32),
             allow_abbrev=False,
         )
+        self.checks: list[Callable[[argparse.Namespace], None]] = []
 
     def note(self, title: str, lines: Iterable[str]) -> None:
         """A paragraph at the end of `--help`, its lines as they are."""
@@ -74,8 +78,13 @@ class OneLineParser(argparse.ArgumentParser):
 
     def parse_args(self, args=None, namespace=None):
         arguments, unknown = self.parse_known_args(args, namespace)
+        if unknown and not self._subparsers and not all(word.startswith("-") for word in unknown):
+            # An argument that may be left out was given its default where it stands after an option.
+            arguments, unknown = self.parse_known_intermixed_args(args, namespace)
         if unknown:
             self.refuse(unknown)
+        for check in self.checks:
+            check(arguments)
         return arguments
 
     def refuse(self, unknown: list[str]) -> NoReturn:

@@ -22,8 +22,8 @@ def source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", metavar="SOURCE", nargs="?", help=f"{SOURCE}; default: the run's held-out images")
 
 
-def pictures(parser: argparse.ArgumentParser, default: str) -> None:
-    parser.add_argument("source", metavar="IN", type=user_path, help="a picture, or a folder of pictures")
+def pictures(parser: argparse.ArgumentParser, default: str, nargs: str | None = None) -> None:
+    parser.add_argument("source", metavar="IN", nargs=nargs, type=user_path, help="a picture, or a folder of pictures")
     out(parser, "a folder, or OUT.png, .jpg, .webp, .tif or .bmp for one picture", default)
     parser.add_argument("--tile", type=integer(1), metavar="PX", help="side of the parts it is computed in")
     parser.add_argument("--page", action="store_true", help="a page before/after for one picture, too")

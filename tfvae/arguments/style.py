@@ -1,16 +1,35 @@
 """What `tfvae stylize` and `tfvae styles` accept."""
 
+import argparse
+
 from tfvae.arguments import shared as args
-from tfvae.errors import OneLineParser
+from tfvae.errors import OneLineParser, UserError
+from tfvae.file_names import user_path
+
+OF_PAINTINGS = ("colour", "stroke", "mask", "seed")
+OF_RUNS = ("extrapolate", "fps", "size", "steady", "tile")
 
 
 def stylize(parser: OneLineParser) -> None:
     args.run(parser)
-    args.pictures(parser, "RUN/stylized")
-    parser.add_argument(
-        "--style", required=True, metavar="STYLE", help="a style, or several and their shares: monet:0.6,hokusai:0.4"
+    args.pictures(parser, "RUN/stylized, of --from ./stylized", nargs="?")
+    style = parser.add_mutually_exclusive_group(required=True)
+    style.add_argument("--style", metavar="STYLE", help="a style, or several and their shares: monet:0.6,hokusai:0.4")
+    style.add_argument(
+        "--from", dest="painting", type=user_path, metavar="PAINTING", help="without RUN: the paint of one painting"
     )
     args.strength(parser, "0: as it is, 2: exaggerated")
+    parser.add_argument("--colour", choices=("painting", "photo"), help="with --from: whose (default: painting)")
+    parser.add_argument(
+        "--stroke",
+        type=args.number(0.01),
+        metavar="SIZE",
+        help="with --from: of the painting beside IN, 0.5 for fine strokes (default: 1, where it has the pixels)",
+    )
+    parser.add_argument(
+        "--mask", type=user_path, metavar="M", help="with --from: white is painted, or a folder with IN's names"
+    )
+    parser.add_argument("--seed", type=args.integer(0), metavar="S", help="with --from: of its choices (default: 0)")
     parser.add_argument(
         "--extrapolate", action="store_true", help="take the numbers of --style as they are: below 0, above 1, any sum"
     )
@@ -19,13 +38,33 @@ def stylize(parser: OneLineParser) -> None:
     parser.add_argument(
         "--steady", type=args.number(0, 1), metavar="S", help="of a film: 0 renders each frame by itself"
     )
+    parser.checks.append(_run_or_painting)
     parser.note(
         "examples",
         [
+            "tfvae stylize photo.jpg --from painting.jpg -o painted.png",
+            "tfvae stylize PICTURES --from painting.jpg --colour photo --stroke 0.7",
             "tfvae stylize runs/styles photo.jpg --style monet:0.6,hokusai:0.4",
             "tfvae stylize runs/styles film.mp4 --style monet --size 360x640 -o painted.mp4",
         ],
     )
+
+
+def _run_or_painting(arguments: argparse.Namespace) -> None:
+    """What there is of one way only, refused for the other; without a run the first word is IN."""
+    given, other = ("--style", OF_PAINTINGS) if arguments.painting is None else ("--from", OF_RUNS)
+    for name in other:
+        if getattr(arguments, name) is not None and getattr(arguments, name) is not False:
+            raise UserError(f"stylize: --{name} cannot be used with {given}.")
+    if arguments.painting is None:
+        if arguments.source is None:
+            raise UserError("stylize: the following arguments are required: IN.")
+        return
+    if arguments.source is not None:
+        raise UserError(
+            f"stylize: --from takes one picture or folder and no RUN. Received: {arguments.run} {arguments.source}."
+        )
+    arguments.run, arguments.source = None, arguments.run
 
 
 def styles(parser: OneLineParser) -> None:

@@ -39,26 +39,27 @@ class DrawnMasks:
     Args:
         mask: The file or the folder.
         folder: Where the pictures were found, when not one was named but a folder.
+        white: What is white in a mask, for a person.
 
     Raises:
         UserError: When there is no mask, or the only one cannot be used.
     """
 
-    def __init__(self, mask: Path, folder: Path | None):
+    def __init__(self, mask: Path, folder: Path | None, white: str = "damaged"):
         if not mask.exists():
             raise UserError(f"--mask {mask}: there is no such file or folder.")
-        self.mask = mask
+        self.mask, self.white = mask, white
         self.single = None
         if not mask.is_dir():
             try:
-                self.single = _marked(mask)
+                self.single = _marked(mask, white)
             except UnreadableError as reason:
                 raise UserError(f"--mask {mask}: {reason}.") from None
         self.folder = folder
 
     def __call__(self, job: Job, pixels: np.ndarray) -> Given:
         path = self.mask if self.single is not None else self._named(job)
-        damaged = self.single if self.single is not None else _marked(path)
+        damaged = self.single if self.single is not None else _marked(path, self.white)
         if damaged.shape != pixels.shape[:2]:
             sizes = (f"{width}x{height}" for height, width in (damaged.shape, pixels.shape[:2]))
             raise UnreadableError("the mask {} has {} pixels, the picture {}".format(path, *sizes))
@@ -145,11 +146,11 @@ def _overlay(paths: list[Path], scale: tuple[float, float]) -> Any:
     return overlay
 
 
-def _marked(path: Path) -> np.ndarray:
+def _marked(path: Path, white: str) -> np.ndarray:
     """A mask that marks something and leaves something."""
     damaged = open_mask(path)
     if not damaged.any():
-        raise UnreadableError(f"the mask {path.name} marks nothing: white is what is damaged")
+        raise UnreadableError(f"the mask {path.name} marks nothing: white is what is {white}")
     if damaged.all():
         raise UnreadableError(f"the mask {path.name} marks everything: black is what is kept")
     return damaged

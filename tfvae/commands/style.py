@@ -1,22 +1,29 @@
-"""`tfvae stylize` and `tfvae styles`: pictures in a style that was learnt, and styles found by clustering."""
+"""`tfvae stylize` and `tfvae styles`: pictures in a style that was learnt or with the paint of one painting, and styles
+found by clustering."""
 
 import argparse
 import csv
+import dataclasses
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tfvae import pictures, video
+from tfvae.applications.channels import floats
+from tfvae.applications.styles.paint import SMALLEST, largest_stroke, paint
 from tfvae.applications.styles.style_weights import cluster_styles, latent_statistics, parse_style
 from tfvae.applications.styles.stylize import content_kept, stylizer
 from tfvae.applications.styles.stylize import stylize as stylize_tiled
 from tfvae.applications.tiles import smallest_side
-from tfvae.commands.jobs import Job, Progress, carry_out, close, plan_of
+from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
+from tfvae.commands.masks import DrawnMasks
 from tfvae.commands.shared import images_of, place, say
 from tfvae.commands.video import rerender_film
+from tfvae.decoding import UnreadableError, eight_bits, on_white
 from tfvae.errors import UserError
-from tfvae.pictures.files import open_picture, save
+from tfvae.pictures.files import EditablePicture, open_picture, save
 from tfvae.runs import Run, open_run
 from tfvae.whole_files import whole_file
 
@@ -24,7 +31,9 @@ SHOWN = 8  # pictures of each group in the picture of `styles`
 
 
 def stylize(arguments: argparse.Namespace) -> None:
-    """`tfvae stylize`: one picture, a folder of them or a film, in a style or a mixture of several."""
+    """`tfvae stylize`: a picture, a folder of them or a film, in a style or several, or from a painting."""
+    if arguments.painting is not None:
+        return _paint(arguments)
     run = open_run(arguments.run)
     if arguments.source.is_file() and arguments.source.suffix.lower() in video.SUFFIXES:
         return _stylize_film(run, arguments)
@@ -45,18 +54,75 @@ def stylize(arguments: argparse.Namespace) -> None:
         rendered = stylize_tiled(
             model, picture.pixels, weights, arguments.strength, tile=arguments.tile, progress=progress
         )
-        lost = save(job.out, rendered, picture)
-        kept, edges = content_kept(picture.pixels, rendered)
-        for note in (*picture.notes, *lost, f"content kept: SSIM {kept:.3f} of luminance, {edges:.3f} of its edges"):
-            print(f"tfvae: {job.name}: {note}", file=sys.stderr)
+        _write(job, picture.pixels, rendered, picture)
 
-    done = carry_out(plan, work)
-    if done and (plan.many or arguments.page):
+    _finish(plan, carry_out(plan, work), arguments.page, f"In the style {arguments.style}", scale)
+
+
+def _paint(arguments: argparse.Namespace) -> None:
+    """With the paint of one painting; nothing was learnt."""
+    source, mask = arguments.source, arguments.mask
+    if source.is_file() and source.suffix.lower() in video.SUFFIXES:
+        raise UserError(f"stylize: --from is for pictures, and {source} is a film. Use a RUN that learnt styles.")
+    reserved = [arguments.painting, *([mask, *mask.rglob("*")] if mask else [])]
+    plan = plan_of(source, arguments.out, Path("stylized"), [], reserved)
+    painting = _painting(arguments.painting)
+    masks = DrawnMasks(mask, source if plan.many else None, white="painted") if mask else None
+
+    def work(job: Job, progress: Progress) -> None:
+        picture = open_picture(job.source)
+        kept = masks(job, picture.pixels).known if masks else None
+        most = largest_stroke(painting.shape, picture.pixels.shape)
+        if arguments.stroke is not None and arguments.stroke > most:
+            raise UnreadableError(f"--stroke can be {most:.2g} at most: {arguments.painting} has no more pixels")
+        painted = paint(
+            picture.pixels,
+            painting,
+            arguments.colour or "painting",
+            arguments.stroke,
+            arguments.strength,
+            kept,
+            arguments.seed or 0,
+            progress,
+        )
+        like = picture
+        if painted.shape != picture.pixels.shape:  # a grey picture in the colours of a painting
+            painted = eight_bits(painted)
+            like = dataclasses.replace(picture, pixels=painted, mode="RGB", icc=None)
+        _write(job, picture.pixels, painted, like)
+
+    _finish(plan, carry_out(plan, work), arguments.page, f"With the paint of {arguments.painting.name}")
+
+
+def _painting(path: Path) -> np.ndarray:
+    """Pixels of a painting, float32 in [0, 1], `(h, w, 1 or 3)`."""
+    if not path.is_file():
+        raise UserError(f"stylize: --from {path}: there is no such file. Accepted: a picture of one painting.")
+    try:
+        picture = open_picture(path)
+    except UnreadableError as reason:
+        raise UserError(f"stylize: --from {path}: {reason}.") from None
+    if min(picture.pixels.shape[:2]) < SMALLEST:
+        size = "x".join(map(str, picture.pixels.shape[:2]))
+        raise UserError(f"stylize: --from {path}: must be {SMALLEST}x{SMALLEST} pixels or more. Received: {size}.")
+    return floats(picture.pixels if picture.alpha is None else on_white(picture.pixels, picture.alpha))
+
+
+def _write(job: Job, original: np.ndarray, rendered: np.ndarray, like: EditablePicture) -> None:
+    lost = save(job.out, rendered, like)
+    kept, edges = content_kept(original, rendered)
+    for note in (*like.notes, *lost, f"content kept: SSIM {kept:.3f} of luminance, {edges:.3f} of its edges"):
+        print(f"tfvae: {job.name}: {note}", file=sys.stderr)
+
+
+def _finish(plan: Plan, done: list[Job], page: bool, title: str, scale: tuple[float, float] = (0.0, 0.0)) -> None:
+    """The page before/after, of a folder or where it is asked for, and what is said last."""
+    if done and (plan.many or page):
         from tfvae.commands.pages.before_after import Item, write_page
 
         folder = plan.folder if plan.many else plan.folder / f"{done[0].out.stem}_page"
         items = [Item(job.name, job.source, job.out, scale=scale) for job in done]
-        say(write_page(folder, items, f"In the style {arguments.style}"), "with all pictures before and after")
+        say(write_page(folder, items, title), "with all pictures before and after")
     close(plan, done, "stylize")
 
 

@@ -278,14 +278,20 @@ def cut(cost: np.ndarray, top: int, bottom: int, left: int, right: int) -> np.nd
 
 
 def cheapest_path(cost: np.ndarray) -> np.ndarray:
-    """The column of each row, int64 `(h,)`, of the path from top to bottom of least sum, one column aside at most."""
-    total = cost.astype(np.float64)
+    """The column of each row, int64 `(…, h)`, of the path from top to bottom of least sum, one column aside at most.
+
+    Args:
+        cost: `(…, h, w)`, of one overlap or of several at once.
+    """
+    rows = np.moveaxis(cost, -2, 0)
+    total = np.full((*rows.shape[:-1], rows.shape[-1] + 2), np.inf)  # with a column that costs too much on either side
+    total[..., 1:-1] = rows
     for row in range(1, len(total)):
-        above = np.pad(total[row - 1], 1, constant_values=np.inf)
-        total[row] += np.minimum(np.minimum(above[:-2], above[2:]), above[1:-1])
-    path = np.empty(len(total), np.int64)
-    path[-1] = total[-1].argmin()
+        above = total[row - 1]
+        total[row, ..., 1:-1] += np.minimum(np.minimum(above[..., :-2], above[..., 2:]), above[..., 1:-1])
+    path = np.empty(total.shape[:-1], np.int64)
+    path[-1] = total[-1, ..., 1:-1].argmin(axis=-1)
     for row in range(len(total) - 2, -1, -1):
-        begin = max(path[row + 1] - 1, 0)
-        path[row] = begin + total[row, begin : path[row + 1] + 2].argmin()
-    return path
+        near = np.take_along_axis(total[row], path[row + 1][..., None] + np.arange(3), axis=-1)
+        path[row] = path[row + 1] - 1 + near.argmin(axis=-1)
+    return np.moveaxis(path, 0, -1)

@@ -1,0 +1,123 @@
+"""A picture painted with the paint of one painting, in its colours or in the picture's own; nothing is learnt."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from tfvae.applications.channels import as_known, floats, typed
+from tfvae.applications.styles.canvas import Canvas
+from tfvae.applications.styles.colours import oklab, recoloured, srgb, transferred
+
+COLOURS = ("painting", "photo")  # whose are taken
+SMALLEST = 16  # pixels of a painting's shorter side
+
+
+def paint(
+    image: np.ndarray,
+    painting: np.ndarray,
+    colour: str = "painting",
+    stroke: float | None = None,
+    strength: float = 1.0,
+    kept: np.ndarray | None = None,
+    seed: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> np.ndarray:
+    """Texture transfer: windows of the painting, turned along the picture's forms and joined along least-error cuts.
+
+    With the colours of the painting every pixel is a pixel of it, up to the interpolation of windows that were turned
+    by an odd number of eighths. With those of the picture, the painting is brought to its colours first, and what is
+    left of the difference is taken out where it is wider than strokes.
+
+    Args:
+        image: `(height, width, 1 or 3)`; uint8, uint16, or float in [0, 1].
+        painting: `(h, w, 1 or 3)`, of 16 pixels or more each way; types as above.
+        colour: One of `COLOURS`.
+        stroke: Size of the strokes; at 1 the painting is as large as the picture. None: 1, or less for a painting of
+            fewer pixels, for paint is not enlarged.
+        strength: 0 is the picture, 1 the paint alone, between them a mixture; beyond 1 what is painted follows the
+            picture less.
+        kept: Where the picture stays as it is, bool or numbers (above 0.5), `(height, width)`; None: nowhere.
+        seed: Of all choices.
+        progress: Called with the parts done and all parts.
+
+    Returns:
+        Size and type of `image`; with the colours of a painting that has some, always 3 channels.
+
+    Raises:
+        ValueError: When a shape or a value is none that is accepted.
+
+    Reference:
+        Efros and Freeman (2001), Image quilting for texture synthesis and transfer; Hertzmann (1998), Painterly
+        rendering with curved brush strokes of multiple sizes, for coarse strokes first, and finer ones where they miss
+        what there is; Hertzmann et al. (2001), Image analogies
+    """
+    image, painting = np.asarray(image), np.asarray(painting)
+    known = as_known(kept, image)
+    _check(image, painting, colour, strength)
+    own = floats(image)
+    channels = 1 if image.shape[2] == 1 and (colour == "photo" or painting.shape[2] == 1) else 3
+    original = np.broadcast_to(own, (*own.shape[:2], channels))
+    pixels = image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
+    if strength == 0:
+        return pixels.copy()
+    lab, rgb = oklab(own), hung(floats(painting), image.shape[:2], stroke)
+    palette = oklab(rgb)
+    if colour == "photo":
+        palette = transferred(palette, lab)
+        rgb = srgb(palette)
+    else:
+        lab = transferred(lab, palette)
+    canvas = Canvas(lab, palette, strength=max(1.0, strength), seed=seed)
+    canvas.fill(progress)
+    painted = canvas.picture(rgb)
+    if colour == "photo":
+        painted = srgb(recoloured(oklab(painted), lab, canvas.sides[0] / 4))
+    painted = painted[..., :1] if channels < painted.shape[2] else np.broadcast_to(painted, original.shape)
+    if strength < 1:
+        painted = original + strength * (painted - original)
+    painted = typed(painted, image.dtype)
+    return painted if known is None else np.where(known, pixels, painted)
+
+
+def hung(painting: np.ndarray, shape: tuple[int, int], stroke: float | None = None) -> np.ndarray:
+    """A painting as it hangs beside a picture: its longer side is `stroke` times as long as the picture's.
+
+    Args:
+        painting: Float in [0, 1], `(h, w, channels)`.
+        shape: Height and width of the picture.
+        stroke: As of `paint`.
+
+    Returns:
+        float32 in [0, 1], 16 pixels or more each way.
+
+    Raises:
+        ValueError: When it has too few pixels for `stroke`.
+    """
+    most = largest_stroke(painting.shape, shape)
+    if stroke is not None and not 0 < stroke <= most:
+        raise ValueError(f"`stroke` must be above 0 and at most {most:.3g} for these pictures. Received: {stroke:g}")
+    scale = (min(1.0, most) if stroke is None else stroke) * max(shape) / max(painting.shape[:2])
+    scale = max(scale, SMALLEST / min(painting.shape[:2]))
+    width, height = (max(1, round(side * scale)) for side in painting.shape[1::-1])
+    planes = np.moveaxis(painting, -1, 0)
+    small = [Image.fromarray(plane).resize((width, height), Image.Resampling.LANCZOS) for plane in planes]
+    return np.clip(np.stack([np.asarray(plane) for plane in small], axis=-1), 0, 1)
+
+
+def largest_stroke(painting: tuple[int, ...], shape: tuple[int, ...]) -> float:
+    """The largest `stroke` for which a painting of this shape has the pixels."""
+    return max(painting[:2]) / max(shape[:2])
+
+
+def _check(image: np.ndarray, painting: np.ndarray, colour: str, strength: float) -> None:
+    as_known(None, painting)  # says what a picture is
+    for name, each in (("image", image), ("painting", painting)):
+        if each.shape[2] not in (1, 3) or not each.size:
+            raise ValueError(f"`{name}` must be (height, width, 1 or 3). Received: {each.shape}")
+    if min(painting.shape[:2]) < SMALLEST:
+        raise ValueError(f"`painting` must be {SMALLEST}x{SMALLEST} pixels or more. Received: {painting.shape}")
+    if colour not in COLOURS:
+        raise ValueError(f"`colour` must be one of {', '.join(COLOURS)}. Received: {colour}")
+    if not 0 <= strength < float("inf"):
+        raise ValueError(f"`strength` must be 0 or more. Received: strength={strength}")
