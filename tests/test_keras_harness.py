@@ -20,6 +20,7 @@ from tfvae.layers import (
     residual,
     rounding,
     seeded,
+    whole_piece,
 )
 from tfvae.likelihoods.counted import CountedGaussian
 from tfvae.networks import (
@@ -120,6 +121,7 @@ INSTANCES = [
     lambda: transforms.Synthesis(1, (4, 4), 4),
     lambda: tfvae.Codec(1, (4, 4), 4, hyper_dim=2),
     lambda: tfvae.Inspector(1, (4, 4, 4), 2, blocks=1),
+    lambda: whole_piece.WholePiece(1),
     lambda: quantiser.VectorQuantiser(8),
     lambda: recurrent.ConvGRU(4),
     lambda: degrader.Degrader(1),
