@@ -43,10 +43,11 @@ def quilt(photo: np.ndarray, painting: np.ndarray) -> np.ndarray:
     from skimage.color import rgb2lab
 
     content, style = (rgb2lab(each).astype(np.float32) / 100 for each in (photo, painting))
-    made = None
+    made: np.ndarray | None = None
     for number, side in enumerate(SIDES):
         share = GUIDANCE * (1 - number / len(SIDES)) + 0.25
         made = _layer(content, painting, style, side, share, made)
+    assert made is not None  # there are sides
     return made
 
 

@@ -200,7 +200,8 @@ class Layer:
         return again
 
     def _cells(self, places: Places) -> tuple[np.ndarray, np.ndarray]:
-        return tuple((axis / (self.side // 2)).astype(int) for axis in (places.rows, places.columns))
+        rows, columns = ((axis / (self.side // 2)).astype(int) for axis in (places.rows, places.columns))
+        return rows, columns
 
 
 def nearest(rows: np.ndarray, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -30,7 +30,7 @@ class Places(NamedTuple):
     columns: np.ndarray
     turns: np.ndarray
 
-    def take(self, indices: np.ndarray) -> "Places":
+    def take(self, indices: np.ndarray | tuple[np.ndarray, ...]) -> "Places":
         """Some of them, in any shape."""
         return Places(self.rows[indices], self.columns[indices], self.turns[indices])
 
