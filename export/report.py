@@ -93,6 +93,7 @@ MEANING = {
     "code": "the deterministic code",
     "latents": "a codec's latents before a quality enlarges them and they are rounded",
     "quality": "of a codec, from 0 (smallest) to 100 (best)",
+    "inside": "1 at places of the picture, 0 beyond its border where it is smaller than the file's size",
     "z": "a code",
     "labels": "weights of the classes: 1 at the wanted one, 0 elsewhere",
     "noise": "standard normal numbers, drawn by the caller",
