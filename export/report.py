@@ -104,7 +104,7 @@ def _ranges(calls) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "meaning": MEANING[name],
-            "range": [0.0, 1.0] if name in ("image", "labels", "damage", "known", "map", "score") else None,
+            "range": [0.0, 1.0] if name in ("image", "labels", "damage", "known", "map", "score", "inside") else None,
             "shape": list(calls[0][name].shape[1:]),
             "observed": [float(min(c[name].min() for c in calls)), float(max(c[name].max() for c in calls))],
         }
