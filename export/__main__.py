@@ -35,7 +35,8 @@ def parser() -> ProgramParser:
     p.add_argument(
         "--explorer",
         action="store_true",
-        help="add a page that runs a VAE or an autoencoder in a browser (LiteRT.js is fetched from npm, once)",
+        help="add a page that runs a VAE or an autoencoder in a browser, or opens the files of a codec "
+        "(LiteRT.js is fetched from npm, once)",
     )
     p.add_argument(
         "--onnx", action="store_true", help="add .onnx files, checked in ONNX Runtime (needs the extra `onnx`)"

@@ -11,7 +11,7 @@ from export.artefacts import Artefact, Export
 from export.atomic_folder import REPORT, check_place, placed
 from export.decisions import decided_otherwise
 from export.formats import onnx as onnx_files
-from export.formats import tflite_files
+from export.formats import tflite_files, tfv_tables
 from export.formats.saved_model import Request, run_in_fresh_process
 from export.kits import explorer as browser
 from export.kits.explorer import litert_js
@@ -87,6 +87,8 @@ def export_run(
         artefacts = [_saved_model(work, partial, saved_model, say), *tflite_files.write(work, partial, say)]
         if onnx:
             artefacts += onnx_files.write(work, partial, say)
+        if line := tfv_tables.write(work.model, partial):
+            say(line)
         serving_kit.write(work, artefacts, partial)
         if native:
             say(prove.write(work, artefacts, partial, native))

@@ -6,6 +6,7 @@ from typing import Any
 from export import card_calls, card_head, pictures
 from export.artefacts import Artefact, Export
 from export.atomic_folder import REPORT
+from export.formats import tfv_tables
 from export.formats.tflite import OPEN_BATCH
 from export.formats.tflite_runtime import RUNS
 from export.parity import INT8_SIZE_TARGET, MEASURES, SAME
@@ -122,6 +123,11 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
         )
     if any(not artefact.written for artefact in artefacts):
         notes.append("Withheld files missed their bound, or the runtime refused them, and were not written.")
+    if tfv_tables.writes_files(work.model):
+        notes.append(
+            f"`{tfv_tables.NAME}`: tables and the integer hyper-decoder, by which other programs read the `.tfv` files "
+            "of this model; `decoder.tflite` makes pictures of the codes in them."
+        )
     if work.policy != "float32":
         notes.append(f"Trained under `{work.policy}`; exported, and compared, as the same weights in float32.")
     return (

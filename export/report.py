@@ -93,6 +93,7 @@ MEANING = {
     "code": "the deterministic code",
     "latents": "a codec's latents before a quality enlarges them and they are rounded",
     "quality": "of a codec, from 0 (smallest) to 100 (best)",
+    "inside": "1 at places of the picture, 0 beyond its border where it is smaller than the file's size",
     "z": "a code",
     "labels": "weights of the classes: 1 at the wanted one, 0 elsewhere",
     "noise": "standard normal numbers, drawn by the caller",
@@ -103,7 +104,7 @@ def _ranges(calls) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "meaning": MEANING[name],
-            "range": [0.0, 1.0] if name in ("image", "labels", "damage", "known", "map", "score") else None,
+            "range": [0.0, 1.0] if name in ("image", "labels", "damage", "known", "map", "score", "inside") else None,
             "shape": list(calls[0][name].shape[1:]),
             "observed": [float(min(c[name].min() for c in calls)), float(max(c[name].max() for c in calls))],
         }

@@ -83,6 +83,16 @@ def test_tiles_equal_the_whole(models, side, monkeypatch):
     assert np.abs(one - other).max() <= 1 and np.mean(one == other) > 0.99
 
 
+def test_a_decoder_of_one_size_paints_a_smaller_picture_as_that_is_by_itself(models):
+    model, quality = models[3], np.float32([[70]])
+    codes = model.gains(model.encoder(picture(24, 30)[None] / np.float32(255)), quality).numpy().round()
+    alone = model.picture(codes, quality)
+    larger, inside = (np.pad(each, ((0, 0), (0, 4), (0, 2), (0, 0))) for each in (codes, np.ones_like(codes[..., :1])))
+    told, untold = (model.picture(larger, quality, each)[:, :24, :32] for each in (inside, None))
+    np.testing.assert_allclose(told, alone, rtol=0, atol=1e-5)
+    assert np.abs(untold - alone).max() > 1e-3
+
+
 def test_a_region_is_that_part_of_the_whole_and_reads_its_own_tiles_only(models, monkeypatch):
     monkeypatch.setattr(container, "TILE", 8)
     model, image = models[3], picture(130, 150)  # 17 × 19 places of 8 pixels: 3 × 3 tiles

@@ -15,15 +15,18 @@ from PIL import Image
 from test_serving import make
 from tiny_runs import autoencoder, only, vector_vae, write_run
 
+import tfvae
 from export import __main__ as program
 from export import bundle, parity
-from export.artefacts import Artefact
+from export.artefacts import Artefact, Export
 from export.kits import explorer
-from export.kits.explorer import contents, litert_js
+from export.kits.explorer import compressed, contents, litert_js
 from tfvae.errors import UserError
 from tfvae.runs import open_run
 
 PAGES = sorted(explorer.PAGE.iterdir())
+# What the page of a codec is made of: its own files, and some of the other page's.
+CODEC_PAGES = [*sorted(compressed.PAGE.iterdir()), *(explorer.PAGE / name for name in compressed.SHARED)]
 
 
 @pytest.fixture
@@ -143,7 +146,7 @@ def test_the_page_is_told_about_every_kind_of_model(kind, tmp_path):
     np.testing.assert_allclose((codes - mean) @ axes.T, table["map"]["points"], atol=1e-5)
 
 
-@pytest.mark.parametrize("file", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("file", sorted({*PAGES, *CODEC_PAGES}), ids=lambda path: f"{path.parent.name}-{path.name}")
 def test_the_page_loads_nothing_from_elsewhere(file):
     text = file.read_text(encoding="utf-8")
     foreign = re.findall(r"""(?:src|href)\s*=\s*["'](?:https?:)?//|url\(\s*["']?(?:https?:)?//|@import""", text)
@@ -151,17 +154,22 @@ def test_the_page_loads_nothing_from_elsewhere(file):
     assert not foreign
 
 
-def test_every_file_that_the_page_names_is_beside_it():
-    html = (explorer.PAGE / "index.html").read_text(encoding="utf-8")
-    named = set(re.findall(r'(?:src|href)="([^"]+)"', html))
-    for module in explorer.PAGE.glob("*.js"):
-        named |= {name.removeprefix("./") for name in re.findall(r'from "(\./[^"]+)"', module.read_text("utf-8"))}
-    assert "main.js" in named and "network.js" in named
-    assert named <= {file.name for file in PAGES}
+@pytest.mark.parametrize("files", [PAGES, CODEC_PAGES], ids=["codes", "compressed"])
+def test_every_file_that_the_page_names_is_beside_it(files):
+    named = set()
+    for file in files:
+        if file.suffix in (".html", ".js"):
+            found = re.findall(
+                r"""(?:src|href)="([^"]+)"|from "(\./[^"]+)"|new Worker\("([^"]+)\"""", file.read_text("utf-8")
+            )
+            named |= {name.removeprefix("./") for names in found for name in names if name}
+    assert {"main.js", "network.js"} <= named <= {file.name for file in files}
+    assert all(file.is_file() for file in files)
 
 
-def test_the_policy_admits_the_import_map_and_no_other_inline_script():
-    html = (explorer.PAGE / "index.html").read_text(encoding="utf-8")
+@pytest.mark.parametrize("folder", [explorer.PAGE, compressed.PAGE], ids=["codes", "compressed"])
+def test_the_policy_admits_the_import_map_and_no_other_inline_script(folder):
+    html = (folder / "index.html").read_text(encoding="utf-8")
     (text,) = re.findall(r'<script type="importmap">(.*?)</script>', html, re.DOTALL)
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     (policy,) = re.findall(r'Content-Security-Policy" content="([^"]+)"', html)
@@ -248,6 +256,13 @@ def test_a_bundle_with_an_explorer_holds_its_files_and_knows_their_hashes(archiv
     assert report["files"]["explorer/main.js"]["sha256"] == hashlib.sha256(page).hexdigest()
     with Image.open(folder / "pictures.png") as sheet:
         assert sheet.mode == "L"
+
+
+def test_a_codec_s_page_wants_a_decoder_with_a_middle():
+    model = tfvae.Codec(1, (4, 4), 4, hyper_dim=2)  # places of 8 pixels, of which two around one are needed
+    explorer.check(Export(None, model, "float32", None, None, (40, 48), None, parity.BOUNDS))
+    with pytest.raises(UserError, match=r"must be 40x40 or more for this model. Received: --size 48x32"):
+        explorer.check(Export(None, model, "float32", None, None, (48, 32), None, parity.BOUNDS))
 
 
 def test_no_page_is_written_for_a_model_that_was_withheld(tmp_path):

@@ -215,6 +215,7 @@ def test_a_bundle_has_the_model_s_own_files_and_no_samples_that_do_not_fit(kind,
     assert {path.name for path in (folder / tflite.OPEN_BATCH).iterdir()} == opened
     report = json.loads((folder / "export_report.json").read_text())
     assert report["withheld"] == [] and not (folder / "phone").exists()
+    assert (folder / "tfv.bin").exists() == ("tfv.bin" in report["files"]) == (kind == "codec")
     assert set(report["artefacts"][0]["parity"]) == {*SIGNATURES[kind], "serving_default"}
     card = (folder / "MODEL_CARD.md").read_text()
     assert "phone/" not in card and "explorer" not in card

@@ -13,7 +13,7 @@
 
 All of a conditional model also take `labels`, `(batch, classes)`: 1 at the class
 of a picture and 0 elsewhere, or a mixture. A model with a codebook also gives `indices` with its `code`. A codec gives
-`latents`, and its `decode` also takes a `quality`.
+`latents`, and its `decode` also takes a `quality`, and `inside`: which places are of the picture.
 
 All are deterministic and float32 on both sides: noise enters as an input, so that no runtime needs a random op.
 """

@@ -150,13 +150,13 @@ class Codec(LatentModel):
         """Latents before a quality enlarges them, float32: what is the same for all qualities."""
         return self.encoder(images)
 
-    def picture(self, z, quality):
-        """`E[x|ŷ]` of codes ŷ, in [0, 1], `(b, h * factor, w * factor, channels)`."""
-        return self.likelihood.mean(self.synthesise(z, quality))
+    def picture(self, z, quality, inside=None):
+        """`E[x|ŷ]` of codes ŷ, in [0, 1], `(b, h * factor, w * factor, channels)`; `inside` as of `Synthesis`."""
+        return self.likelihood.mean(self.synthesise(z, quality, inside))
 
-    def synthesise(self, z, quality):
+    def synthesise(self, z, quality, inside=None):
         """Parameters of the likelihood for codes ŷ, `(b, h * factor, w * factor, channels)`, float32."""
-        return self.decoder(self.gains(z, quality, back=True))
+        return self.decoder(self.gains(z, quality, back=True), inside=inside)
 
     def call(self, images, training=False, quality=None):
         if quality is None:
@@ -220,10 +220,10 @@ class Codec(LatentModel):
 
     def endpoints(self, image, latent):
         """As `LatentModel.endpoints`: latents of all qualities, a picture of a code at one, and both in one."""
-        codes = {"z": latent, "quality": (latent[0], 1)}
+        codes = {"z": latent, "quality": (latent[0], 1), "inside": (*latent[:3], 1)}
 
-        def decode(z, quality):
-            return {"image": self.picture(z, quality)}
+        def decode(z, quality, inside):
+            return {"image": self.picture(z, quality, inside)}
 
         exact = VARIANTS[:1]
         rebuild = Endpoint(
@@ -241,9 +241,12 @@ class Codec(LatentModel):
         return "codec", f"{does}pixels, which take few bits in a file, and such maps into images"
 
     def examples(self, images, rng):
-        """As `LatentModel.examples`, and a quality for each picture."""
-        quality = np.full((len(images), 1), QUALITY, np.float32)
-        return {**super().examples(images, rng), "quality": [quality, np.full_like(quality, 80.0)]}
+        """As `LatentModel.examples`, a quality for each picture, and which of its places count: all, or fewer."""
+        found, quality = super().examples(images, rng), np.full((len(images), 1), QUALITY, np.float32)
+        whole = np.ones_like(found["z"][0][..., :1])
+        smaller = whole.copy()
+        smaller[:, -1:], smaller[:, :, -1:] = 0, 0
+        return {**found, "quality": [quality, np.full_like(quality, 80.0)], "inside": [whole, smaller]}
 
     def get_config(self):
         config = super().get_config()

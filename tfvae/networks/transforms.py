@@ -128,6 +128,8 @@ class Synthesis(_Transform):
 
     Call arguments:
         latents: `(b, h, w, latent_dim)`.
+        inside: `(b, h, w, 1)`, 1 at places of the picture and 0 beyond its border, where a function of a fixed size is
+            given a picture that is smaller; None: all are of the picture.
 
     Returns:
         What `likelihood` reads: `(b, h * factor, w * factor, channels)`, float32, centred at 0.
@@ -172,9 +174,15 @@ class Synthesis(_Transform):
         if not self.likelihood.built:
             self.likelihood.build(self.compute_output_shape(input_shape))
 
-    def call(self, latents):
+    def call(self, latents, inside=None):
         blocks = tf.nn.depth_to_space(self.cosines(latents), self.factor)
-        return ADDED * float32(super().call(latents)) + blocks
+        for layer in self.chain:
+            if inside is not None and isinstance(layer, SubPixelUpsample):
+                # Beyond the border every convolution meets zeros, as it does where a picture ends.
+                latents = latents * ops.cast(inside, latents.dtype)
+                inside = tf.nn.depth_to_space(ops.concatenate([inside] * 4, axis=-1), 2)
+            latents = layer(latents)
+        return ADDED * float32(latents) + blocks
 
     def compute_output_shape(self, input_shape):
         sides = (None if side is None else side * self.factor for side in input_shape[1:3])

@@ -6,6 +6,7 @@ import { Map2D } from "./map.js";
 import { Labels } from "./labels.js";
 import { fetched, Network } from "./network.js";
 import { readFile, Sheet, strip } from "./pictures.js";
+import { dropping, guarded, problem } from "./shared.js";
 import { Stage } from "./stage.js";
 import { tabs } from "./tabs.js";
 import { Units } from "./units.js";
@@ -154,37 +155,6 @@ function opener(opened) {
   input.addEventListener("change", () => opened(input.files));
   label.append(input, "open or drop");
   return label;
-}
-
-function dropping(dropped) {
-  const mark = (on) => document.body.classList.toggle("dropping", on);
-  addEventListener("dragover", (event) => {
-    event.preventDefault();
-    mark(true);
-  });
-  addEventListener("dragleave", (event) => event.relatedTarget || mark(false));
-  addEventListener("drop", (event) => {
-    event.preventDefault();
-    mark(false);
-    if (event.dataTransfer.files.length) dropped(event.dataTransfer.files, event.target);
-  });
-}
-
-/** The same function, whose failures are shown in the page. */
-function guarded(action) {
-  return async (...values) => {
-    try {
-      return await action(...values);
-    } catch (error) {
-      problem(error);
-    }
-  };
-}
-
-function problem(error) {
-  notice.textContent = error.message;
-  notice.className = "problem";
-  notice.hidden = false;
 }
 
 globalThis.explorer = { ready: window.refused ? null : open().catch(problem) };

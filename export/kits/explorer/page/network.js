@@ -2,26 +2,31 @@
 
 import { loadAndCompile, loadLiteRt, Tensor } from "@litertjs/core";
 
+/** Models of this folder, by their names, compiled for the processor. Throws an Error whose message is for a person. */
+export async function compiled(...names) {
+  // The runtime reports its delegates on the error stream; what it says belongs in no reader's console.
+  const said = [];
+  self.Module = { print: () => {}, printErr: (line) => said.push(line) };
+  // It would also wake the fastest graphics card, which the models of this page do not use, and warn where there is none.
+  const adapter = { limits: {}, features: new Set(), requestDevice: async () => null };
+  Object.defineProperty(navigator, "gpu", { configurable: true, value: { requestAdapter: async () => adapter } });
+  const contents = await Promise.all(names.map(bytes)), models = [];
+  try {
+    await loadLiteRt(new URL("litert/wasm/", document.baseURI).href);
+    // One after the other: the runtime's heap is one, and models are compiled into it.
+    for (const content of contents) models.push(await loadAndCompile(content, { accelerator: "wasm" }));
+    return models;
+  } catch (error) {
+    throw new Error(`LiteRT.js did not start: ${error?.message ?? error}. ${said.at(-1) ?? ""}`, { cause: error });
+  } finally {
+    delete navigator.gpu;
+  }
+}
+
 export class Network {
   /** `data` is data.json. Throws an Error whose message is for a person. */
   static async open(data) {
-    // The runtime reports its delegates on the error stream; what it says belongs in no reader's console.
-    const said = [];
-    self.Module = { print: () => {}, printErr: (line) => said.push(line) };
-    // It would also wake the fastest graphics card, which the models of this page do not use, and warn where there is none.
-    const adapter = { limits: {}, features: new Set(), requestDevice: async () => null };
-    Object.defineProperty(navigator, "gpu", { configurable: true, value: { requestAdapter: async () => adapter } });
-    const [encoder, decoder] = await Promise.all(["encoder.tflite", "decoder.tflite"].map(bytes));
-    try {
-      await loadLiteRt(new URL("litert/wasm/", document.baseURI).href);
-      const options = { accelerator: "wasm" };
-      // One after the other: the runtime's heap is one, and models are compiled into it.
-      return new Network(data, await loadAndCompile(encoder, options), await loadAndCompile(decoder, options));
-    } catch (error) {
-      throw new Error(`LiteRT.js did not start: ${error?.message ?? error}. ${said.at(-1) ?? ""}`, { cause: error });
-    } finally {
-      delete navigator.gpu;
-    }
+    return new Network(data, ...(await compiled("encoder.tflite", "decoder.tflite")));
   }
 
   constructor(data, encoder, decoder) {

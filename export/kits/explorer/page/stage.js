@@ -1,6 +1,7 @@
 // The picture of the current code, and what can be done with it.
 
 import { paint } from "./pictures.js";
+import { download } from "./shared.js";
 
 const FADE = 420; // milliseconds from one code to another
 const SAVED_SIDE = 256; // pixels of a saved picture at least
@@ -95,12 +96,4 @@ export class Stage {
       return "code saved as a file";
     }
   }
-}
-
-function download(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
