@@ -252,6 +252,7 @@ def test_rows_hold_the_means_and_the_paired_lead_of_ours(photograph):
     np.testing.assert_array_equal(shown.results[baselines.AS_IT_CAME], examples[0].degraded)
 
 
+@pytest.mark.slow
 def test_a_mark_that_all_pictures_share_is_taken_out_as_the_command_does():
     originals = [pixels(test_overlay.photograph(seed, 1)) for seed in range(30)]
     examples = [degraded.watermarked(x, 0, 0, "SAMPLE, once") for x in originals]

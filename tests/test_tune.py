@@ -188,6 +188,7 @@ def test_a_shorter_trial_is_the_beginning_of_a_longer_one(tmp_path):
     assert (tmp_path / "l" / "metrics.csv").read_text().splitlines()[: len(rows)] == rows
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(tmp_path, monkeypatch):
     real, calls = searching.run.fit, []
 
@@ -205,6 +206,7 @@ def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(tmp_path, monkeyp
     assert "failed: the gradients" in (tmp_path / "s" / "tune.md").read_text()
 
 
+@pytest.mark.slow
 def test_settings_that_cannot_go_together_fail_their_trial_only(tmp_path):
     settings = [*TINY, "model.latent_dim=2", "objective.beta=1", "training.learning_rate=1e-3"]
     options = ("--range", "model.widths=[8],[0]", "--epochs", "1")
@@ -352,6 +354,7 @@ def test_a_curve_that_is_stopped_in_a_fold_goes_on_and_finds_the_same(tmp_path, 
     assert [point["folds"] for point in found[0]] == [point["folds"] for point in found[1]]
 
 
+@pytest.mark.slow
 def test_a_random_search_takes_folds(tmp_path):
     settings = [*SMALL, "objective.beta=1", "training.learning_rate=1e-3", "model.hidden=16"]
     options = ("--trials", "1", "--epochs", "1", "--folds", "2", "--range", "model.latent_dim=2,3")
