@@ -8,7 +8,7 @@ from contract import assert_config_round_trip, assert_saves_and_loads
 
 import tfvae
 from tfvae.evaluation import psnr
-from tfvae.networks.tone import thumbnail
+from tfvae.layers.area import area_means
 from tfvae.objectives import FLOOR, estimate_loss, gaussian_kl, importance_bound, sum_per_example
 
 NOISE = [{"kind": "gaussian", "std": 0.1}]
@@ -137,9 +137,9 @@ def test_a_new_restorer_returns_what_it_is_given():
 
 def test_a_thumbnail_is_the_mean_of_areas():
     x = pictures(2, 200, 131, 3)
-    np.testing.assert_allclose(thumbnail(x), tf.image.resize(x, (64, 64), method="area"), atol=1e-5)
+    np.testing.assert_allclose(area_means(x, 64), tf.image.resize(x, (64, 64), method="area"), atol=1e-5)
     flat = np.full((1, 3, 5, 1), 0.25, "float32")
-    np.testing.assert_allclose(thumbnail(flat), np.full((1, 64, 64, 1), 0.25), atol=1e-6)
+    np.testing.assert_allclose(area_means(flat, 64), np.full((1, 64, 64, 1), 0.25), atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 | --- | --- | --- |
 | k | draws from q(z\\|x) for each example | `samples` |
 | w_i = p(x\\|z_i) p(z_i) / q(z_i\\|x) | importance weight of a draw | `log_weights` |
-| w~_i = w_i / sum_j w_j | normalised weight | `normalised` |
+| w~_i = w_i / sum_j w_j | normalised weight | `path_weights` |
 | phi | parameters of the posterior | — |
 
 The gradient in phi of a function of `z = mean + std * noise` and of phi itself has two parts: the path through z, and
@@ -29,18 +29,15 @@ class PathWeights:
     """The identity on draws z whose gradient is multiplied by weights that are known only after z was decoded.
 
     Attributes:
-        values: The weights, one for each row of z, to be set before the gradient is taken; None: 1.
+        values: The weights, one for each row of z, to be set before the gradient is taken.
     """
 
-    def __init__(self) -> None:
-        self.values: Any = None
+    values: Any
 
     def __call__(self, z):
         @tf.custom_gradient
         def identity(z):
             def gradient(upstream):
-                if self.values is None:
-                    return upstream
                 return upstream * tf.reshape(self.values, (-1, *[1] * (len(upstream.shape) - 1)))
 
             return tf.identity(z), gradient

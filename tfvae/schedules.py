@@ -41,6 +41,11 @@ class BetaSchedule:
         return cls(**config)
 
 
+def final_of(value):
+    """The value at which models are evaluated: a schedule's last one, or the number itself."""
+    return float(value.final if isinstance(value, BetaSchedule) else value)
+
+
 @keras.saving.register_keras_serializable(package="tfvae")
 class LinearBeta(BetaSchedule):
     """`linear(step, steps, start, end)`: KL warm-up (Bowman et al. 2016, Sønderby et al. 2016).

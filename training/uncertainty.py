@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
+import tfvae
 from tfvae.applications import calibrate_uncertainty, measure_uncertainty
 from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.models.restoration_model import RestorationModel
@@ -24,9 +25,9 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any] | None:
 
     Returns facts for the report; None for a model that restores nothing, or where no picture is held out.
     """
-    model = keras.saving.load_model(path / "model.keras", compile=False)
-    if not isinstance(model, RestorationModel) or not len(splits.validation):
+    if not issubclass(tfvae.MODELS[config.model.kind], RestorationModel) or not len(splits.validation):
         return None
+    model = keras.saving.load_model(path / "model.keras", compile=False)
     began, seed = time.monotonic(), config.training.seed
     table = calibrate_uncertainty(model, _pictures(splits.validation, config), seed)
     part, held_out = ("test", splits.test) if len(splits.test) else ("validation", splits.validation)

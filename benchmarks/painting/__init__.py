@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from benchmarks.measuring import OURS, machine, progress, publish, unrest
 from tfvae.errors import UserError
@@ -42,12 +41,13 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     from benchmarks.painting.rivals import quilt, reinhard
     from tfvae.applications.styles.paint import hung, paint
     from tfvae.pictures import PAPER, grid, save_png
-    from tfvae.pixels import pixels
+    from tfvae.pixels import pixels, to_uint8
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     photos, paintings = read(options.data, options.side), read(options.paintings, ANY_SIZE)
     rows: list[dict[str, Any]] = []
-    cells = [np.full((1, 1, 3), PAPER, np.uint8), *(_small(painting, options.side) for _, painting in paintings)]
+    shown = (to_uint8(hung(pixels(painting), (options.side, options.side))) for _, painting in paintings)
+    cells = [np.full((1, 1, 3), PAPER, np.uint8), *shown]
     for place, (photo_name, photo) in enumerate(photos):
         cells.append(photo)
         for number, (painting_name, painting) in enumerate(paintings):
@@ -77,13 +77,6 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         "summary": summary(rows),
     }
     return facts, grid(cells, columns=1 + len(paintings))
-
-
-def _small(picture: np.ndarray, side: int) -> np.ndarray:
-    """A picture whose longer side is at most so long."""
-    image = Image.fromarray(picture)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    return np.asarray(image)
 
 
 def read(sources: Sequence[Path], side: int) -> list[tuple[str, np.ndarray]]:

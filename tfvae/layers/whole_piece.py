@@ -5,6 +5,8 @@ import numpy as np
 import tensorflow as tf
 from keras import ops
 
+from tfvae.layers.area import area_means, area_shares
+
 SIDE = 32  # places a side that a piece is averaged to, whatever its size
 TONE = 4  # places a side of what is looked at as its tone
 PARTS = 8  # parts a side of what is looked at part by part
@@ -68,9 +70,7 @@ class WholePiece(keras.layers.Layer):
 
     def thumbnail(self, pieces):
         """Mean light of the places of pieces, `(b, SIDE, SIDE, channels)`."""
-        x = ops.transpose(ops.cast(pieces, "float32"), (0, 3, 1, 2))
-        x = _averaged(_averaged(x, ops.shape(x)[3]), ops.shape(x)[2])  # across, then down: the axes change places
-        return ops.transpose(x, (0, 2, 3, 1))
+        return area_means(ops.cast(pieces, "float32"), SIDE)
 
     def fit(self, thumbnails):
         """Fits both Gaussians to thumbnails of good pieces, `(n, SIDE, SIDE, channels)`.
@@ -148,19 +148,6 @@ def _whitening(centred):
     return np.linalg.inv(np.linalg.cholesky(covariance)).T
 
 
-def _shares(size, count):
-    """How much of each of `size` equal pixels lies in each of `count` equal parts of a line, `(size, count)`."""
-    pixel = ops.arange(size, dtype="float32")[:, None]
-    edge = ops.arange(count + 1, dtype="float32")[None] * (ops.cast(size, "float32") / count)
-    return ops.relu(ops.minimum(pixel + 1, edge[:, 1:]) - ops.maximum(pixel, edge[:, :-1]))
-
-
-def _averaged(x, size):
-    """Means of `SIDE` parts of the last axis of `(b, c, h, w)`, w being `size`, before h: `(b, c, SIDE, h)`."""
-    shares = _shares(size, SIDE) * (SIDE / ops.cast(size, "float32"))
-    return ops.transpose(ops.matmul(x, shares), (0, 1, 3, 2))
-
-
 def _spread(x, size):
     """`(b, p, q)` with each of the q parts of a line laid over the `size` pixels that it has: `(b, size, p)`."""
-    return ops.transpose(ops.matmul(x, ops.transpose(_shares(size, PARTS))), (0, 2, 1))
+    return ops.transpose(ops.matmul(x, area_shares(size, PARTS)), (0, 2, 1))

@@ -4,12 +4,12 @@
 Images are in [0, 1]. Log-probabilities are nats per example, summed over the pixels of an image.
 """
 
-from tfvae.errors import did_you_mean
 from tfvae.likelihoods.base import Likelihood
 from tfvae.likelihoods.bernoulli import Bernoulli
 from tfvae.likelihoods.gaussian import Gaussian, OptimalGaussian, PixelGaussian
 from tfvae.likelihoods.logistic import DiscretizedLogistic, DiscretizedLogisticMixture
 from tfvae.likelihoods.noise_model import NoiseModel
+from tfvae.parts import part_of
 
 LIKELIHOODS = {
     "bernoulli": Bernoulli,
@@ -30,9 +30,4 @@ def get(likelihood, **options):
     """
     if isinstance(likelihood, Likelihood):
         return likelihood
-    if likelihood not in LIKELIHOODS:
-        raise ValueError(
-            f"`likelihood` must be one of {', '.join(LIKELIHOODS)}.{did_you_mean(str(likelihood), LIKELIHOODS)} "
-            f"Received: likelihood={likelihood!r}"
-        )
-    return LIKELIHOODS[likelihood](**options)
+    return part_of("likelihood", LIKELIHOODS, likelihood, options)

@@ -22,7 +22,7 @@ from tfvae.priors import Prior, StandardNormal
 from tfvae.priors import get as prior_of
 from tfvae.priors.base import gaussian_log_prob
 from tfvae.regularisers import Regulariser
-from tfvae.schedules import BetaSchedule
+from tfvae.schedules import BetaSchedule, final_of
 
 # What labels are multiplied by on their way into the networks. Adam moves all weights alike, so that otherwise the code
 # has learnt to say what the label says before the networks listen to it. Of draws of MNIST after five epochs 78 % are
@@ -79,8 +79,8 @@ class VAE(VariationalModel, DecodesCodes):
 
     Raises:
         ValueError: If `beta`, `free_bits` or `capacity` is negative, the encoder emits no posterior, there are free
-            bits or a capacity for a prior without a KL divergence of each unit or a bound of several draws, a
-            regulariser does not suit latent and prior, or the decoder does not take the labels.
+            bits for a prior without a KL divergence of each unit, free bits or a capacity for another bound than the
+            ELBO of one draw, a regulariser does not suit latent and prior, or the decoder does not take the labels.
 
     Reference:
         Kingma and Welling (2014), https://arxiv.org/abs/1312.6114; Higgins et al. (2017) for beta;
@@ -113,7 +113,7 @@ class VAE(VariationalModel, DecodesCodes):
             self.label_embedding.build((None, *self.image_shape))
 
     def _check_objective(self):
-        asked = float(self.capacity.final if isinstance(self.capacity, BetaSchedule) else self.capacity)
+        asked = final_of(self.capacity)
         if asked < 0:
             raise ValueError(f"`capacity` must be non-negative. Received: capacity={self.capacity}")
         for name, value in (("free_bits", self.free_bits), ("capacity", asked)):
@@ -144,27 +144,26 @@ class VAE(VariationalModel, DecodesCodes):
         """The scalar loss, and distortion and rate of each example, means over the draws of the bound."""
         if self.bound.plain:
             return super().loss_terms(images, training, **labels)
-        samples, path = self.bound.samples, PathWeights()
+        samples, path = self.bound.samples, PathWeights() if self.bound.gradient == "path" else None
         outputs = self(images, training=training, samples=samples, path=path, **labels)
         repeated = ops.repeat(images, samples, axis=0)
         distortion = -self.likelihood.log_prob(repeated, outputs["parameters"], training=training)
         mean, log_var, z = outputs["mean"], outputs["log_var"], outputs["z"]
-        if self.bound.gradient == "path":
+        if path:
             mean, log_var = ops.stop_gradient(mean), ops.stop_gradient(log_var)
         rate = gaussian_log_prob(z, mean, log_var) - self.prior.log_prob(z)
         distortion, rate = (ops.reshape(nats, (-1, samples)) for nats in (distortion, rate))
         log_weights = -distortion - (self.current_beta() if training else self.beta) * rate
-        if self.bound.gradient == "path":
+        if path:
             path.values = ops.reshape(self.bound.path_weights(log_weights), (-1,))
         loss = batch_mean(-self.bound.value(log_weights)) + batch_mean(self.auxiliary_loss(outputs, images))
         return loss, ops.mean(distortion, axis=1), ops.mean(rate, axis=1)
 
     def rate_cost(self, rate, training):
-        schedule = self.capacity if isinstance(self.capacity, BetaSchedule) else None
-        final = schedule.final if schedule else self.capacity
+        final = final_of(self.capacity)
         if not final:
             return rate
-        return ops.abs(rate - (self.scheduled(schedule, final) if training else final))
+        return ops.abs(rate - (self.scheduled(self.capacity, final) if training else final))
 
     def auxiliary_loss(self, outputs, images):
         """The regulariser's term, a scalar."""

@@ -6,32 +6,11 @@ from keras import ops
 
 from tfvae import likelihoods, networks
 from tfvae.distributions import float32
+from tfvae.layers.area import area_means
 
 THUMBNAIL = 64  # side of what is looked at, in pixels
 LEAST_RANGE = 0.1  # between black and white of a picture: a blank page is not stretched to noise
 QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99)
-
-
-def thumbnail(images):
-    """The mean colour of each of 64×64 equal areas: `(b, h, w, c) -> (b, 64, 64, c)`, as two products with matrices.
-
-    As `tf.image.resize(method="area")`, in ops that TFLite and XLA have.
-    """
-    shape = tf.shape(images)
-    height, width, channels = shape[1], shape[2], images.shape[-1]
-    rows = tf.matmul(_shares(height), tf.reshape(images, (-1, height, width * channels)))
-    columns = tf.transpose(tf.reshape(rows, (-1, THUMBNAIL, width, channels)), (0, 1, 3, 2))
-    return tf.transpose(tf.matmul(columns, _shares(width), transpose_b=True), (0, 1, 3, 2))
-
-
-def _shares(size):
-    """Which share of each of 64 equal lengths each pixel has: `(64, size)`, rows of sum 1."""
-    size = tf.cast(size, tf.float32)
-    step = size / THUMBNAIL
-    start = tf.range(THUMBNAIL, dtype=tf.float32)[:, None] * step
-    pixel = tf.range(size)[None, :]
-    overlap = tf.minimum(start + step, pixel + 1.0) - tf.maximum(start, pixel)
-    return tf.maximum(overlap, 0.0) / step
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -54,7 +33,7 @@ class ToneFeatures(keras.layers.Layer):
         self.built = True
 
     def call(self, images):
-        small = thumbnail(float32(images))
+        small = area_means(float32(images), THUMBNAIL)
         maps = ops.mean(float32(self.trunk(small - 0.5)), axis=(1, 2))
         values = tf.sort(tf.reshape(small, (-1, THUMBNAIL**2, self.channels)), axis=1)
         places = [round(q * (THUMBNAIL**2 - 1)) for q in QUANTILES]

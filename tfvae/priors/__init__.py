@@ -1,6 +1,6 @@
 """p(z): how probable a code is before a picture is seen, and how one is drawn. Each prior is registered with Keras."""
 
-from tfvae.errors import did_you_mean
+from tfvae.parts import part_of
 from tfvae.priors.autoregressive import AutoregressiveMixture, CausalTransformer
 from tfvae.priors.base import Prior
 from tfvae.priors.flow import NormalizingFlow
@@ -26,12 +26,7 @@ def get(prior, **options):
     """
     if isinstance(prior, Prior):
         return prior
-    prior = "standard_normal" if prior is None else prior
-    if prior not in PRIORS:
-        raise ValueError(
-            f"`prior` must be one of {', '.join(PRIORS)}.{did_you_mean(str(prior), PRIORS)} Received: prior={prior!r}"
-        )
-    return PRIORS[prior](**options)
+    return part_of("prior", PRIORS, "standard_normal" if prior is None else prior, options)
 
 
 __all__ = [

@@ -14,7 +14,7 @@ from tfvae.objectives import free_bits_rate
 from tfvae.priors import StandardNormal
 from tfvae.priors import get as prior_of
 from tfvae.priors.base import gaussian_log_prob
-from tfvae.schedules import BetaSchedule
+from tfvae.schedules import BetaSchedule, final_of
 
 
 class VariationalModel(LatentModel):
@@ -73,12 +73,11 @@ class VariationalModel(LatentModel):
 
     @beta.setter
     def beta(self, beta):
-        schedule = beta if isinstance(beta, BetaSchedule) else None
-        final = float(schedule.final if schedule else beta)
+        final = final_of(beta)
         if final < 0:
             raise ValueError(f"`beta` must be non-negative. Received: beta={beta}")
         self._beta.assign(final)
-        self.beta_schedule = schedule
+        self.beta_schedule = beta if isinstance(beta, BetaSchedule) else None
         self.train_function = None  # the traced one asks the former schedule
 
     @property
@@ -139,8 +138,8 @@ class VariationalModel(LatentModel):
         return self.scheduled(self.beta_schedule, self.beta)
 
     def scheduled(self, schedule, final):
-        """The value of a schedule at the optimiser's step; `final` where there is none, or no optimiser yet."""
-        if schedule is None or getattr(self, "optimizer", None) is None:  # none before `compile`
+        """The value of a schedule at the optimiser's step; `final` where it is none, or there is no optimiser yet."""
+        if not isinstance(schedule, BetaSchedule) or getattr(self, "optimizer", None) is None:  # none before `compile`
             return final
         return schedule(self.optimizer.iterations)
 
