@@ -11,6 +11,7 @@ from tfvae.errors import ProgramParser, run_program
 
 BENCHMARKS = {
     "training_step": "images/s of a training step, compared with keras.io and PyTorch",
+    "precision": "training steps in bfloat16, compared with float32",
     "likelihood": "importance-sampled likelihood, compared with pythae",
     "workers": "scaling from one worker to two",
     "restoration": "denoising, inpainting, marks, enhancement and speed, compared with classical methods",

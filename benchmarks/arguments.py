@@ -11,6 +11,7 @@ from tfvae.file_names import user_path
 EXECUTION = 10  # steps that our side of `training_step` makes at once: its turns are multiples of it
 RESTORATION = ("denoise", "inpaint", "dewatermark", "enhance", "speed")  # tasks
 RECIPES = ("mnist", "digits", "photos")  # of `workers`
+CROPPING = ("photos", "denoise", "inpaint", "enhance", "codec", "inspect")  # recipes, of `precision`
 
 
 def benchmark_parser(name: str, summary: str) -> OneLineParser:
@@ -33,6 +34,18 @@ def training_step(parser: OneLineParser) -> None:
     args.batch_size(parser, "images in a step (default: 128)", 128)
     _out(parser, "the numbers, with machine and versions")
     parser.note("examples", ["python -m benchmarks training_step --steps 40 -o training_step.json"])
+
+
+def precision(parser: OneLineParser) -> None:
+    parser.add_argument(
+        "recipes", metavar="RECIPE", nargs="+", choices=CROPPING, help=f"of crops: {', '.join(CROPPING)}"
+    )
+    _rounds(parser)
+    parser.add_argument(
+        "--steps", type=args.integer(1), default=20, metavar="N", help="training steps of a turn (default: 20)"
+    )
+    _out(parser, "the numbers, with machine and versions")
+    parser.note("examples", ["python -m benchmarks precision photos denoise -o precision.json"])
 
 
 def likelihood(parser: OneLineParser) -> None:

@@ -27,7 +27,7 @@ from tfvae.errors import UserError
 from tfvae.likelihoods import Bernoulli, Gaussian, OptimalGaussian
 from tfvae.quiet import native_messages_held
 from tfvae.runs import open_run
-from tfvae.serving import float32_copy, signatures, write_saved_model
+from tfvae.serving import signatures, write_saved_model
 
 SCRIPT = Path(__file__).with_name("export_latency_process.py")
 BOUND = 1e-4  # of float32 sides against Keras, largest absolute difference
@@ -57,7 +57,7 @@ def measure(path: str | Path, threads: int, rounds: int, calls: int, say: Say) -
     """
     run = open_run(path)
     with native_messages_held():
-        model = float32_copy(run.load_model())
+        model = run.load_model()
     config = run.prepared_like(model)
     size = static_size(model.image_shape, config, None)
     sides = [side for side, (_, package) in SIDES.items() if importlib.util.find_spec(package)]

@@ -61,7 +61,6 @@ class Export:
 
     run: Run
     model: Any
-    policy: str
     splits: Any  # all images of the run, as `tfvae.data.load` gives them
     samples: Samples
     size: tuple[int, int]

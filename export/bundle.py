@@ -26,7 +26,7 @@ from tfvae import data
 from tfvae.errors import UserError
 from tfvae.quiet import native_messages_held
 from tfvae.runs import Run, open_run
-from tfvae.serving import SERVING_DEFAULT, float32_copy, write_saved_model
+from tfvae.serving import SERVING_DEFAULT, write_saved_model
 from tfvae.whole_files import read_json
 
 SAVED_MODEL = "saved_model"  # its versions are numbered folders, of which TensorFlow Serving serves the highest
@@ -108,8 +108,7 @@ def export_run(
 
 def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Export:
     with native_messages_held():
-        trained = run.load_model()
-        model = float32_copy(trained)
+        model = run.load_model()
     shape = "×".join("any" if side is None else str(side) for side in model.image_shape)
     say(f"{run.path}: {type(model).__name__} of {shape} images")
     config, frames = run.own_data(model), model.frames
@@ -126,7 +125,7 @@ def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Exp
     if samples.split != "test":
         say(f"note: the run kept no test images, so the {samples.split} images are used")
     reference = Reference(model, samples.held_out, run.seed)
-    return Export(run, model, trained.dtype_policy.name, splits, samples, size, reference, bounds, licence)
+    return Export(run, model, splits, samples, size, reference, bounds, licence)
 
 
 def next_version(out: Path) -> str:

@@ -128,8 +128,8 @@ def _files(work: Export, artefacts: list[Artefact]) -> str:
             f"`{tfv_tables.NAME}`: tables and the integer hyper-decoder, by which other programs read the `.tfv` files "
             "of this model; `decoder.tflite` makes pictures of the codes in them."
         )
-    if work.policy != "float32":
-        notes.append(f"Trained under `{work.policy}`; exported, and compared, as the same weights in float32.")
+    if work.run.precision != "float32":
+        notes.append(f"Trained under `{work.run.precision}`; exported, and compared, as the same weights in float32.")
     return (
         "## Files\n\n" + "\n".join(rows) + "\n\n" + "\n\n".join(notes) + f"\n\nEverything measured: `{REPORT}`. {CHECK}"
     )

@@ -260,9 +260,9 @@ def test_a_bundle_with_an_explorer_holds_its_files_and_knows_their_hashes(archiv
 
 def test_a_codec_s_page_wants_a_decoder_with_a_middle():
     model = tfvae.Codec(1, (4, 4), 4, hyper_dim=2)  # places of 8 pixels, of which two around one are needed
-    explorer.check(Export(None, model, "float32", None, None, (40, 48), None, parity.BOUNDS))
+    explorer.check(Export(None, model, None, None, (40, 48), None, parity.BOUNDS))
     with pytest.raises(UserError, match=r"must be 40x40 or more for this model. Received: --size 48x32"):
-        explorer.check(Export(None, model, "float32", None, None, (48, 32), None, parity.BOUNDS))
+        explorer.check(Export(None, model, None, None, (48, 32), None, parity.BOUNDS))
 
 
 def test_no_page_is_written_for_a_model_that_was_withheld(tmp_path):

@@ -46,6 +46,11 @@ class Run:
         return seed
 
     @property
+    def precision(self) -> str:
+        """What the training computed in, a dtype policy."""
+        return str(self._table("training").get("precision", "float32"))
+
+    @property
     def report(self) -> dict[str, Any]:
         """The facts of `report.json`; empty while the training has not ended."""
         path = self.path / REPORT
@@ -87,11 +92,15 @@ class Run:
         return path
 
     def load_model(self) -> Any:
-        """The trained model. Raises `UserError` when there is none yet, or the file is damaged.
+        """The trained model, computing in float32. Raises `UserError` when there is none yet, or the file is damaged.
 
-        Of a training that has not ended it says so on stderr: such a model is worse than it will be.
+        What it was trained in suits the machine that trained it: bfloat16 is slow on most others, and a restored
+        picture needs more digits than a gradient does. Of a training that has not ended it says so on stderr: such a
+        model is worse than it will be.
         """
         import keras
+
+        from tfvae.serving import float32_copy
 
         path = self.model_file
         check_model_file(path)
@@ -99,7 +108,7 @@ class Run:
             remedy = f"python -m training --out {self.path} --resume"
             print(f"tfvae: note: the training of {self.path} has not ended ({far}): {remedy}", file=sys.stderr)
         try:
-            return keras.saving.load_model(path, compile=False)
+            return float32_copy(keras.saving.load_model(path, compile=False))
         except Exception as error:  # of Keras, HDF5, or a class of the model: whatever is wrong, it is in the file
             reason = " ".join(str(error).split())[:300]
             raise UserError(f"{path}: cannot be loaded ({type(error).__name__}: {reason}).") from error

@@ -3,12 +3,13 @@
 import importlib
 import os
 import sys
+from typing import get_args
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from tfvae.arguments import shared as args
 from tfvae.errors import ProgramParser, UserError, run_program, wrapped
-from training.config import recipe_names
+from training.config import Precision, recipe_names
 from training.request import read_request, resumed
 
 PROGRAMS = {  # python -m training NAME …
@@ -35,8 +36,8 @@ def parser() -> ProgramParser:
     p.add_argument("--resume", action="store_true", help="continue the run in --out where it stopped")
     p.add_argument(
         "--precision",
-        choices=("float32", "mixed_float16", "mixed_bfloat16"),
-        help="of the computation; weights stay float32",
+        choices=get_args(Precision),
+        help="of the computation, weights stay float32; auto: mixed_bfloat16 where this machine has units for it",
     )
     p.add_argument("--jit", action="store_true", default=None, help="compile the training step with XLA")
     p.add_argument("--steps-per-execution", type=args.integer(1), metavar="N", help="training steps made at once")

@@ -85,7 +85,7 @@ def build_model(config: RunConfig, image_shape: tuple[int, int, int]) -> keras.M
     """
     check_model(config.model, config.objective)
     check_prior(config.prior, config.model.kind)
-    keras.config.set_dtype_policy(config.training.precision)
+    keras.config.set_dtype_policy(devices.precision(config.training.precision))
     keras.utils.set_random_seed(config.training.seed)
     model, cls = config.model, tfvae.MODELS[config.model.kind]
     height, width, channels = image_shape

@@ -77,7 +77,7 @@ def _vector(height: int, width: int, equal: bool) -> tuple[Tables, list[str]]:
         "model": {"latent": "vector", "latent_dim": 32, "network": "resnet", "widths": [32, 64, 128, 256][:levels]},
         "objective": WARM_UP,
         "prior": {"kind": "flow", "fitted": True},
-        "training": {"batch_size": 64, "decay": "cosine", "clip_norm": 1000.0},
+        "training": {"batch_size": 64, "decay": "cosine", "clip_norm": 1000.0, "precision": "auto"},
     }
     if not equal:
         tables["data"] = {"height": height, "width": width}
@@ -106,6 +106,7 @@ def _map(height: int, width: int, channels: int = MAP_CHANNELS) -> tuple[Tables,
             "decay": "cosine",
             "clip_norm": 3e5,
             "ema": 0.99,
+            "precision": "auto",
         },
     }
     places = f"{-(-height // CELL)}×{-(-width // CELL)}"

@@ -12,6 +12,8 @@ from tfvae.toml_sections import read_section, read_toml, write_toml
 
 CONFIG = "config.toml"  # in a run directory
 RECIPES = Path(__file__).parent / "recipes"
+# "auto" is the second or the last of the others, whichever this machine is faster in: see training/devices.py.
+Precision = Literal["auto", "float32", "mixed_float16", "mixed_bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class TrainingConfig:
     patience: int = 0  # epochs without a better validation loss before stopping; 0 = never
     init: str = ""  # run directory whose weights this run starts from (fine-tuning); "" = from scratch
     seed: int = 0
-    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    precision: Precision = "float32"
     jit: bool = False  # compile the step with XLA
     steps_per_execution: int = 1
     strategy: Literal["none", "mirrored", "multiworker"] = "none"  # see training/devices.py

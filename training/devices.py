@@ -28,7 +28,7 @@ import tensorflow as tf
 
 from tfvae import replicas
 from tfvae.errors import UserError
-from training.config import TrainingConfig
+from training.config import Precision, TrainingConfig
 
 EXAMPLE = '{"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
 # What TensorFlow raises when a peer is gone, was started again, or no longer answers.
@@ -39,6 +39,7 @@ LOST = (
     tf.errors.DeadlineExceededError,
     tf.errors.FailedPreconditionError,
 )
+AMX = "amx_bf16"
 LOOK_STEPS, LOOK_SECONDS = 20, 1.0  # at most this much lies between looks at whether any worker was asked to stop
 
 
@@ -85,6 +86,31 @@ def _workers() -> tf.distribute.Strategy:
     way = tf.distribute.experimental.CommunicationImplementation
     options = tf.distribute.experimental.CommunicationOptions(implementation=way.AUTO if gpu else way.RING)
     return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
+
+
+def precision(asked: Precision) -> Precision:
+    """What `auto` is on this machine: `mixed_bfloat16` where matrix units compute in it, else `float32`.
+
+    Those are Intel's AMX, found in `/proc/cpuinfo`, and the tensor cores of NVIDIA's GPUs since compute capability 8.0.
+    Without them bfloat16 is slower than float32 on processors. A GPU of an older kind has them for `mixed_float16`
+    alone, whose range is not that of float32: it is not chosen.
+    """
+    if asked != "auto":
+        return asked
+    gpus = tf.config.list_physical_devices("GPU")
+    if gpus:
+        capable = [tf.config.experimental.get_device_details(gpu).get("compute_capability", (0, 0)) for gpu in gpus]
+        return "mixed_bfloat16" if min(capable) >= (8, 0) else "float32"
+    return "mixed_bfloat16" if AMX in _processor_flags() else "float32"
+
+
+def _processor_flags() -> list[str]:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
+    except OSError:  # no Linux
+        return []
+    found = re.search(r"^flags\s*:(.*)$", text, re.MULTILINE)
+    return found[1].split() if found else []
 
 
 def join(config: TrainingConfig) -> None:

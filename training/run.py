@@ -88,6 +88,8 @@ def settle(request: Request, place: Callable[[RunConfig], Path]) -> Settled:
         print("no recipe, so these were chosen (--set overrides):")
         for reason in reasons:
             print(f"  - {reason}")
+    if config.training.precision == "auto":
+        print(f"precision: {devices.precision('auto')}, the faster one here (auto)")
     config = _complete(config, splits)
     own_epochs = request.recipe and "epochs" not in asked.get("training", {})
     own_warm_up = "beta" in asked.get("objective", {}) or "warmup_steps" in asked.get("training", {})
@@ -221,7 +223,9 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
         name: _absolute(getattr(data, name)) for name in ("source", "manual_dir", "key_file", "labels")
     }
     data = dataclasses.replace(data, **paths)
-    training = dataclasses.replace(config.training, init=_absolute(config.training.init))
+    training = dataclasses.replace(
+        config.training, init=_absolute(config.training.init), precision=devices.precision(config.training.precision)
+    )
     objective = config.objective
     if config.model.conditional or tfvae.MODELS[config.model.kind].conditional:
         if not splits.train.label_names:

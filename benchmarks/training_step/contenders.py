@@ -32,8 +32,8 @@ def tfvae_sides(images: np.ndarray, batch: int, steps: int, name: str) -> list[C
     gflop = flops.training_gflop(model, (28, 28, 1))
     loaded = training_batches(Images.from_array(images), batch, seed=0, config=DataConfig(source="random"))
     return [
-        Contender(name, LOADED, _executions(model, loaded, steps, batch), gflop),
-        Contender(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch), gflop),
+        Contender(name, LOADED, executions(model, loaded, steps, batch), gflop),
+        Contender(name, IN_MEMORY, executions(alone, _one_batch(images, batch), steps, batch), gflop),
     ]
 
 
@@ -50,7 +50,7 @@ def keras_io_sides(images: np.ndarray, batch: int, steps: int, name: str, jit_co
 
     return [
         Contender(name, LOADED, fit),
-        Contender(name, IN_MEMORY, _executions(alone, _one_batch(images, batch), steps, batch)),
+        Contender(name, IN_MEMORY, executions(alone, _one_batch(images, batch), steps, batch)),
     ]
 
 
@@ -110,7 +110,7 @@ def recipe_sides(gflop_a_turn: float) -> list[Contender]:
         data = training_batches(Images.from_array(pictures), batch, seed=0, config=config.data)
         seen = (crop, crop, shape[2]) if crop else shape
         gflop = flops.training_gflop(model, seen)
-        turn = _executions(model, data, min(1000, int(gflop_a_turn / gflop / batch)), batch)
+        turn = executions(model, data, min(1000, int(gflop_a_turn / gflop / batch)), batch)
         sides.append(Contender(f"{recipe} ({config.model.network}, {'×'.join(map(str, seen))})", RECIPES, turn, gflop))
     return sides
 
@@ -132,7 +132,7 @@ class EpochClock(keras.callbacks.Callback):
         self.seconds = time.perf_counter() - self.started
 
 
-def _executions(model: keras.Model, data: tf.data.Dataset, steps: int, batch: int) -> Callable[[], float]:
+def executions(model: keras.Model, data: tf.data.Dataset, steps: int, batch: int) -> Callable[[], float]:
     """A turn of `steps` steps, or of one execution where that is more."""
     model.make_train_function()
     iterator, executions = iter(data), max(1, steps // model.steps_per_execution)

@@ -41,7 +41,7 @@ def exported(channels, folder):
         weight.assign_add(0.1 * rng.standard_normal(weight.shape).astype("float32"))
     run = open_run(write_run(folder / "run", model))
     # Neither samples nor Keras's answers on them: the page is not told about any.
-    work = Export(run, model, "float32", data.load_own(run, model), None, SIZE, None, parity.BOUNDS)
+    work = Export(run, model, data.load_own(run, model), None, SIZE, None, parity.BOUNDS)
     endpoints = tfvae.Codec.endpoints
     with tempfile.TemporaryDirectory() as static, pytest.MonkeyPatch.context() as patch:
         # The page calls no other, and each takes seconds to trace.
