@@ -176,7 +176,9 @@ def codec(parser: OneLineParser) -> None:
 
 
 def inspection(parser: OneLineParser) -> None:
-    args.run(parser)
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", type=user_path, help="run of inspection to measure; none with --boxes"
+    )
     parser.add_argument(
         "--data",
         type=_folder,
@@ -185,9 +187,21 @@ def inspection(parser: OneLineParser) -> None:
         help="with a sub-folder of good pieces that RUN has not seen, and others of defects",
     )
     parser.add_argument("--good", default="good", metavar="NAME", help="of that sub-folder (default: good)")
+    parser.add_argument(
+        "--boxes",
+        type=user_path,
+        metavar="FILE",
+        help="table of defects, file,x1,y1,x2,y2: the good pieces are templates of those with the same file names",
+    )
     args.seed(parser, "of the bootstrap and of the untrained model")
     _out(parser, "the numbers, with machine and versions")
-    parser.note("examples", ["python -m benchmarks inspection runs/inspect --data PHOTOS -o inspection.json"])
+    parser.note(
+        "examples",
+        [
+            "python -m benchmarks inspection runs/inspect --data PHOTOS -o inspection.json",
+            "python -m benchmarks inspection --data PHOTOS --boxes boxes.csv -o templates.json",
+        ],
+    )
 
 
 def draws(parser: OneLineParser) -> None:

@@ -9,6 +9,8 @@ FOLDER holds a sub-folder of good pieces that nothing was fitted to, and others 
 over its pictures, good and defective ones separately: the AUROC of both, best F1, the share found, false alarms.
 The good pieces and those that calibrated the run are also divided anew, over and over, into such that set a threshold
 and one that is held against it: how often that fails is what `alpha` promises.
+
+With `--boxes` see `inspection_templates`.
 """
 
 import argparse
@@ -18,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import inspection_templates
 from benchmarks.measuring import header, line, machine, progress, publish
 from tfvae.errors import UserError
 
@@ -28,6 +31,10 @@ SPLITS = 200  # of good pieces into those that calibrate and one that is new
 
 def main(options: argparse.Namespace) -> None:
     """Measures, prints the table, and writes `-o`."""
+    if (options.run is None) == (options.boxes is None):
+        raise UserError("inspection: either RUN is measured, or, with --boxes, templates and no RUN.")
+    if options.boxes is not None:
+        return inspection_templates.main(options)
     facts = run(options)
     publish(facts, table(facts), options.words, options.out)
 

@@ -2,6 +2,7 @@
 
 from tfvae.applications.inspection.calibrate import calibrate, fit_whole
 from tfvae.applications.inspection.inspect import Inspected, Region, inspect, regions
+from tfvae.applications.inspection.template import compare
 from tfvae.applications.latent.embed import embed
 from tfvae.applications.latent.generate import generate
 from tfvae.applications.latent.interpolate import interpolate, lerp, slerp
@@ -20,6 +21,7 @@ __all__ = [
     "by_levels",
     "calibrate",
     "calibrate_uncertainty",
+    "compare",
     "denoise",
     "embed",
     "enhance",
