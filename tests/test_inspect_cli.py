@@ -117,7 +117,7 @@ def test_what_cannot_be_met_is_one_line(run, tmp_path, capsys):
     written(tmp_path / "a.png", piece(11))
     words = ("inspect", run, tmp_path / "a.png", "-o", tmp_path / "out")
     for more, expected in (
-        (("--alpha", "0.01"), "--alpha 0.01 takes 99 or more good pieces that the run held out. Received: 10"),
+        (("--alpha", "0.01"), "--alpha 0.01 takes 99 or more good pieces that were held out. Received: 10"),
         (("--alpha", "1"), "must be between 0 and 1"),
         (("--tile", "8"), "--tile must be"),
     ):

@@ -5,27 +5,46 @@ import argparse
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser
 from tfvae.file_names import user_path
+from tfvae.runs import CONFIG
 
 
 def inspect(parser: OneLineParser) -> None:
-    args.run(parser)
-    parser.add_argument("source", metavar="IN", type=user_path, help="a picture, or a folder of pictures")
-    args.out(parser, "a folder", "RUN/inspected", metavar="DIR")
+    args.run(parser, also="with --template a folder of good pieces, which calibrate, is accepted as well")
+    parser.add_argument("source", metavar="IN", type=user_path, help="a picture, a folder of pictures, or a film")
+    args.out(parser, "a folder", "RUN/inspected; ./inspected where RUN is a folder of pieces", metavar="DIR")
     parser.add_argument(
-        "--alpha", type=_share, metavar="A", help="the share of false alarms that is admitted (default: the run's)"
+        "--template",
+        type=user_path,
+        metavar="GOOD",
+        help="compare with this good piece instead, or each picture with that of its name in this folder",
+    )
+    parser.add_argument(
+        "--alpha",
+        type=_share,
+        metavar="A",
+        help="the share of false alarms that is admitted (default: the run's, or 0.05)",
     )
     parser.add_argument("--tile", type=args.integer(1), metavar="PX", help="side of the parts it is computed in")
+    parser.checks.append(_run_or_good_pieces)
     parser.note(
         "exit code",
-        ["0: every picture passes; 1: one or more fail; 2: the request, or a picture, cannot be met"],
+        ["0: every picture, or frame, passes; 1: one or more fail; 2: the request, or a picture, cannot be met"],
     )
     parser.note(
         "examples",
         [
             "tfvae inspect runs/inspect PIECES -o found",
             "tfvae inspect runs/inspect piece.png --alpha 0.01",
+            "tfvae inspect GOOD BOARDS --template board.png -o found",
         ],
     )
+
+
+def _run_or_good_pieces(arguments: argparse.Namespace) -> None:
+    """What calibrates a template: `run`, or, where that is a folder of pictures, `good`."""
+    arguments.good = None
+    if arguments.template is not None and arguments.run.is_dir() and not (arguments.run / CONFIG).is_file():
+        arguments.good, arguments.run = arguments.run, None
 
 
 def _share(text: str) -> float:

@@ -9,10 +9,10 @@ from tfvae.file_names import user_path
 SOURCE = "a folder of pictures, one picture, a file .npz or .npy, a film, digits, shapes, or tfds:NAME"
 
 
-def run(parser: argparse.ArgumentParser, data: bool = False) -> None:
+def run(parser: argparse.ArgumentParser, data: bool = False, also: str = "") -> None:
     """The run directory, and where its images lie now, if the command looks at them."""
     about = "run directory that `python -m training` wrote, or the .keras file of a model that was trained in Python"
-    parser.add_argument("run", metavar="RUN", type=user_path, help=about)
+    parser.add_argument("run", metavar="RUN", type=user_path, help=f"{about}; {also}" if also else about)
     if data:
         about = "where the images of RUN lie now, or those of a .keras file"
         parser.add_argument("--data", metavar="SOURCE", help=about)
