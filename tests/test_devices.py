@@ -78,6 +78,7 @@ def test_a_run_says_what_it_computes_in_and_is_opened_in_float32(tmp_path, monke
         np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.slow
 def test_both_precisions_of_a_recipe_take_turns(tmp_path, capsys):
     policy = keras.config.dtype_policy()
     try:
