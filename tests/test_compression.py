@@ -1,5 +1,7 @@
 """Files of a codec: what comes back, tiles, regions, sizes, and files that were changed."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
@@ -214,6 +216,21 @@ def refused(model, content):
 def test_a_changed_file_is_refused_with_the_reason(models, file, change, message):
     with pytest.raises(UnreadableError, match=message):
         decompress(models[3], change(file))
+
+
+def of_other_alpha(model, content):
+    """A file with transparency whose alpha goes on behind its end, ends too early, or is of a pixel more or fewer."""
+    header, found = container.unpack(content, content[4:8], model.factor, model.channels)
+    packed, size = header.kept["alpha"], header.height * header.width
+    alpha = container.unpacked_alpha(packed, size)
+    others = [packed + b"\0", packed + packed, packed[:-1]]
+    others += [container.packed_alpha(other) for other in (alpha + b"\0", alpha[:-1])]
+    return [container.pack(replace(header, kept={**header.kept, "alpha": other}), found) for other in others]
+
+
+def test_a_file_whose_alpha_is_not_its_own_is_refused(models, file):
+    for content in of_other_alpha(models[3], file):
+        assert refused(models[3], content)
 
 
 def test_a_file_of_another_model_is_refused_by_both_their_digests(models, file):

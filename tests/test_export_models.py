@@ -215,11 +215,13 @@ def test_a_bundle_has_the_model_s_own_files_and_no_samples_that_do_not_fit(kind,
     opened = {f"{part}.tflite" for part in parts - single}
     assert {path.name for path in (folder / tflite.OPEN_BATCH).iterdir()} == opened
     report = json.loads((folder / "export_report.json").read_text())
-    assert report["withheld"] == [] and not (folder / "phone").exists()
+    assert report["withheld"] == []
     assert (folder / "tfv.bin").exists() == ("tfv.bin" in report["files"]) == (kind == "codec")
+    phone = (folder / "phone").rglob("*")  # of what writes files a decoder of them, and no app
+    assert {path.suffix for path in phone if path.is_file()} == ({".kt", ".md"} if kind == "codec" else set())
     assert set(report["artefacts"][0]["parity"]) == {*SIGNATURES[kind], "serving_default"}
     card = (folder / "MODEL_CARD.md").read_text()
-    assert "phone/" not in card and "explorer" not in card
+    assert ("phone/" in card) == (kind == "codec") and "explorer" not in card
     assert not [part for part in parts if f"`{part}.tflite`" not in card]
 
 

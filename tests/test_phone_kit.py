@@ -14,10 +14,11 @@ from picture_writer import tiff
 from PIL import ExifTags, Image, ImageOps
 from tiny_runs import vector_vae
 
-from export.kits.phone import kit
+from export.kits.phone import compressed, kit
 from tfvae.data.reading import Preparation, read_picture
 
 SOURCES = sorted(path for path in kit.FILES.rglob("*") if path.suffix in (".kt", ".kts", ".swift"))
+DECODER = sorted(compressed.FILES.rglob("*.kt"))
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def test_call_py_needs_three_packages_and_its_neighbour_only():
     assert names - set(sys.stdlib_module_names) == {"numpy", "PIL", "ai_edge_litert", "decoding"}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*SOURCES, *DECODER], ids=lambda path: path.name)
 def test_kotlin_and_swift_parse(path):
     tree_sitter = pytest.importorskip("tree_sitter")
     grammar = pytest.importorskip("tree_sitter_swift" if path.suffix == ".swift" else "tree_sitter_kotlin")

@@ -1,21 +1,31 @@
 """The page of a codec: the symbols that Python reads, its pixels within a level, and one line about other files."""
 
 import base64
-import hashlib
 
 import numpy as np
 import pytest
 from chromium import served
-from codec_files import exported, files, python_symbols, synthesised
+from codec_files import (
+    HASHED,
+    altered,
+    assert_refused_as_in_python,
+    assert_same,
+    exported,
+    files,
+    foreign,
+    python_symbols,
+    rgb,
+    synthesised,
+)
 from PIL import Image
-from test_compression import changed, forged
+from test_compression import of_other_alpha
 
 from export.formats.tflite_runtime import TFLiteFile
 from export.kits import explorer
 from export.kits.explorer import compressed
 from tfvae.applications.compression.compress import decompress
 from tfvae.applications.compression.container import read_header
-from tfvae.decoding import UnreadableError
+from tfvae.applications.compression.varints import TOO_SHORT
 
 CHANNELS = (1, 3)
 # From the bytes of a file, in base64, to what the decoder in JavaScript reads in it, or why it does not.
@@ -79,18 +89,6 @@ def pages(browser, contexts, kits):
         assert not complaints and not missing
 
 
-def rgb(pixels):
-    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
-
-
-def assert_same(found, expected):
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
-        assert one.keys() == other.keys()
-        for name in other:
-            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-
-
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_javascript_reads_the_symbols_that_python_reads(channels, kits, pages):
     _, work, _, vectors = kits[channels]
@@ -128,62 +126,35 @@ def test_tflite_computes_in_tiles_what_python_decompresses(channels, kits):
 
 def test_files_that_were_changed_are_refused_where_python_refuses_them(kits, pages):
     _, work, _, vectors = kits[3]
-    rng, changes = np.random.default_rng(3), []
-    hows = ("flip", "set", "cut", "insert", "drop")
-    originals = [vectors[name] for name in ("70x61x3_ans.tfv", "70x61x3_huffman.tfv", "33x9x1_huffman.tfv")]
-    for number in range(90):
-        content = originals[number % 3]
-        place = int(rng.integers(0, min(len(content), 40) if number % 2 else len(content)))
-        other = changed(content, [(place, hows[number % 5], int(rng.integers(0, 256)))])
-        changes += [other, forged(other)] if len(other) > 12 else [other]  # also as one writes it who means harm
-    changes = [content for content in changes if content not in originals and not larger(content)]
+    changes = altered(vectors)
     answers = pages[3].evaluate(READ, [text(content) for content in changes])
-    opened = 0
-    for content, answer in zip(changes, answers, strict=True):
-        try:
-            expected = python_symbols(work.model, content)
-        except UnreadableError:
-            assert answer["refused"] and "\n" not in answer["refused"]
-        else:
-            assert_same(answer["parts"], expected)
-            opened += 1
-    assert len(changes) > 140 and 0 < opened < len(changes) / 3
+    assert_refused_as_in_python(work.model, changes, answers)
 
 
-def larger(content):
-    try:
-        header = read_header(content)
-    except UnreadableError:
-        return False
-    return header.height * header.width > 40_000
+def test_no_picture_of_a_file_whose_alpha_is_not_its_own(kits, pages):
+    for content in of_other_alpha(kits[3][1].model, kits[3][3]["70x61x3_ans.tfv"]):
+        answer = pages[3].evaluate(
+            f"(arguments) => ({SHOW})(arguments).then(() => null, (error) => error.message)", [text(content), "a.tfv"]
+        )
+        assert answer == f"a.tfv: {TOO_SHORT}"
 
 
 def test_each_kind_of_other_file_is_a_line_of_its_own(kits, pages):
-    content = kits[3][3]["70x61x3_ans.tfv"]
-    cases = {
-        "not a compressed picture of tfvae (.tfv)": [b"", b"\x89PNG\r\n\x1a\n", content[1:]],
-        'is of version "2" of the format, and this page reads version "1"': [content[:3] + b"2" + content[4:]],
-        "is damaged or cut short: its checksum is another": [content[:-1], content[:9], content + b"\0"],
-        "a compressed picture that is cut short or damaged": [forged(content[:-3]), forged(content[:12])],
-        f"was written by another model (digest {kits[1][3]['1x1x3_ans.tfv'][4:8].hex()}; this one is "
-        f"{content[4:8].hex()})": [kits[1][3]["1x1x3_ans.tfv"]],
-    }
+    cases = foreign(kits[3][3], kits[1][3], "page")
     for message, changes in cases.items():
         answers = pages[3].evaluate(READ, [text(change) for change in changes])
         assert [answer.get("refused") for answer in answers] == [message] * len(changes)
 
 
 def test_the_checksum_is_that_of_hashlib(pages):
-    contents = [bytes(range(256)) * 5, *(bytes([7]) * count for count in (0, 1, 127, 128, 129, 256))]
     found = pages[3].evaluate(
         """async (texts) => {
           const { blake2b } = await import("./blake2b.js");
           return texts.map((text) => blake2b(Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0))));
         }""",
-        [text(content) for content in contents],
+        [text(content) for content in HASHED],
     )
-    expected = [hashlib.blake2b(content, digest_size=4).digest() for content in contents]
-    assert [number.to_bytes(4, "little") for number in found] == expected
+    assert found == list(HASHED.values())
 
 
 def test_a_file_is_dropped_refused_chosen_and_saved(kits, pages, tmp_path):

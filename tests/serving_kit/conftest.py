@@ -4,6 +4,8 @@ import pytest
 from kits import made
 from tiny_runs import conditional_vae, spatial_vae, vector_vae
 
+import tfvae
+
 
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
@@ -18,6 +20,11 @@ def spatial(tmp_path_factory):
 @pytest.fixture(scope="session")
 def conditional(tmp_path_factory):
     return made(tmp_path_factory.mktemp("kit"), conditional_vae(), "labelled")
+
+
+@pytest.fixture(scope="session")
+def codec(tmp_path_factory):
+    return made(tmp_path_factory.mktemp("kit"), tfvae.Codec(1, (6, 8), 5, hyper_dim=4, hyper_width=8, seed=0), "files")
 
 
 @pytest.fixture(scope="session")

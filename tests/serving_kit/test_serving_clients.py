@@ -119,6 +119,25 @@ def test_a_client_names_the_label_of_a_conditional_model(way, conditional, digit
     assert code == 2 and "takes no --label" in error
 
 
+@pytest.mark.parametrize("way", ["rest", "grpc"])
+def test_a_client_decodes_codes_of_a_codec_at_their_quality(way, codec, digits, server, tmp_path):
+    (folder, work), out, codes = codec, tmp_path / "decoded.png", tmp_path / "codes.json"
+    z = np.random.default_rng(0).normal(0, 3, (1, 2, 3, 5)).round().astype(np.float32)
+    codes.write_text(json.dumps({"z": z.tolist()}))
+    expected = {q: as_pixels(work.model.picture(z, np.float32([[q]]))[0]) for q in (50, 80)}
+    assert abs(expected[50] - expected[80]).max() > 1
+    with StandIn(folder / "saved_model/1", "files") as files:
+        for arguments, quality in (([], 50), (["--quality", "80"], 80)):
+            code, _, error = call(folder, way, files, "decode", codes, *arguments, "--out", out)
+            assert (code, error) == (0, "")
+            assert abs(pixels(out) - expected[quality]).max() <= 1
+        code, _, error = call(folder, way, files, "decode", codes, "--quality", "101")
+        assert code == 2 and "--quality must be from 0 to 100. Received: 101." in error
+    code, _, error = call(digits[0], way, server, "generate", "--quality", "80")
+    assert code == 2 and "takes no --quality" in error
+    assert "decode codes.json --quality 50 --out decoded.png" in text(folder, "README.md")
+
+
 def test_answers_above_grpc_s_default_arrive(digits, server, monkeypatch):
     folder, work = digits
     monkeypatch.syspath_prepend(str(folder / "serving"))

@@ -9,20 +9,22 @@ from typing import Any
 from ai_edge_litert import schema_py_generated as schema
 
 from export.artefacts import Artefact, Export
+from export.formats import tfv_tables
 from export.formats.tflite import draws_by_decoding_noise
+from export.kits.phone import compressed
 from export.report import MEANING, tensors
 from tfvae import decoding
 
 FILES = Path(__file__).with_name("files")
 FOLDER = "phone"
 TABLE, INDEX = "TENSORS.md", "tensors.json"
-LITERT = "2.4.0"  # the release whose Kotlin and Swift interfaces the samples call
+LITERT = compressed.LITERT  # whose Kotlin and Swift interfaces the samples call
 PLAY_LITERT = "17.0.0"  # the Android client of the LiteRT in Google Play services
 
 
 def fits(work: Export) -> bool:
-    """Whether the samples can call the model: they encode pictures, and decode codes of any values."""
-    return hasattr(work.model, "decode")
+    """Whether the samples can call the model: they decode codes of any values, or the files that it writes."""
+    return hasattr(work.model, "decode") or tfv_tables.writes_files(work.model)
 
 
 def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
@@ -34,6 +36,9 @@ def write(work: Export, artefacts: list[Artefact], folder: Path) -> None:
     if not written or not fits(work):
         return
     target = folder / FOLDER
+    if tfv_tables.writes_files(work.model):
+        compressed.write(work, written, target)
+        return
     shutil.copytree(FILES, target, ignore=shutil.ignore_patterns("__pycache__", "README.md"))
     shutil.copy(decoding.__file__, target)
     text = Template((FILES / "README.md").read_text(encoding="utf-8"))

@@ -175,9 +175,12 @@ def _call(work: Export, signature: str) -> str:
     asked = work.reference.requests[signature][0]
     label = f" --label {shlex.quote(work.model.label_names[0])}" if "labels" in asked else ""
     mask = " --known mask.png" if "known" in asked else ""
+    quality = " --quality 50" if "quality" in asked else ""
     outputs = work.reference.answers[signature][0]
     note = f"   # {', '.join(outputs)}" if "image" not in outputs else ""
-    return f"python serving/client_{way}.py {signature} {given}{mask}{label} --out {out}{note}"
+    if quality:
+        note = '   # codes of a .tfv file of that quality, as {"z": [...]}; what encode gives is not rounded yet'
+    return f"python serving/client_{way}.py {signature} {given}{mask}{label}{quality} --out {out}{note}"
 
 
 def _example(work: Export, signature: str, name: str) -> Any:

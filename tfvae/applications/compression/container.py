@@ -117,13 +117,13 @@ def packed_alpha(alpha: bytes) -> bytes:
 
 
 def unpacked_alpha(content: bytes, size: int) -> bytes:
-    """`size` bytes of `packed_alpha`. Raises `UnreadableError` where there are more or fewer."""
+    """`size` bytes of `packed_alpha`. Raises `UnreadableError` where there are more or fewer, or others behind them."""
     inflater = zlib.decompressobj()
     try:
         found = inflater.decompress(content, size + 1)
     except zlib.error:
         raise UnreadableError(TOO_SHORT) from None
-    if len(found) != size or not inflater.eof:
+    if len(found) != size or not inflater.eof or inflater.unused_data:
         raise UnreadableError(TOO_SHORT)
     return found
 

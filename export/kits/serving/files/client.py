@@ -107,6 +107,7 @@ def parser(program, description):
     options.add_argument(
         "--label", metavar="LABEL", help="of a model with labels: the class, or style, of every picture"
     )
+    options.add_argument("--quality", type=float, metavar="Q", help="decode of a codec: of the codes (default: 50)")
     options.add_argument("--known", metavar="MASK", help="restore, sample: a picture, black where a pixel is lost")
     options.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: 30")
     beside = Path(__file__).with_name("model.json")
@@ -143,7 +144,7 @@ def requests(model, options):
         found = [{"image": np.concatenate(images)}] if None not in shape else [{"image": image} for image in images]
         if "noise" in asked:
             found = [{**given, "noise": noise(model, options, *given["image"].shape[:3])} for given in found]
-    found = [{**inputs, **known(model, options, inputs)} for inputs in found]
+    found = [{**inputs, **known(model, options, inputs), **quality(model, options, inputs)} for inputs in found]
     return [{**inputs, **labels(model, options, len(next(iter(inputs.values()))))} for inputs in found]
 
 
@@ -169,6 +170,19 @@ def known(model, options, inputs):
     if mask.shape[1:3] != (height, width):
         raise ClientError(f"{options.known}: a mask of {mask.shape[2]}x{mask.shape[1]} for {width}x{height} pixels.")
     return {"known": np.repeat(np.float32(mask > 0), count, axis=0)}
+
+
+def quality(model, options, inputs):
+    """The inputs `quality` and `inside` of a codec: one quality for all codes, every place of which counts."""
+    if "quality" not in model["signatures"][options.signature]["inputs"]:
+        if options.quality is not None:
+            raise ClientError(f"{options.signature} of this model takes no --quality.")
+        return {}
+    value = 50.0 if options.quality is None else options.quality
+    if not 0 <= value <= 100:
+        raise ClientError(f"--quality must be from 0 to 100. Received: {value:g}.")
+    z = inputs["z"]
+    return {"quality": np.full((len(z), 1), value, np.float32), "inside": np.ones((*z.shape[:3], 1), np.float32)}
 
 
 def labels(model, options, rows):

@@ -1,11 +1,12 @@
 """Tiny codecs as an export works on them, their files, and what Python reads in these."""
 
+import hashlib
 import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
-from test_compression import codec, picture
+from test_compression import changed, codec, forged, picture
 from tiny_runs import write_run
 
 import tfvae
@@ -18,6 +19,7 @@ from tfvae.applications.compression import container
 from tfvae.applications.compression.compress import Encoder
 from tfvae.applications.compression.streams import streams
 from tfvae.applications.compression.symbols import Prediction, codes_of, predicted
+from tfvae.decoding import UnreadableError
 from tfvae.networks.hyperprior import FACTOR
 from tfvae.runs import open_run
 from tfvae.serving import write_saved_model
@@ -122,3 +124,69 @@ def spans(length, side, margin):
         found.append((start, slice(begin, length if start + side >= length else start + side - margin)))
         begin = found[-1][1].stop
     return found
+
+
+# By content: its checksum.
+HASHED = {
+    content: int.from_bytes(hashlib.blake2b(content, digest_size=4).digest(), "little")
+    for content in (bytes(range(256)) * 5, *(bytes([7]) * count for count in (0, 1, 127, 128, 129, 256)))
+}
+
+
+def altered(vectors):
+    """Small changes of three files of a model of colours, as they are and with a checksum that fits them."""
+    rng, changes = np.random.default_rng(3), []
+    hows = ("flip", "set", "cut", "insert", "drop")
+    originals = [vectors[name] for name in ("70x61x3_ans.tfv", "70x61x3_huffman.tfv", "33x9x1_huffman.tfv")]
+    for number in range(90):
+        content = originals[number % 3]
+        place = int(rng.integers(0, min(len(content), 40) if number % 2 else len(content)))
+        other = changed(content, [(place, hows[number % 5], int(rng.integers(0, 256)))])
+        changes += [other, forged(other)] if len(other) > 12 else [other]  # also as one writes it who means harm
+    return [content for content in changes if content not in originals and not larger(content)]
+
+
+def larger(content):
+    try:
+        header = container.read_header(content)
+    except UnreadableError:
+        return False
+    return header.height * header.width > 40_000
+
+
+def foreign(vectors, others, program):
+    """By the line that a program says: what it says it of. `others` are the files of another model."""
+    content, other = vectors["70x61x3_ans.tfv"], others["1x1x3_ans.tfv"]
+    return {
+        "not a compressed picture of tfvae (.tfv)": [b"", b"\x89PNG\r\n\x1a\n", content[1:]],
+        f'is of version "2" of the format, and this {program} reads version "1"': [content[:3] + b"2" + content[4:]],
+        "is damaged or cut short: its checksum is another": [content[:-1], content[:9], content + b"\0"],
+        "a compressed picture that is cut short or damaged": [forged(content[:-3]), forged(content[:12])],
+        f"was written by another model (digest {other[4:8].hex()}; this one is {content[4:8].hex()})": [other],
+    }
+
+
+def assert_refused_as_in_python(model, changes, answers):
+    """Of changed files: what Python refuses is refused in a line, and what it reads is read alike."""
+    opened = 0
+    for content, answer in zip(changes, answers, strict=True):
+        try:
+            expected = python_symbols(model, content)
+        except UnreadableError:
+            assert answer["refused"] and "\n" not in answer["refused"]
+        else:
+            assert_same(answer["parts"], expected)
+            opened += 1
+    assert len(changes) > 140 and 0 < opened < len(changes) / 3
+
+
+def assert_same(found, expected):
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one.keys() == other.keys()
+        for name in other:
+            np.testing.assert_array_equal(one[name], other[name], err_msg=name)
+
+
+def rgb(pixels):
+    return np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels
