@@ -107,7 +107,7 @@ def restoration(parser: OneLineParser) -> None:
 
 
 def textures(parser: OneLineParser) -> None:
-    parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="directory of a training run on the exemplars")
+    parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="a training run on the exemplars, beside it")
     parser.add_argument("--data", type=_folder, metavar="FOLDER", required=True, help="photographs of textures, whole")
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")
     args.count(parser, "so many of them, evenly spaced", shown="all")
@@ -123,6 +123,7 @@ def textures(parser: OneLineParser) -> None:
     parser.note(
         "examples",
         [
+            "python -m benchmarks textures --data PHOTOS -o textures.json",
             "python -m benchmarks textures --data PHOTOS --prepare EXEMPLARS",
             "python -m training --data EXEMPLARS --recipe texture --out runs/texture",
             "python -m benchmarks textures runs/texture --data PHOTOS -o textures.json",

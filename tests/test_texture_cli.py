@@ -178,7 +178,13 @@ def test_the_benchmark_prepares_exemplars_and_measures_every_side(tmp_path, caps
     facts = json.loads((tmp_path / "out.json").read_text())
     assert [row["texture"] for row in facts["rows"]] == ["a.png", "b.png"]
     for row in facts["rows"]:
-        assert set(row["distance"]) == {"tfvae", "image quilting", "phase noise", "the exemplar itself"}
+        assert set(row["distance"]) == {
+            "tfvae",
+            "image quilting",
+            "phase noise",
+            "the exemplar itself",
+            "codes of the run",
+        }
         assert row["distance"]["the exemplar itself"]["mean"] < row["distance"]["phase noise"]["mean"]
     assert (tmp_path / "out.png").is_file()
     assert "At or below image quilting" in capsys.readouterr().out

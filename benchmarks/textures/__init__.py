@@ -1,16 +1,15 @@
 """`python -m benchmarks textures`: textures synthesised from a part of a photograph, compared with the rest of it.
 
-Two steps, so that nothing that is compared with was ever seen:
+A texture is drawn from the left (or upper) five eighths of each and compared with the other three, by the sliced
+Wasserstein distance of the neighbourhoods of a Laplacian pyramid (Karras et al. 2018). Controls: the exemplar itself
+(other real pixels: the floor), image quilting of its pixels (Efros and Freeman 2001), and noise with its spectrum
+(Galerne et al. 2011: the ceiling). A RUN is measured beside them; so that it has seen nothing it is compared with:
 
     python -m benchmarks textures --data FOLDER --prepare EXEMPLARS
     python -m training --data EXEMPLARS --recipe texture …
     python -m benchmarks textures RUN --data FOLDER -o OUT.json
 
-The first writes the left (or upper) five eighths of every photograph; the second learns them; the third draws a texture
-from each and compares it with the other three eighths, by the sliced Wasserstein distance of the neighbourhoods of a
-Laplacian pyramid (Karras et al. 2018). Controls: the exemplar itself (other real pixels: the floor), image quilting
-of its pixels (Efros and Freeman 2001; the rules of ours, without a model), and noise with its spectrum (Galerne et al.
-2011: the ceiling). The seam of a periodic picture is the mean absolute difference across its edge, beside that of all
+The seam of a periodic picture is the mean absolute difference across its edge, beside that of all
 adjacent rows and columns within it.
 """
 
@@ -27,13 +26,14 @@ from tfvae.errors import UserError
 
 SIDE = 256  # pixels of what is drawn
 FLOOR, QUILTED, NOISE = "the exemplar itself", "image quilting", "phase noise"
+LEARNT = "codes of the run"
 ANY_SIZE = 2**31  # no photograph is reduced on the way in
 
 
 def main(options: argparse.Namespace) -> None:
     """Writes the exemplars, or runs the comparison, prints the table, and writes `-o` and the sheet beside it."""
-    if bool(options.run) == bool(options.prepare):
-        raise UserError("textures: name either a RUN or --prepare DIR.")
+    if options.run and options.prepare:
+        raise UserError("textures: --prepare takes no RUN.")
     if options.prepare:
         count = prepare(options.data, options.prepare)
         print(f"wrote {options.prepare} and {count} exemplars in it")
@@ -59,25 +59,31 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
 
     from benchmarks.measuring import cores
     from benchmarks.textures import exemplars as sides
+    from tfvae.data import DataConfig
     from tfvae.pictures import grid
     from tfvae.runs import open_run
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    opened = open_run(options.run)
-    model = opened.load_unfused()
-    images = _photographs(replace(opened.prepared_like(model), source=str(options.data)))
+    like, model = DataConfig(source=str(options.data)), None
+    if options.run:
+        opened = open_run(options.run)
+        model = opened.load_unfused()
+        like = replace(opened.prepared_like(model), source=str(options.data))
+    images = _photographs(like)
     kept = range(0, len(images), -(-len(images) // min(options.count or len(images), len(images))))
     rows, shown = [], []
     for place, index in enumerate(kept, start=1):
         progress(f"{place}/{len(kept)} {images.names[index]}")
         exemplar, rest = sides.halves(images[index])
         drawn = {
-            OURS: sides.ours(model, exemplar, SIDE, options.patch, options.seed, seamless=False),
+            OURS: sides.ours(exemplar, SIDE, options.patch, options.seed, seamless=False),
             QUILTED: sides.quilted(exemplar, SIDE, options.patch, options.seed),
             NOISE: sides.phase_noise(exemplar, options.seed),
             FLOOR: exemplar,
         }
-        tile = sides.ours(model, exemplar, SIDE, options.patch, options.seed, seamless=True)
+        if model is not None:
+            drawn[LEARNT] = sides.learnt(model, exemplar, SIDE, options.patch, options.seed)
+        tile = sides.ours(exemplar, SIDE, options.patch, options.seed, seamless=True)
         distances = {name: sides.distance(rest, each, options.seed) for name, each in drawn.items()}
         rows.append({"texture": images.names[index], "distance": distances, "seam": sides.seam(tile)})
         shown += [exemplar[:SIDE, :SIDE], tile]
@@ -86,7 +92,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         **machine(("keras", "numpy", "scipy")),
         "cores": cores(),
         "load_at_start": load,
-        "model": {"kind": type(model).__name__, "weights": model.count_params()},
+        "model": model and {"kind": type(model).__name__, "weights": model.count_params()},
         "settings": {
             "data": options.data.name,
             "textures": len(rows),
@@ -106,12 +112,12 @@ def table(facts: dict[str, Any]) -> list[str]:
     """The facts as Markdown."""
     from benchmarks.measuring import header, line
 
-    settings, rows = facts["settings"], facts["rows"]
+    settings, rows, model = facts["settings"], facts["rows"], facts["model"]
     names = list(rows[0]["distance"])
     versions = ", ".join(f"{name} {version}" for name, version in facts["versions"].items())
     chosen = "" if settings["textures"] == settings["of"] else f", evenly spaced among {settings['of']}"
     lines = [
-        f"textures: {facts['model']['kind']} of {facts['model']['weights']:,} weights.",
+        f"textures: {LEARNT}: {model['kind']} of {model['weights']:,} weights." if model else "textures:",
         f"{facts['cpu']}, {facts['cores']} cores; {versions}.",
         *unrest(facts),
         "",

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from tfvae.applications.textures import photographs
 from tfvae.applications.textures.quilting import Library, Quilt
 from tfvae.applications.textures.synthesis import synthesize
 from tfvae.metrics.sliced_wasserstein import SIDE as NEIGHBOURHOOD
@@ -21,10 +22,15 @@ def halves(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return exemplar, rest
 
 
-def ours(model: Any, exemplar: np.ndarray, side: int, patch: int, seed: int, seamless: bool) -> np.ndarray:
-    """A square picture, uint8, as the command draws it."""
+def ours(exemplar: np.ndarray, side: int, patch: int, seed: int, seamless: bool) -> np.ndarray:
+    """A square picture, uint8, as the command draws it from a photograph."""
+    return photographs.quilted([exemplar], (side, side), seamless=seamless, patch=patch, seed=seed)
+
+
+def learnt(model: Any, exemplar: np.ndarray, side: int, patch: int, seed: int) -> np.ndarray:
+    """A square picture, uint8, as the command draws it from a run."""
     side = side // model.factor * model.factor
-    strips = synthesize(model, [exemplar], (side, side), seamless=seamless, patch=patch, seed=seed)
+    strips = synthesize(model, [exemplar], (side, side), patch=patch, seed=seed)
     return np.concatenate(list(strips))
 
 

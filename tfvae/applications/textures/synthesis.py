@@ -9,16 +9,15 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfvae.applications.textures.field import Field
 from tfvae.applications.textures.quilting import EVENLY, Library, Quilt, overlap_of
 from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles
 from tfvae.pixels import pixels, to_uint8
 
 PATCH = 96  # pixels; the default side of a window
 STRIP = 256  # pixels; rows that are decoded at once
-WAVES = 3  # periods across the picture of the finest wave of the field of a mixture
 SMALLEST = 4  # places of the side of a window, at least
 LEAST = 6  # places of a period that the smallest windows have room in
-EDGE = 1.0  # standard deviations of that field over which one texture becomes the other
 
 
 @dataclass(frozen=True)
@@ -188,43 +187,6 @@ def check_request(
     for picture in (*pictures, *(mixed[0] if mixed else [])):
         if min(picture.shape[:2]) < least:
             raise ValueError(f"`pictures` must be of {least}x{least} pixels or more. Received: {picture.shape}")
-
-
-class Field:
-    """The weight of a second texture, from 0 to 1, over the places of a picture: smooth, random, periodic.
-
-    `clip((g - quantile) / EDGE + 0.5, 0, 1)`, smoothed, with `g` a sum of waves of random phase, near to a normal
-    field of unit variance: in `share` of the area the second texture has the larger part.
-
-    Args:
-        share: Between 0 and 1.
-        size: The period: rows and columns.
-        seed: Of the waves.
-    """
-
-    def __init__(self, share: float, size: tuple[int, int], seed: int):
-        rng = np.random.default_rng((seed, 71))
-        side = np.arange(-WAVES, WAVES + 1)
-        waves = np.stack(np.meshgrid(side, side, indexing="ij"), axis=-1).reshape(-1, 2)
-        waves = waves[len(waves) // 2 + 1 :]  # a wave and its opposite are one
-        amplitude = np.exp(-np.square(waves).sum(axis=1) / WAVES) * rng.rayleigh(size=len(waves))
-        self.amplitude = amplitude / np.sqrt(np.square(amplitude).sum() / 2)
-        self.phase = rng.uniform(0, 2 * np.pi, len(waves))
-        self.waves, self.size = waves, size
-        grid = np.arange(128) / 128
-        self.level = np.quantile(self._waves(grid, grid), 1 - share)
-
-    def _waves(self, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """The sum of the waves at rows `y` and columns `x`, in periods."""
-        down = np.exp(2j * np.pi * np.outer(y, self.waves[:, 0]) + 1j * self.phase) * self.amplitude
-        return np.real(down @ np.exp(2j * np.pi * np.outer(self.waves[:, 1], x)))
-
-    def __call__(self, first: int, shape: tuple[int, int], margin: int) -> np.ndarray:
-        """Weights `shape`, float32, from row `first` and `margin` columns left of the picture."""
-        rows, columns = np.arange(shape[0]) + first, np.arange(shape[1]) - margin
-        value = self._waves(rows / self.size[0], columns / self.size[1])
-        ramp = np.clip((value - self.level) / EDGE + 0.5, 0, 1)
-        return (ramp * ramp * (3 - 2 * ramp)).astype(np.float32)
 
 
 def check_model(model: Any) -> None:
