@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         Inspector,
         Restorer,
         StyleVAE,
+        TwoLayerVAE,
         VideoVAE,
     )
     from tfvae.networks.decoder import Decoder
@@ -63,6 +64,7 @@ __all__ = [
     "Inspector",
     "Restorer",
     "StyleVAE",
+    "TwoLayerVAE",
     "VideoVAE",
     "applications",
     "bounds",

@@ -9,6 +9,7 @@ from tfvae.models.hierarchical_vae import HierarchicalVAE
 from tfvae.models.inspector import Inspector
 from tfvae.models.restorer import Restorer
 from tfvae.models.style_vae import StyleVAE
+from tfvae.models.two_layer_vae import TwoLayerVAE
 from tfvae.models.vae import VAE
 from tfvae.models.video_vae import VideoVAE
 from tfvae.models.vq_vae import VQVAE
@@ -22,6 +23,7 @@ MODELS: dict[str, type[LatentModel]] = {
     "style_vae": StyleVAE,
     "vq_vae": VQVAE,
     "hierarchical_vae": HierarchicalVAE,
+    "two_layer_vae": TwoLayerVAE,
     "video_vae": VideoVAE,
     "codec": Codec,
 }
@@ -38,5 +40,6 @@ __all__ = [
     "LatentModel",
     "Restorer",
     "StyleVAE",
+    "TwoLayerVAE",
     "VideoVAE",
 ]
