@@ -153,6 +153,7 @@ INSTANCES = [
     lambda: tfvae.VAE.from_shape(**PARTS, label_names=range(3)),
     lambda: tfvae.VAE(own_encoder(), own_decoder()),
     lambda: tfvae.Autoencoder.from_shape(**PARTS),
+    lambda: tfvae.RegularisedAutoencoder.from_shape(**PARTS, network="mlp"),
     lambda: tfvae.VQVAE.from_shape(**PARTS, codes=8, prior_width=8, prior_depth=1, prior_heads=2),
     lambda: tfvae.HierarchicalVAE.from_shape(**PARTS, network="mlp"),
     lambda: tfvae.TwoLayerVAE.from_shape(**PARTS, top_dim=2, top_widths=(4,)),

@@ -7,6 +7,7 @@ from tfvae.models.codec import Codec
 from tfvae.models.enhancer import Enhancer
 from tfvae.models.hierarchical_vae import HierarchicalVAE
 from tfvae.models.inspector import Inspector
+from tfvae.models.regularised_autoencoder import RegularisedAutoencoder
 from tfvae.models.restorer import Restorer
 from tfvae.models.style_vae import StyleVAE
 from tfvae.models.two_layer_vae import TwoLayerVAE
@@ -17,6 +18,7 @@ from tfvae.models.vq_vae import VQVAE
 MODELS: dict[str, type[LatentModel]] = {
     "vae": VAE,
     "autoencoder": Autoencoder,
+    "rae": RegularisedAutoencoder,
     "restorer": Restorer,
     "enhancer": Enhancer,
     "inspector": Inspector,
@@ -38,6 +40,7 @@ __all__ = [
     "HierarchicalVAE",
     "Inspector",
     "LatentModel",
+    "RegularisedAutoencoder",
     "Restorer",
     "StyleVAE",
     "TwoLayerVAE",
