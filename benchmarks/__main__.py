@@ -12,6 +12,7 @@ from tfvae.errors import ProgramParser, run_program
 BENCHMARKS = {
     "training_step": "images/s of a training step, compared with keras.io and PyTorch",
     "likelihood": "importance-sampled likelihood, compared with pythae",
+    "papers": "the table of likelihoods, out of what runs and their evaluations say",
     "workers": "scaling from one worker to two",
     "restoration": "denoising, inpainting, marks, enhancement and speed, compared with classical methods",
     "textures": "textures compared with image quilting",
