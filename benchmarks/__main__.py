@@ -13,6 +13,7 @@ BENCHMARKS = {
     "training_step": "images/s of a training step, compared with keras.io and PyTorch",
     "precision": "training steps in bfloat16, compared with float32",
     "likelihood": "importance-sampled likelihood, compared with pythae",
+    "papers": "the table of likelihoods, out of what runs and their evaluations say",
     "workers": "scaling from one worker to two",
     "restoration": "denoising, inpainting, marks, enhancement and speed, compared with classical methods",
     "textures": "textures compared with image quilting",

@@ -67,6 +67,15 @@ def likelihood(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks likelihood --data tfds:mnist -n 100 --epochs 2"])
 
 
+def papers(parser: OneLineParser) -> None:
+    about = (
+        "run directories, each with an evaluation: tfvae evaluate RUN --figures nll,units --nll 5000 -o RUN/nll.json"
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)
+    args.out(parser, "the table, which keeps its other rows", "printed only", metavar="OUT.csv")
+    parser.note("examples", ["python -m benchmarks papers runs/iwae runs/iwae_2 -o docs/results/likelihood.csv"])
+
+
 def workers(parser: OneLineParser) -> None:
     parser.add_argument(
         "--recipe", default="mnist", choices=RECIPES, help="whose network and batch are taken (default: mnist)"

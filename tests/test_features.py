@@ -13,6 +13,7 @@ from tfvae.evaluation import EvaluationContext, UnmeasurableError, assess, read_
 from tfvae.evaluation.classifier import train_classifier
 from tfvae.evaluation.features import FEATURES, features
 from tfvae.metrics.disentanglement import dci, mig
+from tfvae.metrics.disentanglement_scores import factor_vae_score, sap
 from tfvae.metrics.frechet import frechet_distance
 from tfvae.metrics.image_quality import ms_ssim
 from tfvae.metrics.precision_recall import neighbour_figures
@@ -210,9 +211,11 @@ def test_mig_and_dci_are_of_the_codes_and_the_factors_of_the_images():
     images = Images.from_array(pixels, factors=factors, factor_names=["a", "b", "constant"])
     order = rng.permutation(count)
     measured = subject(Copier(images, tf.constant(codes)), images.take(order), seed=2)
-    told = assess(measured, ["mig", "dci"]).figures
+    told = assess(measured, ["mig", "dci", "sap", "factor_vae"]).figures
     codes, factors = codes[order], factors[order]
     assert told["mig"].value == pytest.approx(mig(codes, factors), abs=1e-6)
+    assert told["sap"].value == pytest.approx(sap(codes, factors, seed=2), abs=1e-6)
+    assert told["factor_vae_score"].value == pytest.approx(factor_vae_score(codes, factors, seed=2), abs=1e-6)
     expected = dci(codes, factors, seed=2)
     for name in ("disentanglement", "completeness", "informativeness"):
         assert told[name].value == pytest.approx(getattr(expected, name), abs=1e-9)

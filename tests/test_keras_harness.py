@@ -10,6 +10,7 @@ from keras.src import testing
 import tfvae
 from tfvae import likelihoods, priors
 from tfvae.layers import (
+    conditional_gaussian,
     degrader,
     finite_scalar_quantiser,
     gdn,
@@ -41,7 +42,7 @@ from tfvae.networks import (
     unet,
     video_frames,
 )
-from tfvae.priors import flow, raster_transformer
+from tfvae.priors import flow, raster_transformer, two_layer
 
 IMAGE = (2, 8, 8, 3)
 MAP = (2, 4, 4, 8)
@@ -52,6 +53,8 @@ DOWN = {"widths": (8, 8), "hidden": 8}
 LAYERS = {
     "MLPDown": (mlp.MLPDown, DOWN, IMAGE),
     "MLPUp": (mlp.MLPUp, UP, (2, 5)),
+    "TanhMLPDown": (mlp.TanhMLPDown, DOWN, IMAGE),
+    "TanhMLPUp": (mlp.TanhMLPUp, UP, (2, 5)),
     **{f"{name} down": (network.down, DOWN, IMAGE) for name, network in NETWORKS.items() if network.pyramid},
     **{f"{name} up": (network.up, UP, (2, 5)) for name, network in NETWORKS.items() if network.pyramid},
     "ResidualBlock": (residual.ResidualBlock, {}, MAP),
@@ -74,7 +77,11 @@ LAYERS = {
     **{stage.__name__: (stage, {"filters": 8}, MAP) for stage in (stages.ResidualDown, stages.ResidualUp)},
 }
 
-TRUNKS = [name for name, (layer, *_) in LAYERS.items() if " " in name or layer in (mlp.MLPDown, mlp.MLPUp, unet.UNet)]
+TRUNKS = [
+    name
+    for name, (layer, *_) in LAYERS.items()
+    if " " in name or issubclass(layer, (mlp.MLPDown, mlp.MLPUp, unet.UNet))
+]
 
 PARTS = {"image_shape": (8, 8, 1), "latent_dim": 2, "widths": (4,)}
 FILM = {"channels": 1, "widths": (4, 4), "latent_dim": 2}
@@ -134,6 +141,8 @@ INSTANCES = [
     lambda: flow.AffineCoupling(8),
     lambda: priors.VampPrior(3),
     priors.StandardNormal,
+    lambda: two_layer.TwoLayerPrior(3, 2, (4,)),
+    lambda: conditional_gaussian.ConditionalGaussian(3, (4,)),
     lambda: tfvae.optimizers.AveragedAdam(1e-3, use_ema=True),
     lambda: tfvae.schedules.LinearBeta(10),
     *[lambda cls=cls: cls() for cls in (*tfvae.bounds.BOUNDS.values(), *tfvae.regularisers.REGULARISERS.values())],
@@ -144,8 +153,10 @@ INSTANCES = [
     lambda: tfvae.VAE.from_shape(**PARTS, label_names=range(3)),
     lambda: tfvae.VAE(own_encoder(), own_decoder()),
     lambda: tfvae.Autoencoder.from_shape(**PARTS),
+    lambda: tfvae.RegularisedAutoencoder.from_shape(**PARTS, network="mlp"),
     lambda: tfvae.VQVAE.from_shape(**PARTS, codes=8, prior_width=8, prior_depth=1, prior_heads=2),
     lambda: tfvae.HierarchicalVAE.from_shape(**PARTS, network="mlp"),
+    lambda: tfvae.TwoLayerVAE.from_shape(**PARTS, top_dim=2, top_widths=(4,)),
     lambda: tfvae.Restorer(1, (4, 4, 4), 2, corruptions=[{"kind": "gaussian"}]),
     lambda: tfvae.Enhancer(1, (4, 4), 2, "conv", 4),
     lambda: tfvae.StyleVAE(3, (4, 4), 2, "gaussian", ["oil", "ink"], critic_widths=(4, 4)),

@@ -45,7 +45,11 @@ def case(kind, network, size, name, **options):
 
 CASES = [
     *[case(k, n, SHAPE, f"{k}-{n}") for k in DECODING for n in NETWORKS],
-    *[case(k, n, (9, 14, 3), f"{k}-{n}-spatial", shape=(None, None, 3)) for k in DECODING for n in PYRAMIDS],
+    *[
+        case(k, n, (9, 14, 3), f"{k}-{n}-spatial", shape=(None, None, 3))
+        for k in DECODING
+        for n in tfvae.MODELS[k].networks(spatial=True)
+    ],
 ]
 
 

@@ -2,13 +2,16 @@
 
 import math
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from contract import assert_config_round_trip
 
 import tfvae
 from tfvae import regularisers
 from tfvae.regularisers import covariance_distance, normal_mmd, total_correlation
+from training.checkpoint import Checkpoints
 
 
 def correlated(count, correlation, noise=0.3, seed=0):
@@ -109,3 +112,72 @@ def test_weights_are_not_negative():
         regularisers.TotalCorrelation(-1.0)
     with pytest.raises(ValueError, match="`diagonal`"):
         regularisers.Covariance(1.0, -1.0)
+
+
+def test_permuted_codes_have_every_unit_from_another_picture_and_each_once():
+    z = np.arange(12.0)[:, None] + np.array([0.0, 100.0, 200.0, 300.0])
+    mixed = np.array(regularisers.permuted(z.astype("float32")))
+    np.testing.assert_array_equal(np.sort(mixed, axis=0), z)
+    assert all(len(set(row)) == 4 for row in mixed % 100)
+    # Of three draws of each of four pictures no two units are of one picture, either.
+    assert all(len(set(row)) == 4 for row in mixed % 100 // 3)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.85])
+def test_the_density_ratio_learns_the_total_correlation_of_a_gaussian(correlation):
+    term = regularisers.DensityRatio(2.0, (32, 32))
+    term.build((None, 2))
+    adam = keras.optimizers.Adam(5e-3)
+    adam.build(term.trainable_variables)
+    *_, z = correlated(20_000, correlation)
+
+    @tf.function
+    def step(codes):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(term(codes, codes, codes))
+        adam.apply(tape.gradient(loss, term.trainable_variables), term.trainable_variables)
+
+    for codes in np.split(np.tile(z, (4, 1)).astype("float32"), 320):
+        step(codes)
+    *_, fresh = correlated(8000, correlation, seed=1)
+    values = np.array(term(fresh, fresh, fresh)) / 2.0
+    assert values.mean() == pytest.approx(-0.5 * math.log(1 - correlation**2), abs=0.06)
+
+
+def test_the_model_learns_from_the_ratio_and_the_network_from_telling_codes_apart():
+    term = regularisers.DensityRatio(3.0, (8,))
+    term.build((None, 2))
+    z = tf.constant(np.random.default_rng(0).standard_normal((6, 2)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(z)
+        loss = tf.reduce_sum(term(z, z, z))
+        ratio = 3.0 * tf.reduce_sum(term.network(z))
+        apart = tf.reduce_sum(tf.math.softplus(-term.network(tf.stop_gradient(z))))
+        apart += tf.reduce_sum(tf.math.softplus(term.network(regularisers.permuted(tf.stop_gradient(z)))))
+    assert float(loss) == pytest.approx(float(ratio), abs=1e-4)
+    np.testing.assert_allclose(tape.gradient(loss, z), tape.gradient(ratio, z), rtol=1e-4, atol=1e-6)
+    for ours, theirs in zip(*(tape.gradient(one, term.trainable_variables) for one in (loss, apart)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-6)
+
+
+def test_a_model_with_a_network_of_its_regulariser_goes_on_as_if_it_had_not_been_saved(tmp_path):
+    x = np.random.default_rng(0).random((32, 8, 8, 1), "float32")
+    options = {"regulariser": regularisers.DensityRatio(5.0, (16,)), "seed": 0}
+    vae = tfvae.VAE.from_shape((8, 8, 1), 3, network="mlp", widths=(8,), **options)
+    vae.compile(tfvae.optimizers.AveragedAdam(1e-3))
+    before = np.array(vae.regulariser.trainable_variables[0])
+    vae.fit(x, epochs=2, batch_size=16, verbose=0, shuffle=False)
+    assert np.abs(np.array(vae.regulariser.trainable_variables[0]) - before).max() > 1e-4
+    with Checkpoints(tmp_path / "checkpoints", vae) as checkpoints:
+        checkpoints.save({"step": 4})
+    vae.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert_config_round_trip(vae)
+    vae.fit(x, epochs=1, batch_size=16, verbose=0, shuffle=False)
+    expected = [np.array(weight) for weight in vae.trainable_variables]
+    assert any("regulariser" in weight.path or "density_ratio" in weight.path for weight in vae.trainable_variables)
+    Checkpoints(tmp_path / "checkpoints", vae).restore()
+    for model in (loaded, vae):
+        model.fit(x, epochs=1, batch_size=16, verbose=0, shuffle=False)
+        for weight, value in zip(model.trainable_variables, expected, strict=True):
+            np.testing.assert_array_equal(weight.value, value)

@@ -42,8 +42,10 @@ if TYPE_CHECKING:
         Enhancer,
         HierarchicalVAE,
         Inspector,
+        RegularisedAutoencoder,
         Restorer,
         StyleVAE,
+        TwoLayerVAE,
         VideoVAE,
     )
     from tfvae.networks.decoder import Decoder
@@ -61,8 +63,10 @@ __all__ = [
     "Enhancer",
     "HierarchicalVAE",
     "Inspector",
+    "RegularisedAutoencoder",
     "Restorer",
     "StyleVAE",
+    "TwoLayerVAE",
     "VideoVAE",
     "applications",
     "bounds",

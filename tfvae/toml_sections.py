@@ -49,7 +49,7 @@ def write_toml(sections: dict[str, Any]) -> str:
     for name, section in sections.items():
         table = section if isinstance(section, dict) else dataclasses.asdict(section)
         lines.append(f"[{name}]")
-        lines += [f"{_key(key)} = {_toml_value(value)}" for key, value in table.items() if value is not None]
+        lines += [f"{_key(key)} = {toml_value(value)}" for key, value in table.items() if value is not None]
         lines.append("")
     return "\n".join(lines)
 
@@ -87,16 +87,17 @@ def _coerce(value: Any, kind: Any, where: str) -> Any:
     return value
 
 
-def _toml_value(value: Any) -> str:
+def toml_value(value: Any) -> str:
+    """`value` as TOML writes it, on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
         check_text(value)
         return '"' + "".join(map(_character, value)) + '"'
     if isinstance(value, (tuple, list)):
-        return "[" + ", ".join(map(_toml_value, value)) + "]"
+        return "[" + ", ".join(map(toml_value, value)) + "]"
     if isinstance(value, dict):
-        return "{ " + ", ".join(f"{_key(key)} = {_toml_value(item)}" for key, item in value.items()) + " }"
+        return "{ " + ", ".join(f"{_key(key)} = {toml_value(item)}" for key, item in value.items()) + " }"
     return value.isoformat() if isinstance(value, datetime.date | datetime.time) else repr(value)
 
 
@@ -110,7 +111,7 @@ def check_text(value: str) -> None:
 
 
 def _key(key: str) -> str:
-    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _toml_value(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else toml_value(key)
 
 
 def _character(character: str) -> str:

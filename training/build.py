@@ -166,7 +166,7 @@ def objective_defaults(kind: str) -> dict[str, Any]:
     return _defaults(tfvae.MODELS[kind])
 
 
-PARTS = ("seed", "prior", "likelihood")  # of constructors: a recipe has them elsewhere
+PARTS = ("seed", "prior", "density", "likelihood")  # of constructors: a recipe has them elsewhere
 
 
 def _defaults(cls: type) -> dict[str, Any]:

@@ -28,6 +28,7 @@ from training.loop import Progress, Stopped, train
 from training.request import Request
 
 MODEL, CHECKPOINTS = "model.keras", "checkpoints"
+IMAGES_OF_A_MEAN = 10_000  # whose mean a decoder that can starts at
 
 # TensorFlow's own advice about its own deprecations is not for the person who trains.
 tf.get_logger().setLevel("ERROR")
@@ -127,6 +128,8 @@ def fit(
         model = build.build_model(config, _image_shape(config, splits))
         if hasattr(model.prior, "adapt"):
             model.prior.adapt(_first(splits, config, model.prior.components))
+        if getattr(model.decoder, "starts_at_mean", False):
+            model.decoder.start_at_mean(_first(splits, config, IMAGES_OF_A_MEAN))
         if config.training.init:
             build.start_from(model, config.training.init)
         build.compile_model(model, config.training, total_steps or steps_in_all(config, splits))

@@ -1,4 +1,4 @@
-"""How far single units of a code stand for single factors of the images: MIG and DCI, where the factors are known."""
+"""How far single units of a code stand for single factors of the images, where these are known."""
 
 from typing import Any
 
@@ -7,6 +7,7 @@ import numpy as np
 from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
 from tfvae.evaluation.measurements import Measurement, bootstrap_measurement, mean_measurement
 from tfvae.metrics.disentanglement import BINS, PREDICTOR, dci, mig
+from tfvae.metrics.disentanglement_scores import CLASSIFIER, ROWS, VOTES, factor_vae_score, sap
 
 
 def measure_mig(context: EvaluationContext) -> dict[str, Measurement]:
@@ -52,6 +53,23 @@ def measure_dci(context: EvaluationContext) -> dict[str, Measurement]:
             found.right, "share of factors predicted correctly", {**protocol, "held_out": len(found.right)}
         ),
     }
+
+
+def measure_sap(context: EvaluationContext) -> dict[str, Measurement]:
+    """`sap` of the posterior means of images whose factors are known; raises as `measure_dci`."""
+    codes, factors, protocol = _known(context)
+    if len(codes) < 3:
+        raise UnmeasurableError(f"it needs three images or more, and these are {len(codes)}")
+    protocol["predictor"] = CLASSIFIER
+    return {"sap": Measurement(sap(codes, factors, context.seed), "0 to 1, higher is better", None, protocol)}
+
+
+def measure_factor_vae(context: EvaluationContext) -> dict[str, Measurement]:
+    """`factor_vae_score` of the posterior means of images whose factors are known; raises as `measure_mig`."""
+    codes, factors, protocol = _known(context)
+    protocol |= {"votes": VOTES, "rows": ROWS}
+    score = factor_vae_score(codes, factors, context.seed)
+    return {"factor_vae_score": Measurement(score, f"1/{factors.shape[1]} to 1, higher is better", None, protocol)}
 
 
 def _known(context: EvaluationContext) -> tuple[np.ndarray, np.ndarray, dict[str, Any]]:

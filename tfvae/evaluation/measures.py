@@ -43,6 +43,8 @@ MEASURES: dict[str, Measure] = {
     ),
     "mig": Measure(disentanglement.measure_mig, "mutual information gap, of images with known factors"),
     "dci": Measure(disentanglement.measure_dci, "disentanglement, completeness, informativeness, likewise"),
+    "sap": Measure(disentanglement.measure_sap, "separated attribute predictability, likewise"),
+    "factor_vae": Measure(disentanglement.measure_factor_vae, "the FactorVAE score, likewise"),
 }
 
 

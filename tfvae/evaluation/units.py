@@ -8,7 +8,7 @@ from tfvae.metrics.active_units import ACTIVE
 
 
 def measure(context: EvaluationContext) -> dict[str, Measurement]:
-    """`active_units`: how many units are active over the images measured.
+    """`active_units`: how many units are active over the images measured; with layers of latents, of each as well.
 
     Raises:
         UnmeasurableError: For a model without a posterior, or for a single image.
@@ -19,13 +19,16 @@ def measure(context: EvaluationContext) -> dict[str, Measurement]:
         raise UnmeasurableError("a single image has no variance")
     moments = np.array([_moments(image) for batch in context.means() for image in batch])  # (images, 3, units)
 
-    def count(chosen: np.ndarray) -> float:
-        places, sums, squares = moments[chosen].sum(axis=0)
-        return float((squares / places - (sums / places) ** 2 > ACTIVE).sum())
+    def figure(own: np.ndarray) -> Measurement:
+        def count(chosen: np.ndarray) -> float:
+            places, sums, squares = own[chosen].sum(axis=0)
+            return float((squares / places - (sums / places) ** 2 > ACTIVE).sum())
 
-    protocol = {"threshold": ACTIVE}
-    figure = bootstrap_measurement(count, len(moments), context.seed, f"of {moments.shape[2]}", protocol, lowest=0.0)
-    return {"active_units": figure}
+        protocol = {"threshold": ACTIVE}
+        return bootstrap_measurement(count, len(own), context.seed, f"of {own.shape[2]}", protocol, lowest=0.0)
+
+    groups = {f"active_units_{name}": part for name, part in context.model.unit_groups.items()}
+    return {name: figure(moments[:, :, part]) for name, part in {"active_units": slice(None), **groups}.items()}
 
 
 def _moments(means: np.ndarray) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A layer made of layers that run one after the other."""
 
 import keras
+from keras import ops
 
 
 def build_chain(chain, shape):
@@ -10,6 +11,12 @@ def build_chain(chain, shape):
             layer.build(shape)
         shape = layer.compute_output_shape(shape)
     return tuple(shape)
+
+
+def fixed(layer, inputs):
+    """`layer(inputs)` as a function of its inputs alone: no gradient reaches the weights of the layer."""
+    weights = [ops.stop_gradient(weight) for weight in layer.trainable_variables]
+    return layer.stateless_call(weights, layer.non_trainable_variables, inputs)[0]
 
 
 class Chain(keras.layers.Layer):

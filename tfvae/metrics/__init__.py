@@ -4,6 +4,7 @@ from tfvae.metrics.active_units import active_units, unit_variances
 from tfvae.metrics.anomaly import aupro, auroc, best_f1, bootstrap_interval, share_above
 from tfvae.metrics.bd_rate import bd_rate
 from tfvae.metrics.disentanglement import dci, mig
+from tfvae.metrics.disentanglement_scores import factor_vae_score, sap, udr
 from tfvae.metrics.frechet import frechet_distance, gaussian_frechet_distance
 from tfvae.metrics.image_quality import PSNR_CAP, luminance, ms_ssim, psnr, ssim, ssim_window
 from tfvae.metrics.precision_recall import neighbour_figures
@@ -22,6 +23,7 @@ __all__ = [
     "coverage",
     "dci",
     "expected_calibration_error",
+    "factor_vae_score",
     "frechet_distance",
     "gaussian_frechet_distance",
     "luminance",
@@ -30,9 +32,11 @@ __all__ = [
     "neighbour_figures",
     "psnr",
     "pyramid_distance",
+    "sap",
     "share_above",
     "sliced_wasserstein",
     "ssim",
     "ssim_window",
+    "udr",
     "unit_variances",
 ]

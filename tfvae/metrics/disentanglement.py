@@ -28,7 +28,7 @@ def mig(codes: np.ndarray, factors: np.ndarray, bins: int = BINS) -> float:
         Chen et al. (2018), section 4.1, https://arxiv.org/abs/1802.04942; Locatello et al. (2019),
         https://arxiv.org/abs/1811.12359
     """
-    codes, factors = _checked(codes, factors)
+    codes, factors = checked(codes, factors)
     information = mutual_information(discretised(codes, bins), factors)
     # A code of a single unit has no second one.
     ranked = np.sort(np.vstack([information, np.zeros(factors.shape[1])]), axis=0)
@@ -76,7 +76,7 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> DCI:
     """
     from sklearn.ensemble import GradientBoostingClassifier
 
-    codes, factors = _checked(codes, factors)
+    codes, factors = checked(codes, factors)
     if len(codes) < 3:
         raise ValueError(f"`codes` must be of at least 3 images. Received: {len(codes)}")
     order = np.random.default_rng((seed, 17)).permutation(len(codes))
@@ -141,7 +141,7 @@ def _plog(shares: np.ndarray) -> np.ndarray:
     return -shares * np.log(np.where(shares > 0, shares, 1.0))
 
 
-def _checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def checked(codes: np.ndarray, factors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Codes as float64, and the factors that vary, each counted from 0."""
     codes, factors = np.asarray(codes, np.float64), np.asarray(factors)
     if codes.ndim != 2 or factors.ndim != 2 or len(codes) != len(factors) or not len(codes):

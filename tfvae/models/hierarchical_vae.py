@@ -118,6 +118,11 @@ class HierarchicalVAE(VariationalModel, DecodesCodes):
         """How many levels have latents."""
         return len(self.decoder.level_units)
 
+    @property
+    def unit_groups(self):
+        """Units of each level, coarse to fine, by name."""
+        return {f"level_{place}": part for place, part in enumerate(self._parts(self.levels))}
+
     def call(self, images, training=False):
         flat = ops.zeros((ops.shape(images)[0], *self.latent_shape))
         # The sampler's noise, with its seed and its replicas; the posterior is known only on the way down.

@@ -5,22 +5,17 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
-from tfvae import bounds, regularisers
-from tfvae.applications.latent.posteriors import float_batches, posteriors
-from tfvae.bounds import Bound, PathWeights
+from tfvae import regularisers
+from tfvae.bounds import Bound
 from tfvae.distributions import float32
 from tfvae.endpoint import Endpoint
-from tfvae.example_weights import batch_mean
 from tfvae.inputs import as_label_weights, in_turn
 from tfvae.layers.label_embedding import LabelEmbedding
 from tfvae.likelihoods import Likelihood
-from tfvae.models.base import DecodesCodes, VariationalModel
+from tfvae.models.base import BoundedModel, FitsPrior
 from tfvae.priors import Prior, StandardNormal
-from tfvae.priors import get as prior_of
-from tfvae.priors.base import gaussian_log_prob
 from tfvae.regularisers import Regulariser
 from tfvae.schedules import BetaSchedule, final_of
 
@@ -31,7 +26,7 @@ LOUD = 16.0
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
-class VAE(VariationalModel, DecodesCodes):
+class VAE(BoundedModel, FitsPrior):
     """Maximises `E_q[log p(x|z)] - beta * KL(q(z|x) || p(z))`.
 
     | symbol | meaning | name in the code |
@@ -105,9 +100,11 @@ class VAE(VariationalModel, DecodesCodes):
         **kwargs: Any,
     ) -> None:
         settings = {"likelihood": likelihood, "label_names": label_names, **kwargs}
-        super().__init__(encoder, decoder, beta, free_bits, seed, prior, **settings)
-        self.bound, self.regulariser, self.capacity = bounds.get(bound), regularisers.get(regulariser), capacity
+        super().__init__(encoder, decoder, beta, free_bits, seed, prior, bound, **settings)
+        self.regulariser, self.capacity = regularisers.get(regulariser), capacity
         self._check_objective()
+        if isinstance(self.regulariser, keras.layers.Layer) and not self.regulariser.built:  # a network that learns
+            self.regulariser.build((None, *self.latent_shape))
         if self.conditional:
             self.label_embedding = LabelEmbedding(len(self.label_names), LOUD)
             self.label_embedding.build((None, *self.image_shape))
@@ -116,12 +113,7 @@ class VAE(VariationalModel, DecodesCodes):
         asked = final_of(self.capacity)
         if asked < 0:
             raise ValueError(f"`capacity` must be non-negative. Received: capacity={self.capacity}")
-        for name, value in (("free_bits", self.free_bits), ("capacity", asked)):
-            if value and not self.bound.plain:
-                raise ValueError(
-                    f"`{name}` must be 0 for a bound that has no rate of its own: `elbo` of one draw has. "
-                    f"Received: {name}={value}, bound of {self.bound.samples} draws, gradient {self.bound.gradient!r}"
-                )
+        self.require_plain_bound("capacity", asked)
         if self.regulariser and (len(self.latent_shape) > 1 or None in self.latent_shape):
             raise ValueError(f"`regulariser` must be None for a spatial latent. Received: {self.regulariser}")
         if self.regulariser and self.regulariser.normal and type(self.prior) is not StandardNormal:
@@ -135,29 +127,10 @@ class VAE(VariationalModel, DecodesCodes):
         if samples > 1:
             mean, log_var, images = (ops.repeat(rows, samples, axis=0) for rows in (mean, log_var, images))
             given = {name: ops.repeat(rows, samples, axis=0) for name, rows in given.items()}
-        z = self.sampler(mean, log_var)
+        mean, log_var, z = self.drawn(mean, log_var)
         z = path(z) if path else z
         parameters = self.parameters_of(z, images, training=training, **given)
         return {"mean": mean, "log_var": log_var, "z": z, "parameters": parameters, **given}
-
-    def loss_terms(self, images, training=False, **labels):
-        """The scalar loss, and distortion and rate of each example, means over the draws of the bound."""
-        if self.bound.plain:
-            return super().loss_terms(images, training, **labels)
-        samples, path = self.bound.samples, PathWeights() if self.bound.gradient == "path" else None
-        outputs = self(images, training=training, samples=samples, path=path, **labels)
-        repeated = ops.repeat(images, samples, axis=0)
-        distortion = -self.likelihood.log_prob(repeated, outputs["parameters"], training=training)
-        mean, log_var, z = outputs["mean"], outputs["log_var"], outputs["z"]
-        if path:
-            mean, log_var = ops.stop_gradient(mean), ops.stop_gradient(log_var)
-        rate = gaussian_log_prob(z, mean, log_var) - self.prior.log_prob(z)
-        distortion, rate = (ops.reshape(nats, (-1, samples)) for nats in (distortion, rate))
-        log_weights = -distortion - (self.current_beta() if training else self.beta) * rate
-        if path:
-            path.values = ops.reshape(self.bound.path_weights(log_weights), (-1,))
-        loss = batch_mean(-self.bound.value(log_weights)) + batch_mean(self.auxiliary_loss(outputs, images))
-        return loss, ops.mean(distortion, axis=1), ops.mean(rate, axis=1)
 
     def rate_cost(self, rate, training):
         final = final_of(self.capacity)
@@ -288,54 +261,6 @@ class VAE(VariationalModel, DecodesCodes):
         if self.conditional and labels is None:
             labels = in_turn(noise, self.label_names)
         return self.decode(self.prior.sample(noise, temperature), labels)
-
-    def fit_prior(self, images: Any, prior: Prior | str = "flow", validation_data: Any = None, **options: Any) -> Any:
-        """Fits a prior to the codes of `images` and makes it the model's: encoder and decoder stay as they are.
-
-        A VAE's codes do not fill N(0, I), and draws from where no code lies are no pictures. Fitted to the aggregate
-        posterior the prior draws codes that the decoder knows, and the bound rises.
-
-        Args:
-            images: `(n, height, width, channels)`, uint8 or float in [0, 1]; or an iterable of batches of floats that
-                ends, such as a `tf.data.Dataset`.
-            prior: A `tfvae.priors.Prior` that can be fitted, or its name in `tfvae.priors.PRIORS`.
-            validation_data: Images like these: the epoch that suits them best is kept; None: the last.
-            options: Of the fit: `steps`, `batch_size`, `learning_rate`, `seed`; see `tfvae.priors.fitting.ascend`.
-
-        Returns:
-            Mean `log p(z)` of each epoch, nats per example.
-
-        The prior is frozen then, as the optimiser has no state for it: `vae.prior.trainable = True` and `compile` let
-        it learn on with the model.
-
-        Raises:
-            ValueError: If the prior has nothing to learn, or is not one of this latent; the model keeps its own.
-        """
-        prior = prior_of(prior)
-        if hasattr(prior, "adapt"):  # to be started from pictures, which a stream gives but once
-            images = list(float_batches(images))
-        mean, log_var = posteriors(self, images)
-        held_out = None if validation_data is None else posteriors(self, validation_data)
-        fitted = self.built_prior(prior, mean.shape[1:])
-        fitted.trainable = True
-        if hasattr(fitted, "adapt"):
-            fitted.adapt(np.concatenate(images))
-        course = fitted.fit(mean, log_var, held_out, **options)
-        fitted.trainable = False
-        del self.prior  # Keras would keep the weights of both
-        self.prior = fitted
-        self.train_function = self.test_function = self.predict_function = None  # traced with the former prior
-        return course
-
-    def served(self):
-        prior = self.prior.served()
-        if prior is self.prior:
-            return self
-        copy = type(self).from_config(self.get_config())
-        copy.set_weights(self.get_weights())
-        del copy.prior
-        copy.prior = prior
-        return copy
 
     def endpoints(self, image, latent):
         weights = {"labels": (image[0], len(self.label_names))} if self.conditional else {}

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfvae import likelihoods, networks
 from tfvae.distributions import float32
@@ -18,7 +19,7 @@ class Decoder(Coder):
         image_shape: `(height, width, channels)`; height and width None for a spatial latent.
         latent_dim: Units of a vector latent, channels of a spatial one.
         likelihood: A `Likelihood`, or its name.
-        network: `"mlp"`, `"conv"`, `"inception"` or `"resnet"`.
+        network: `"mlp"`, `"tanh_mlp"`, `"conv"`, `"inception"` or `"resnet"`.
         widths: Units or filters of each level, from the code to the picture.
         hidden: Units of the dense layer between a vector latent and a convolutional network.
         dropout: Fraction dropped after each level while training.
@@ -67,6 +68,16 @@ class Decoder(Coder):
         if not self.likelihood.built:
             self.likelihood.build(self.compute_output_shape(input_shape))
         self.built = True
+
+    @property
+    def starts_at_mean(self):
+        """Whether the network has a bias for each pixel, and the likelihood is one of probabilities."""
+        return hasattr(self.trunk, "start_at") and self.likelihood.binary
+
+    def start_at_mean(self, images):
+        """Starts a `"tanh_mlp"` at the log-odds of the mean of `images`, `(n, height, width, channels)` in [0, 1]."""
+        mean = np.clip(np.mean(images, axis=0, dtype=np.float64), 0.001, 0.999)
+        self.trunk.start_at(np.log(mean / (1.0 - mean)))
 
     def call(self, z, training=False):
         return float32(self.trunk(z, training=training))

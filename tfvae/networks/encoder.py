@@ -19,9 +19,9 @@ class Encoder(Coder):
     Args:
         image_shape: `(height, width, channels)`; height and width None for a spatial latent.
         latent_dim: Units of a vector latent, channels of a spatial one.
-        network: `"mlp"`, `"conv"`, `"inception"` or `"resnet"`.
-        widths: Units (mlp) or filters (the others) of each level; each level of a convolutional network halves the
-            resolution, rounded up.
+        network: `"mlp"`, `"tanh_mlp"`, `"conv"`, `"inception"` or `"resnet"`.
+        widths: Units (of an mlp) or filters (the others) of each level; each level of a convolutional network halves
+            the resolution, rounded up.
         hidden: Units of the dense layer between a convolutional network and a vector latent.
         dropout: Fraction dropped after each level while training.
         stochastic: False for an encoder that emits one code instead of a posterior.

@@ -1,8 +1,10 @@
 """Fully connected networks: every pixel connected to every unit, for small pictures of one size."""
 
 import math
+from typing import ClassVar
 
 import keras
+import numpy as np
 
 from tfvae.layers.composite import Chain
 from tfvae.layers.seeded import Dropout
@@ -18,6 +20,8 @@ class MLPDown(Chain):
         dropout: Fraction of units dropped after each layer while training.
         seed: Starts the dropout noise.
     """
+
+    activation: ClassVar = "relu"
 
     def __init__(self, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -44,6 +48,8 @@ class MLPUp(Chain):
         hidden, dropout, seed: As in `MLPDown`.
     """
 
+    activation: ClassVar = "relu"
+
     def __init__(self, output_shape, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
         self.picture_shape, self.widths = tuple(output_shape), tuple(widths)
@@ -65,10 +71,32 @@ class MLPUp(Chain):
         }
 
 
+@keras.saving.register_keras_serializable(package="tfvae")
+class TanhMLPDown(MLPDown):
+    """`MLPDown` of hyperbolic tangents, as in the papers on binarised MNIST."""
+
+    activation = "tanh"
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class TanhMLPUp(MLPUp):
+    """`MLPUp` of hyperbolic tangents, whose picture can start at a mean picture.
+
+    Reference:
+        Burda, Grosse and Salakhutdinov (2016), https://github.com/yburda/iwae, for both
+    """
+
+    activation = "tanh"
+
+    def start_at(self, picture):
+        """Takes `picture`, of the output's shape, as the last bias: what is decoded before anything is learnt."""
+        self.chain[-2].bias.assign(np.reshape(picture, -1))
+
+
 def _dense(network):
     layers = []
     for width in network.widths:
-        layers.append(keras.layers.Dense(width, activation="relu", dtype=network.dtype_policy))
+        layers.append(keras.layers.Dense(width, activation=network.activation, dtype=network.dtype_policy))
         if network.dropout:
             layers.append(Dropout(network.dropout, seed=network.seed, dtype=network.dtype_policy))
     return layers

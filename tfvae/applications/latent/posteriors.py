@@ -10,10 +10,10 @@ from tfvae.data.array_batches import batches
 
 
 def posteriors(model: Any, images: Any, batch_size: int = 64) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and log-variance of `q(z|x)` of each image.
+    """Mean and log-variance of `q(z|x)` of each image; of a code without a distribution the code, and minus infinity.
 
     Args:
-        model: A model with a Gaussian posterior.
+        model: A model with a Gaussian posterior, or an autoencoder.
         images: As of `float_batches`, of one size.
         batch_size: Most images in a batch.
 
@@ -26,6 +26,8 @@ def posteriors(model: Any, images: Any, batch_size: int = 64) -> tuple[np.ndarra
     found: list[tuple[np.ndarray, ...]] = []
     for x in float_batches(images, batch_size):
         encoded = model.encode(x)
+        if "code" in encoded:
+            encoded = {"mean": encoded["code"], "log_var": keras.ops.full_like(encoded["code"], -np.inf)}
         found.append(tuple(keras.ops.convert_to_numpy(encoded[name]) for name in ("mean", "log_var")))
     shapes = sorted({mean.shape[1:] for mean, _ in found})
     if len(shapes) != 1:

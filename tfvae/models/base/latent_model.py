@@ -20,6 +20,7 @@ from tfvae.networks import NETWORKS
 from tfvae.networks.decoder import Decoder
 from tfvae.networks.encoder import Encoder
 from tfvae.networks.own import coders
+from tfvae.priors import get as prior_of
 from tfvae.serving import write_saved_model, write_tflite
 
 
@@ -128,6 +129,15 @@ class LatentModel(ReplicatedStep):
         """Names of the networks that it can be made of, for a spatial latent or a vector."""
         return [name for name, network in NETWORKS.items() if network.pyramid or not spatial]
 
+    def built_prior(self, prior, latent_shape=None):
+        """A prior of this model's codes, from itself or its name; `latent_shape` of those that it will know."""
+        prior = prior_of(prior)
+        prior.connect(self.encoder, latent_shape or self.latent_shape)
+        if not prior.trainable:  # One that was frozen and saved: its layers are frozen again. Keras passes on changes.
+            prior.trainable = True
+            prior.trainable = False
+        return prior
+
     def __call__(self, images, *args, **kwargs):
         return super().__call__(self.as_images(images), *args, **kwargs)
 
@@ -145,6 +155,11 @@ class LatentModel(ReplicatedStep):
     @property
     def factor(self):
         return self.encoder.factor
+
+    @property
+    def unit_groups(self):
+        """Slices of a code that are layers of latents, by name; none where there is one layer."""
+        return {}
 
     @property
     def likelihood(self):

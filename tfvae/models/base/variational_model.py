@@ -12,7 +12,6 @@ from tfvae.layers.sampling import GaussianSampler
 from tfvae.models.base.latent_model import LatentModel
 from tfvae.objectives import free_bits_rate
 from tfvae.priors import StandardNormal
-from tfvae.priors import get as prior_of
 from tfvae.priors.base import gaussian_log_prob
 from tfvae.schedules import BetaSchedule, final_of
 
@@ -56,15 +55,6 @@ class VariationalModel(LatentModel):
                 f"`free_bits` must be 0 for {type(self.prior).__name__}, which has no KL divergence of each unit. "
                 f"Received: free_bits={free_bits}"
             )
-
-    def built_prior(self, prior, latent_shape=None):
-        """A prior of this model's codes, from itself or its name; `latent_shape` of those that it will know."""
-        prior = prior_of(prior)
-        prior.connect(self.encoder, latent_shape or self.latent_shape)
-        if not prior.trainable:  # One that was frozen and saved: its layers are frozen again. Keras passes on changes.
-            prior.trainable = True
-            prior.trainable = False
-        return prior
 
     @property
     def beta(self):
@@ -143,6 +133,17 @@ class VariationalModel(LatentModel):
             return final
         return schedule(self.optimizer.iterations)
 
+    def drawn(self, mean, log_var, noise=None):
+        """Mean, log-variance and a draw of the posterior whose parameters the encoder gave.
+
+        Args:
+            mean, log_var: Of q(z|x), a row for each draw, or one for all.
+            noise: Standard normal, a row for each draw; None: the sampler's.
+        """
+        if noise is None:
+            return mean, log_var, self.sampler(mean, log_var)
+        return mean, log_var, mean + ops.exp(0.5 * log_var) * float32(noise)
+
     def posterior_noise(self, encoded, samples, seed):
         """Standard normal noise for `samples` draws from a posterior of `encode`, `(samples, *latent)`, float32.
 
@@ -165,8 +166,7 @@ class VariationalModel(LatentModel):
         Returns:
             Nats, a weight for each row of `noise`, float32.
         """
-        mean, log_var, noise = encoded["mean"], encoded["log_var"], float32(noise)
-        z = mean + ops.exp(0.5 * log_var) * noise
+        mean, log_var, z = self.drawn(encoded["mean"], encoded["log_var"], noise)
         log_ratio = self.prior.log_prob(z) - gaussian_log_prob(z, mean, log_var)
         return self.likelihood.log_prob(images, self.parameters_of(z, images, **given(labels))) + log_ratio
 
