@@ -282,6 +282,7 @@ def test_what_was_done_before_a_stop_is_kept(runs, tmp_path, capsys, monkeypatch
         (["in.png", "--noise", "0.1"], "--noise is for --method map and langevin"),
         (["in.png", "--method", "gibbs"], "--method gibbs is for runs that learnt pictures"),
         (["in.png", "--method", "gips"], "Did you mean 'gibbs'?"),
+        (["in.png", "--texture"], "--texture fills what a mask marks. Add --mask M"),
         (["in.png", "--samples", "-1"], "whole number, 0 or more"),
     ],
 )

@@ -11,6 +11,7 @@ from tfvae.applications.latent.reconstruct import reconstruct
 from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restoration.posterior import denoise, restore_with_prior
 from tfvae.applications.restoration.restore import Restored, enhance, restore
+from tfvae.applications.restoration.texture_fill import texture_fill
 from tfvae.applications.restoration.uncertainty import calibrate_uncertainty, measure_uncertainty
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "restore",
     "restore_with_prior",
     "slerp",
+    "texture_fill",
 ]

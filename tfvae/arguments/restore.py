@@ -1,5 +1,7 @@
 """What `tfvae restore` and `tfvae enhance` accept."""
 
+import argparse
+
 from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser
 from tfvae.file_names import user_path
@@ -20,7 +22,13 @@ def restore(parser: OneLineParser) -> None:
         "--samples", type=args.integer(0), default=0, metavar="N", help="also N plausible originals of each picture"
     )
     parser.add_argument("--uncertainty", action="store_true", help="also a map of standard deviations")
-    args.seed(parser, "of the samples")
+    parser.add_argument(
+        "--texture",
+        action=argparse.BooleanOptionalAction,
+        help="lay texture of the picture itself into wide holes of a mask: invented (default for runs that fill holes, "
+        "without --samples and --uncertainty)",
+    )
+    args.seed(parser, "of the samples and of the texture")
     parser.add_argument(
         "--method",
         choices=("model", "map", "langevin", "gibbs"),
@@ -37,6 +45,7 @@ def restore(parser: OneLineParser) -> None:
         [
             "tfvae restore runs/denoise SCANS -o clean",
             "tfvae restore runs/inpaint photo.jpg --mask damage.png --page",
+            "tfvae restore runs/inpaint scan.png --mask damage.png --no-texture",
             "tfvae restore runs/dewatermark PICTURES --auto",
             "tfvae restore runs/digits noisy.png --method langevin --noise 0.2 --samples 4 --uncertainty",
         ],

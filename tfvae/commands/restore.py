@@ -12,6 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from tfvae.applications.restoration.restore import restore as restore_tiled
 from tfvae.applications.restoration.restore import tile_margin
+from tfvae.applications.restoration.texture_fill import WIDE, texture_fill, wide
 from tfvae.applications.tiles import smallest_side
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks, Given, SharedOverlays
@@ -42,6 +43,7 @@ def restore(arguments: argparse.Namespace) -> None:
     drawn = DrawnMasks(arguments.mask, arguments.source if plan.many else None) if arguments.mask else None
     model = run.load_unfused()
     engine = _engine(run, model, arguments)
+    textured = _textured(model, arguments)
     for doubt in _doubts(run, model, arguments):
         print(f"tfvae: note: {doubt}", file=sys.stderr)
     masks = drawn or (SharedOverlays(plan, model, scale) if arguments.auto else lambda job, pixels: Given(pixels))
@@ -52,7 +54,8 @@ def restore(arguments: argparse.Namespace) -> None:
         picture = _opened(job, scale, noted)
         given = masks(job, picture.pixels)
         restored = engine(given.pixels, given, progress)
-        _write(job, job.out, restored.image, picture)
+        image = _with_texture(job, given, restored.image, arguments) if textured else restored.image
+        _write(job, job.out, image, picture)
         for index, sample in enumerate(restored.samples):
             _write(job, job.beside(f"sample{index + 1}"), sample, picture, quiet=True)
         if arguments.uncertainty:
@@ -115,6 +118,34 @@ def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
         )
 
     return engine
+
+
+def _textured(model: Any, arguments: argparse.Namespace) -> bool:
+    """Whether wide holes get texture of the picture itself: where that is asked for, or nothing speaks against it."""
+    if arguments.texture is None:
+        # What was laid has no uncertainty: who asks for that gets the estimate that it is of.
+        return getattr(model, "takes_mask", False) and not (arguments.samples or arguments.uncertainty)
+    if arguments.texture and not (arguments.mask or arguments.auto):
+        raise UserError("restore: --texture fills what a mask marks. Add --mask M (white is filled), or --auto.")
+    if arguments.texture and arguments.noise is not None:
+        raise UserError("restore: --texture would lay windows of the noise that --noise takes out: leave one out.")
+    return arguments.texture
+
+
+def _with_texture(job: Job, given: Given, estimate: np.ndarray, arguments: argparse.Namespace) -> np.ndarray:
+    """The estimate with texture in its wide holes, which is said."""
+    if given.known is None or not (holes := wide(given.known)).any():
+        return estimate
+    laid = texture_fill(given.pixels, given.known, estimate, arguments.seed)
+    if (laid != estimate).any():
+        less = "; the uncertainty and the samples are of the estimate without it"
+        print(
+            f"tfvae: {job.name}: note: texture from elsewhere in the picture was laid into holes {WIDE} pixels "
+            f"wide and more, {holes.mean():.1%} of it: it is invented (--no-texture keeps the model's estimate)"
+            f"{less if arguments.samples or arguments.uncertainty else ''}",
+            file=sys.stderr,
+        )
+    return laid
 
 
 def _doubts(run: Run, model: Any, arguments: argparse.Namespace) -> list[str]:
