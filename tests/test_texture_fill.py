@@ -163,6 +163,7 @@ def run(noise, tmp_path_factory):
     return path
 
 
+@pytest.mark.usefixtures("loaded_once")
 @pytest.mark.parametrize(
     ("words", "textured", "said"),
     [
