@@ -115,7 +115,7 @@ class Hole:
         self, picture: np.ndarray, known: np.ndarray, laid: np.ndarray, missing: np.ndarray, rng: np.random.Generator
     ):
         self.picture, self.known, self.laid, self.missing, self.rng = picture, known, laid.copy(), missing, rng
-        self.own = np.arange(missing.size).reshape(missing.shape)
+        self.own: np.ndarray = np.arange(missing.size).reshape(missing.shape)
         self.places = self.own.copy()
         self.colours = oklab(picture) * np.array([1, COLOURS, COLOURS], np.float32)
         radius = float(ndimage.distance_transform_edt(np.pad(missing, 1)).max())
@@ -153,8 +153,8 @@ class Hole:
         neighbours = np.zeros(count)
         for down, step in ((1, width), (0, 1)):
             height, length = self.own.shape[0] - down, width - 1 + down
-            before = slice(height), slice(length)
-            after = slice(down, None), slice(1 - down, None)
+            before: Window = slice(height), slice(length)
+            after: Window = slice(down, None), slice(1 - down, None)
             mine, theirs = self.places[before], self.places[after]
             onwards = flat[np.minimum(mine + step, last)] - flat[mine]
             back = flat[theirs] - flat[np.maximum(theirs - step, 0)]
@@ -202,7 +202,8 @@ class Layer:
             midst = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
             if max(rows.stop - rows.start, columns.stop - columns.start) > self.side - 2 * RIM:
                 around = ndimage.uniform_filter(hole.laid.astype(np.float32), self.side, mode="nearest")
-                midst = np.unravel_index(int((around * bare).argmax()), bare.shape)
+                row, column = np.unravel_index(int((around * bare).argmax()), bare.shape)
+                midst = int(row), int(column)
             window = self._about(*midst)
             self._lay(window, hole.laid[window].astype(np.float32))
             hole.laid[window] |= hole.missing[window]
@@ -220,7 +221,7 @@ class Layer:
                 inside = hole.missing[window]
                 if not inside.any():
                     continue
-                around: Window = tuple(slice(max(axis.start - 2, 0), axis.stop + 2) for axis in window)
+                around = _grown(window)
                 before, old = self._cost(around).sum(), hole.places[window].copy()
                 # What is spoilt already need not be met.
                 met = np.where(inside, self.rim / (1 + self._cost(window) / usual), 1) * hole.laid[window]
@@ -255,6 +256,12 @@ class Layer:
             for at, length in zip((row, column), self.hole.missing.shape, strict=True)
         )
         return slice(first, first + self.side), slice(second, second + self.side)
+
+
+def _grown(window: Window) -> Window:
+    """A window with two pixels more on each side."""
+    rows, columns = (slice(max(axis.start - 2, 0), axis.stop + 2) for axis in window)
+    return rows, columns
 
 
 def _span(mask: np.ndarray) -> Window:
