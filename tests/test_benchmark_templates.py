@@ -9,7 +9,7 @@ from PIL import Image
 from test_template import board
 
 from benchmarks.__main__ import main
-from benchmarks.inspection_templates import matched
+from benchmarks.inspection.templates import matched
 from tfvae.errors import UserError
 
 COUNT = 38

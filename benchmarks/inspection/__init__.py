@@ -10,7 +10,7 @@ over its pictures, good and defective ones separately: the AUROC of both, best F
 The good pieces and those that calibrated the run are also divided anew, over and over, into such that set a threshold
 and one that is held against it: how often that fails is what `alpha` promises.
 
-With `--boxes` see `inspection_templates`.
+With `--boxes` see `templates`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import inspection_templates
+from benchmarks.inspection import templates
 from benchmarks.measuring import header, line, machine, progress, publish
 from tfvae.errors import UserError
 
@@ -34,7 +34,7 @@ def main(options: argparse.Namespace) -> None:
     if (options.run is None) == (options.boxes is None):
         raise UserError("inspection: either RUN is measured, or, with --boxes, templates and no RUN.")
     if options.boxes is not None:
-        return inspection_templates.main(options)
+        return templates.main(options)
     facts = run(options)
     publish(facts, table(facts), options.words, options.out)
 
