@@ -173,6 +173,7 @@ def test_a_training_is_resumed_with_images_that_were_moved(photos, tmp_path, cap
     assert read_toml(out / "config.toml")["data"]["source"] == str(moved)
 
 
+@pytest.mark.slow
 def test_an_older_run_resumes_with_the_split_it_had(photos, tmp_path):
     out = tmp_path / "run"
     assert trained(photos, out, "--epochs", "1", "--set", "data.split=position") == 0

@@ -257,7 +257,7 @@ def test_an_enhancer_changes_every_pixel_by_its_colour_alone():
     )
 
 
-@pytest.mark.parametrize("kind", ["masked", "calibrated", "enhancer"])
+@pytest.mark.parametrize("kind", [pytest.param("masked", marks=pytest.mark.slow), "calibrated", "enhancer"])
 def test_leaves_python_as_restore_and_sample(kind, tmp_path):
     model, channels = MODELS[kind]()
     x = pictures(1, 16, 24, channels)

@@ -69,6 +69,7 @@ def test_with_the_exact_posterior_every_bound_is_the_evidence(setting):
     assert distortion.shape == rate.shape == (6,)
 
 
+@pytest.mark.slow
 def test_importance_sampling_finds_the_evidence_off_the_posterior():
     model, *parts = linear_model(off=0.4)
     images = Images.from_array((255 * pictures(4)).round().astype("uint8"))

@@ -266,6 +266,7 @@ def test_a_model_of_any_size_draws_maps_within_its_window():
         model.elbo_terms(pictures(1, (30, 21, 1)))
 
 
+@pytest.mark.slow
 def test_training_lowers_the_loss_and_uses_the_codebook():
     model = assemble(codes=8)
     corners = np.zeros((64, *SHAPE), "float32")
