@@ -73,6 +73,7 @@ def row_of(path: Path) -> dict[str, str]:
     Raises:
         UserError: When the training has left no report, or no evaluation of −log p(x) is beside it.
     """
+    from tfvae import bounds
     from tfvae.runs import open_run
     from training.config import read_config
 
@@ -83,13 +84,14 @@ def row_of(path: Path) -> dict[str, str]:
     evaluation = evaluation_of(path)
     figures = evaluation["figures"]
     nll, units = figures["nll"], {name: one for name, one in figures.items() if name.startswith("active_units")}
-    bound = {"kind": "elbo", "gradient": "total", **_part(config.objective.get("bound", "elbo"))}
-    samples = bound.get("samples", {"elbo": 1}.get(bound["kind"], 5))
+    setting = _part(config.objective.get("bound", "elbo"))
+    kind = setting.pop("kind")
+    bound = bounds.get(kind, **setting)
     total = units.pop("active_units", None)
     return {
         "data": f"{_source(config)}{', binarised' if config.data.binarize else ''}",
         "model": " ".join([config.model.kind, config.model.network, _sizes(config)]),
-        "bound": f"{bound['kind']}, k = {samples}{', path gradient' if bound['gradient'] == 'path' else ''}",
+        "bound": f"{kind}, k = {bound.samples}{', path gradient' if bound.gradient == 'path' else ''}",
         "prior": f"{config.prior.kind}{', fitted' if config.prior.fitted else ''}",
         "NLL (nats)": f"{nll['value']:.2f}",
         "95 %": " – ".join(f"{end:.2f}" for end in nll["interval"]) if nll["interval"] else "",
@@ -102,7 +104,7 @@ def row_of(path: Path) -> dict[str, str]:
         "minutes": f"{cost['seconds'] / 60:.1f}",
         "command": command_of(config),
         "seed": str(config.training.seed),
-        "reference": REFERENCES[bound["kind"], bound["gradient"]],
+        "reference": REFERENCES[kind, bound.gradient],
     }
 
 

@@ -43,20 +43,13 @@ def run(recipes: list[str], rounds: int, steps: int) -> dict[str, Any]:
 
 def side(recipe: str, precision: str, steps: int) -> Contender:
     """The recipe's training step in `precision`, driven as `training/loop.py` drives it."""
-    from benchmarks.training_step.contenders import executions, random_images
-    from tfvae.data import Images, training_batches
-    from training.build import build_model, compile_model
-    from training.config import merge, read_config, read_recipe
+    from benchmarks.training_step.contenders import executions, recipe_step
+    from training.config import read_recipe
 
-    ours = {"data": {"source": "random"}, "training": {"precision": precision}}
-    config = read_config(merge(read_recipe(recipe), ours), recipe)
-    shape = (config.data.crop, config.data.crop, config.data.channels or 3)
-    model = build_model(config, shape)
-    compile_model(model, config.training, total_steps=10_000)
-    batch = config.training.batch_size
-    images = Images.from_array(random_images(4 * batch, shape))
-    batches = training_batches(images, batch, seed=0, config=config.data)
-    return Contender(precision, recipe, executions(model, batches, steps, batch))
+    data = read_recipe(recipe)["data"]
+    shape = (data["crop"], data["crop"], data.get("channels") or 3)
+    config, model, batches = recipe_step(recipe, shape, precision)
+    return Contender(precision, recipe, executions(model, batches, steps, config.training.batch_size))
 
 
 def table(facts: dict[str, Any]) -> list[str]:

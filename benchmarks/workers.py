@@ -151,7 +151,11 @@ def play(recipe: str, batch: int, core: int) -> None:
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     strategy = "multiworker" if "TF_CONFIG" in os.environ else "none"
-    tables = merge({"data": {"source": "random"}}, read_recipe(recipe), {"training": {"strategy": strategy}})
+    tables = merge(
+        {"data": {"source": "random"}},
+        read_recipe(recipe),
+        {"training": {"strategy": strategy, "precision": "float32"}},
+    )
     own = batch or read_config(tables, recipe).training.batch_size
     turns = {}
     for side, batch in ({WEAK: 2 * own, STRONG: own} if strategy == "multiworker" else {ONE: own}).items():

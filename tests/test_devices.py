@@ -62,11 +62,7 @@ def test_a_run_says_what_it_computes_in_and_is_opened_in_float32(tmp_path, monke
     settings = ("model.network=mlp", "model.widths=[16]", "model.latent_dim=4", "data.test=16", "data.validation=16")
     flags = [word for setting in settings for word in ("--set", setting)]
     out = tmp_path / "run"
-    policy = keras.config.dtype_policy()
-    try:
-        main(["--recipe", "digits", "--epochs", "1", "--precision", "auto", "--out", str(out), *flags])
-    finally:
-        keras.config.set_dtype_policy(policy)
+    main(["--recipe", "digits", "--epochs", "1", "--precision", "auto", "--out", str(out), *flags])
     assert "precision: mixed_bfloat16" in capsys.readouterr().out
     assert tomllib.loads((out / "config.toml").read_text())["training"]["precision"] == "mixed_bfloat16"
     assert json.loads((out / "report.json").read_text())["test"]["psnr"] > 0
@@ -80,11 +76,7 @@ def test_a_run_says_what_it_computes_in_and_is_opened_in_float32(tmp_path, monke
 
 @pytest.mark.slow
 def test_both_precisions_of_a_recipe_take_turns(tmp_path, capsys):
-    policy = keras.config.dtype_policy()
-    try:
-        assert run(["precision", "inspect", "--rounds", "1", "--steps", "1", "-o", str(tmp_path / "p.json")]) == 0
-    finally:
-        keras.config.set_dtype_policy(policy)
+    assert run(["precision", "inspect", "--rounds", "1", "--steps", "1", "-o", str(tmp_path / "p.json")]) == 0
     facts = json.loads((tmp_path / "p.json").read_text())
     row = facts["recipes"]["inspect"]
     assert row["ratio"]["median"] == pytest.approx(row["mixed_bfloat16"]["median"] / row["float32"]["median"])

@@ -14,7 +14,7 @@ from benchmarks.measuring import Contender, cores
 from benchmarks.training_step import flops, keras_io, network
 from tfvae.data import DataConfig, Images, training_batches
 from training.build import build_model, compile_model
-from training.config import merge, read_config, read_recipe
+from training.config import RunConfig, merge, read_config, read_recipe
 
 MATRIX = 2048  # side of the matrices whose product is timed: 17 GFLOP
 CONVOLUTIONAL_RECIPES = {"digits": (8, 8, 1), "photos": (160, 160, 3)}  # with the shape of a picture
@@ -102,17 +102,25 @@ def recipe_sides(gflop_a_turn: float) -> list[Contender]:
     """Our step on the networks of the convolutional recipes, in turns of about so much work."""
     sides = []
     for recipe, shape in CONVOLUTIONAL_RECIPES.items():
-        config = read_config(merge({"data": {"source": "random"}}, read_recipe(recipe)), recipe)
-        model = build_model(config, shape)
-        compile_model(model, config.training, total_steps=10_000)
+        # Compared with the machine's float32 matrix product.
+        config, model, data = recipe_step(recipe, shape, "float32")
         batch, crop = config.training.batch_size, config.data.crop
-        pictures = random_images(10 * batch, shape)
-        data = training_batches(Images.from_array(pictures), batch, seed=0, config=config.data)
         seen = (crop, crop, shape[2]) if crop else shape
         gflop = flops.training_gflop(model, seen)
         turn = executions(model, data, min(1000, int(gflop_a_turn / gflop / batch)), batch)
         sides.append(Contender(f"{recipe} ({config.model.network}, {'×'.join(map(str, seen))})", RECIPES, turn, gflop))
     return sides
+
+
+def recipe_step(recipe: str, shape: tuple[int, int, int], precision: str) -> tuple[RunConfig, Any, tf.data.Dataset]:
+    """A recipe's settings, its compiled model in `precision`, and its batches of random pictures of `shape`."""
+    ours = {"data": {"source": "random"}, "training": {"precision": precision}}
+    config = read_config(merge(read_recipe(recipe), ours), recipe)
+    model = build_model(config, shape)
+    compile_model(model, config.training, total_steps=10_000)
+    batch = config.training.batch_size
+    pictures = Images.from_array(random_images(10 * batch, shape))
+    return config, model, training_batches(pictures, batch, seed=0, config=config.data)
 
 
 def random_images(count: int, shape: tuple[int, int, int]) -> np.ndarray:

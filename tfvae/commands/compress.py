@@ -18,7 +18,7 @@ from tfvae.applications.compression.streams import digest
 from tfvae.applications.tiles import smallest_side
 from tfvae.commands import lossless
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
-from tfvae.commands.shared import place, say
+from tfvae.commands.shared import model_that, place, say
 from tfvae.decoding import UnreadableError, eight_bits
 from tfvae.errors import UserError
 from tfvae.file_names import distinct, fitting
@@ -167,13 +167,7 @@ def _runs() -> Iterator[Run]:
 
 
 def _codec(run: Run) -> Any:
-    model = run.load_unfused()
-    if not hasattr(model, "compress"):
-        raise UserError(
-            f"{run.path} holds a {type(model).__name__}, which writes no files. "
-            "Use a run that was trained to: python -m training --recipe codec --data PHOTOS."
-        )
-    return model
+    return model_that(run, "compress", "writes no files", "--recipe codec --data PHOTOS")
 
 
 def _check_tile(model: Any, tile: int | None) -> None:

@@ -14,6 +14,7 @@ from tfvae.applications.inspection.inspect import Inspected, inspect, least_tile
 from tfvae.applications.inspection.template import compare
 from tfvae.commands.jobs import Progress
 from tfvae.commands.meter import Meter
+from tfvae.commands.shared import model_that
 from tfvae.data.folder import LISTED, list_files, name_within
 from tfvae.data.gathering import preparation
 from tfvae.data.own import load_own
@@ -185,13 +186,7 @@ def _read(path: Path, how: Preparation) -> np.ndarray:
 
 
 def _inspector(run: Run) -> Any:
-    model = run.load_unfused()
-    if not hasattr(model, "inspect"):
-        raise UserError(
-            f"inspect: {run.path} holds a {type(model).__name__}, which inspects nothing. "
-            "Use a run that was trained to: python -m training --recipe inspect."
-        )
-    return model
+    return model_that(run, "inspect", "inspects nothing", "--recipe inspect", "inspect")
 
 
 def _enough(scores: np.ndarray, alpha: float) -> float:

@@ -27,6 +27,29 @@ def images_of(run: Run, model: Any, source: str | None) -> Images:
     return images
 
 
+def model_that(run: Run, method: str, lacks: str, remedy: str, command: str = "") -> Any:
+    """The model of a run, which has this method.
+
+    Args:
+        run: Where it is.
+        method: Of the model.
+        lacks: What a model without it does not do, as in "writes no files".
+        remedy: The training that makes one with it.
+        command: Whose error it is, where the message says so.
+
+    Raises:
+        UserError: When it has not.
+    """
+    model = run.load_unfused()
+    if not hasattr(model, method):
+        asker = f"{command}: " if command else ""
+        raise UserError(
+            f"{asker}{run.path} holds a {type(model).__name__}, which {lacks}. "
+            f"Use a run that was trained to: python -m training {remedy}."
+        )
+    return model
+
+
 def read_images(source: str, like: DataConfig) -> Images:
     """Every image of `source`; what was refused, and what was read as one might not expect, is said on stderr."""
     images, refused = load_images(source, like=like, say=lambda phrase: note(f"{source}: {phrase}"))

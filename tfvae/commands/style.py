@@ -19,7 +19,7 @@ from tfvae.applications.styles.stylize import stylize as stylize_tiled
 from tfvae.applications.tiles import smallest_side
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks
-from tfvae.commands.shared import images_of, place, say
+from tfvae.commands.shared import images_of, model_that, place, say
 from tfvae.commands.video import rerender_film
 from tfvae.decoding import UnreadableError, eight_bits, on_white
 from tfvae.errors import UserError
@@ -158,13 +158,8 @@ def styles(arguments: argparse.Namespace) -> None:
 
 def loaded(run: Run, command: str) -> Any:
     """The model of a run that learnt styles."""
-    model = run.load_unfused()
-    if not hasattr(model, "render"):
-        raise UserError(
-            f"{command}: {run.path} holds a {type(model).__name__}, which learnt no styles. Use a run that was trained "
-            "to: python -m training --recipe styles --data FOLDER, a sub-folder for each style."
-        )
-    return model
+    remedy = "--recipe styles --data FOLDER, a sub-folder for each style"
+    return model_that(run, "render", "learnt no styles", remedy, command)
 
 
 def weights_of(model: Any, style: str, extrapolate: bool, command: str) -> np.ndarray:

@@ -8,8 +8,9 @@ from tfvae.applications.channels import as_known, floats, typed
 from tfvae.applications.restoration.observation import fill
 from tfvae.applications.styles.colours import oklab
 from tfvae.applications.styles.painting import COLOURS, blurred
-from tfvae.applications.textures.mending import seams
-from tfvae.applications.textures.quilting import TOLERANCE, Library, cut
+from tfvae.applications.textures.mending import CUTS, seams
+from tfvae.applications.textures.mending import RIM as OUTER
+from tfvae.applications.textures.quilting import Library, cut, well_fitting
 
 WIDE = 20  # pixels across from which a hole is more than a scratch
 PIECE = 128  # pixels of the side of the parts in which a larger hole is filled, one after the other
@@ -17,8 +18,6 @@ REACH = 2.0, 48, 256  # how far from a part windows are looked for: in its longe
 LARGEST, SMALLEST = 96, 12  # pixels of the sides of the first windows at most, and of the last at least
 FINER = 5 / 8  # of a side, that of the next windows
 RIM = 6  # known pixels around a hole that the first windows have to fit
-OUTER = 0.4  # of half a side from the midst of a later window, beyond which it has to fit what was laid
-CUTS = 3 / 8  # of a side on each edge of a window, in which it may be cut
 ROUNDS = 2  # in each of which windows of one size are tried all over a hole
 TONE = 1 / 4  # of the radius of a hole, the standard deviation beyond which the estimate is believed
 BELIEF = 0.15  # weight of the tone of a place in a hole, in that of the colours of a place that is known
@@ -236,8 +235,7 @@ class Layer:
         errors = self.colours.errors(places[old], met)
         errors += self.tone.errors(self.tone.places[hole.own[window]], (BELIEF * inside).astype(np.float32))
         errors = np.where(self.usable, np.maximum(errors, 0), np.inf)  # rounding leaves some a little below zero
-        number = int(hole.rng.choice(np.flatnonzero(errors <= (1 + TOLERANCE) * errors.min())))
-        new = self.colours.window(number)
+        new = self.colours.window(well_fitting(errors, hole.rng))
         lying = inside & hole.laid[window]
         apart = np.where(lying, np.square(places[new] - places[old]).sum(axis=-1), 0)
         taken = cut(apart, *[int(CUTS * self.side)] * 4) | ~lying

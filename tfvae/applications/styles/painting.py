@@ -154,12 +154,22 @@ def directions(lightness: np.ndarray, radius: float, scales: int) -> np.ndarray:
     Reference:
         Kang, Lee and Chui (2007), Coherent line drawing, for directions that go on from strong edges
     """
-    down, right = (ndimage.gaussian_filter(lightness, 0.7, order=order, mode="nearest") for order in ((1, 0), (0, 1)))
-    tensor = np.stack([right**2 - down**2, 2 * right * down, right**2 + down**2], axis=-1)
+    tensor = structure_tensor(lightness, 0.7)
     total = np.zeros_like(tensor)
     for scale in range(scales):
         total += LESS**scale * blurred(tensor, min(radius * FURTHER**scale, max(lightness.shape) / 2))
     return total[..., :2] / (total[..., 2:] + FLAT**2 * (LESS if scales > 1 else 1))
+
+
+def structure_tensor(lightness: np.ndarray, radius: float) -> np.ndarray:
+    """`(x**2 - y**2, 2 x y, x**2 + y**2)` of derivatives x to the right and y down, not smoothed yet, `(h, w, 3)`.
+
+    Args:
+        lightness: `(h, w)`.
+        radius: Standard deviation of the Gaussian whose derivatives are taken, in pixels.
+    """
+    y, x = (ndimage.gaussian_filter(lightness, radius, order=order, mode="nearest") for order in ((1, 0), (0, 1)))
+    return np.stack([x**2 - y**2, 2 * x * y, x**2 + y**2], axis=-1)
 
 
 def blurred(values: np.ndarray, radius: float) -> np.ndarray:

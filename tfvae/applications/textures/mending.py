@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import ndimage
 
-from tfvae.applications.textures.quilting import TOLERANCE, Library, cut
+from tfvae.applications.textures.quilting import Library, cut, well_fitting
 
 ROUNDS = 3  # in each of which a window is tried over the worst place of every part as large as a window
 RIM = 0.4  # of half a side from the midst of a window, beyond which it has to fit
@@ -87,8 +87,7 @@ def mend(
             errors = np.maximum(library.errors(target, weight), 0) * dearer
             if textures is not None:
                 errors[textures[library.corners] != textures[old[patch[0] // 2, patch[1] // 2]]] = np.inf
-            number = int(rng.choice(np.flatnonzero(errors <= (1 + TOLERANCE) * errors.min())))
-            new = library.window(number)
+            new = library.window(well_fitting(errors, rng))
             apart = np.square(library.places[new] - target).sum(axis=-1)
             around = _reach(corner, patch, shape, 2, wrap)
             before = seams(quilt[around], library).sum()

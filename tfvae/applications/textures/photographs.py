@@ -8,7 +8,7 @@ from sklearn.decomposition import PCA
 
 from tfvae.applications.channels import floats
 from tfvae.applications.styles.colours import oklab, srgb, transferred
-from tfvae.applications.styles.painting import COLOURS, blurred
+from tfvae.applications.styles.painting import COLOURS, blurred, structure_tensor
 from tfvae.applications.textures.field import Field
 from tfvae.applications.textures.mending import mend
 from tfvae.applications.textures.quilting import EVENLY, Library, Quilt, overlap_of
@@ -116,10 +116,7 @@ def features(labs: Sequence[np.ndarray], radius: float) -> list[np.ndarray]:
     for lab in labs:
         lab = lab * np.array([1, COLOURS, COLOURS], np.float32)
         derivative, smoothing = EDGES
-        down, right = (
-            ndimage.gaussian_filter(lab[..., 0], derivative, order=order, mode="nearest") for order in ((1, 0), (0, 1))
-        )
-        tensor = blurred(np.stack([right**2 - down**2, 2 * right * down, right**2 + down**2], axis=-1), smoothing)
+        tensor = blurred(structure_tensor(lab[..., 0], derivative), smoothing)
         strength = np.sqrt(np.maximum(tensor[..., 2:], 1e-6))
         structure = np.concatenate([tensor[..., :2] / strength, strength], axis=-1)
         found.append(np.concatenate([lab, blurred(lab, radius), structure], axis=-1))

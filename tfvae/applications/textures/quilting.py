@@ -310,6 +310,11 @@ def _without(errors: np.ndarray, numbers: Sequence[np.ndarray]) -> np.ndarray:
     return rest if np.isfinite(rest).any() else errors
 
 
+def well_fitting(errors: np.ndarray, rng: np.random.Generator) -> int:
+    """Number of one of the windows whose non-negative errors are at most `1 + TOLERANCE` times the least."""
+    return int(rng.choice(np.flatnonzero(errors <= (1 + TOLERANCE) * errors.min())))
+
+
 def overlap_of(patch: int) -> int:
     """Places that neighbouring windows share: a quarter, so that on a torus opposite overlaps never meet."""
     return max(1, patch // 4)
