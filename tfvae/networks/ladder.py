@@ -242,9 +242,10 @@ class LatentGroup(keras.layers.Layer):
     def call(self, state, code):
         """The next state, and `(z, mean, log_std)` of this group under its prior."""
         head = self.prior(state)
-        mean, log_std = head[..., : self.latent_dim], head[..., self.latent_dim : 2 * self.latent_dim]
+        # Not slices: their gradient writes zeros over the whole head for each (a fifth of a step on a processor).
+        mean, log_std, residual = ops.split(head, (self.latent_dim, 2 * self.latent_dim), axis=-1)
         z = mean + ops.exp(log_std) * float32(code)
-        state = state + ops.cast(head[..., 2 * self.latent_dim :], state.dtype) + self.merge(z)
+        state = state + ops.cast(residual, state.dtype) + self.merge(z)
         return self.after(state), (z, mean, log_std)
 
     def posterior(self, state, features):
@@ -252,7 +253,7 @@ class LatentGroup(keras.layers.Layer):
         # Free to be wider than the prior: precisions that only add up, as in the Ladder VAE, learn far more slowly
         # (MNIST after 500 steps of one seed: 125 nats, where this has 102).
         head = float32(self.posterior_head(ops.concatenate([state, features], axis=-1)))
-        return head[..., : self.latent_dim], head[..., self.latent_dim :]
+        return ops.split(head, 2, axis=-1)
 
     def compute_output_shape(self, state_shape, code_shape=None):
         return state_shape, (code_shape,) * 3

@@ -1,7 +1,7 @@
 """The two sides of a ladder: features of a picture at every level on the way up, groups of latents on the way down."""
 
 import math
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import keras
@@ -257,12 +257,9 @@ class LadderDecoder(LadderCoder):
 
     def split(self, z):
         """A flat code as the codes of its groups, `(batch, height, width, latent_dim)` each."""
-        parts, first = [], 0
-        for height, width, channels in self.group_shapes:
-            last = first + height * width * channels
-            parts.append(ops.reshape(z[:, first:last], (-1, height, width, channels)))
-            first = last
-        return parts
+        ends = list(accumulate(math.prod(shape) for shape in self.group_shapes))
+        parts = ops.split(z, ends[:-1], axis=-1)
+        return [ops.reshape(part, (-1, *shape)) for part, shape in zip(parts, self.group_shapes, strict=True)]
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], *self.parameters_shape)
