@@ -144,10 +144,9 @@ class AutoregressiveMixture(RasterTransformer):
     def parameters(self, features):
         """Logits `(…, components)`, means and log-deviations `(…, components, channels)`, in the latent's units."""
         raw = float32(self.head(features))
-        logits, raw = raw[..., : self.components], raw[..., self.components :]
-        means, log_stds = ops.split(
-            ops.reshape(raw, (*ops.shape(raw)[:-1], self.components, 2 * self.channels)), 2, axis=-1
-        )
+        logits, raw = ops.split(raw, [self.components], axis=-1)
+        raw = ops.reshape(raw, (*ops.shape(raw)[:-1], self.components, 2 * self.channels))
+        means, log_stds = ops.split(raw, 2, axis=-1)
         # No component narrows to a point.
         log_stds = self.log_scale + clip_with_gradient(log_stds, *LOG_STDS)
         return logits, self.shift + means * ops.exp(self.log_scale), log_stds

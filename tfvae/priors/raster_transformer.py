@@ -118,7 +118,7 @@ class RasterTransformer(Prior):
         shape = ops.shape(noise)
         count = shape[1]
         places = self.places(*size)
-        nothing = ops.zeros((2, shape[0], self.heads, count, self.width // self.heads), dtype=self.compute_dtype)
+        nothing = ops.zeros((shape[0], self.heads, count, self.width // self.heads), dtype=self.compute_dtype)
 
         def one_place(place, before, cache, made):
             here = ops.arange(count) == place
@@ -136,7 +136,7 @@ class RasterTransformer(Prior):
         start = (
             tf.constant(0),
             self.start_sign(shape[0]),
-            [nothing] * self.depth,
+            [(nothing, nothing)] * self.depth,
             tf.zeros_like(noise, self.drawn_dtype),
         )
         *_, made = tf.while_loop(lambda place, *_: place < count, one_place, start)
@@ -193,33 +193,31 @@ class Block(keras.layers.Layer):
 
     def call(self, x, seen, training=False):
         h = self.first(x)
-        return self._rest(x, self.attend(self.queries(h), self._new(h), seen), training)
+        return self._rest(x, self.attend(self.queries(h), *self._new(h), seen), training)
 
     def next(self, x, kept, here, seen):
         """One place more: `(x, kept)` after it.
 
         Args:
             x: The place, `(batch, 1, width)`.
-            kept: Keys and values of all places, `(2, batch, heads, places, width / heads)`.
+            kept: Keys and values of all places, `(batch, heads, places, width / heads)` each.
             here: Boolean `(places,)`: which one `x` is.
             seen: Boolean `(places,)`: which ones it sees.
         """
         h = self.first(x)
-        kept = ops.where(here[:, None], self._new(h), kept)
-        return self._rest(x, self.attend(self.queries(h), kept, seen), False), kept
+        keys, values = (ops.where(here[:, None], new, old) for new, old in zip(self._new(h), kept, strict=True))
+        return self._rest(x, self.attend(self.queries(h), keys, values, seen), False), (keys, values)
 
-    def attend(self, queries, keys_values, seen):
+    def attend(self, queries, keys, values, seen):
         """Softmax attention with float32 weights: `(batch, places, width)`."""
-        keys, values = keys_values[0], keys_values[1]
         scores = float32(ops.matmul(self._split(queries), ops.swapaxes(keys, -1, -2))) / math.sqrt(keys.shape[-1])
         weights = ops.softmax(ops.where(seen, scores, -1e30), axis=-1)
         mixed = ops.swapaxes(ops.matmul(ops.cast(weights, values.dtype), values), 1, 2)
         return ops.reshape(mixed, ops.shape(queries))
 
     def _new(self, h):
-        """Keys and values of places, `(2, batch, heads, places, width / heads)`."""
-        both = self.keys_values(h)
-        return ops.stack([self._split(both[..., : self.width]), self._split(both[..., self.width :])])
+        """Keys and values of places, `(batch, heads, places, width / heads)` each."""
+        return [self._split(part) for part in ops.split(self.keys_values(h), 2, axis=-1)]
 
     def _split(self, x):
         shape = ops.shape(x)
