@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfvae.errors import did_you_mean
-from tfvae.evaluation import bound, disentanglement, distances, gap, marginal, ms_ssim, units
+from tfvae.evaluation import bound, disentanglement, distances, gap, marginal, ms_ssim, robustness, units
 from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
 from tfvae.evaluation.measurements import Measurement
 from tfvae.evaluation.protocol import protocol
@@ -45,6 +45,9 @@ MEASURES: dict[str, Measure] = {
     "dci": Measure(disentanglement.measure_dci, "disentanglement, completeness, informativeness, likewise"),
     "sap": Measure(disentanglement.measure_sap, "separated attribute predictability, likewise"),
     "factor_vae": Measure(disentanglement.measure_factor_vae, "the FactorVAE score, likewise"),
+    "robustness": Measure(
+        robustness.measure, "how far codes and reconstructions move under noise, blur, JPEG and an adversary"
+    ),
 }
 
 
