@@ -193,7 +193,8 @@ class Block(keras.layers.Layer):
 
     def call(self, x, seen, training=False):
         h = self.first(x)
-        return self._rest(x, self.attend(self.queries(h), *self._new(h), seen), training)
+        keys, values = self._new(h)
+        return self._rest(x, self.attend(self.queries(h), keys, values, seen), training)
 
     def next(self, x, kept, here, seen):
         """One place more: `(x, kept)` after it.
