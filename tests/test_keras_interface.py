@@ -85,7 +85,10 @@ def test_a_loss_that_ignores_weights_says_so():
         model.fit(X, sample_weight=np.ones(len(X)), verbose=0)
 
 
-@pytest.mark.parametrize("count", [9, 11], ids=["one row in the last batch", "three rows"])
+@pytest.mark.parametrize(
+    "count",
+    [pytest.param(9, id="one row in the last batch"), pytest.param(11, marks=pytest.mark.slow, id="three rows")],
+)
 def test_a_last_batch_that_does_not_divide_is_that_of_one_device(two_devices, count):
     def trained():
         keras.utils.set_random_seed(1)

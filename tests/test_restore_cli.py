@@ -358,6 +358,7 @@ def test_a_folder_that_shares_an_overlay_is_freed_of_it(runs, tmp_path, capsys):
         assert error[1] < 0.25 * error[0]
 
 
+@pytest.mark.slow
 def test_what_is_not_known_of_the_uncertainty_is_said(runs, tmp_path, capsys):
     picture(tmp_path / "in.png", 16, 20, 3)
     request = ("restore", runs / "scratches", tmp_path / "in.png", "-o", tmp_path / "out.png")

@@ -10,7 +10,7 @@ from tensorflow.core.protobuf import config_pb2
 import tfvae
 from tfvae import serving
 
-NETWORKS = ["mlp", "conv", "inception", "resnet"]
+NETWORKS = ["mlp", "conv", "resnet", pytest.param("inception", marks=pytest.mark.slow)]
 
 
 def make(network="conv", image_shape=(7, 5, 1), kind=tfvae.VAE, policy="float32", **decoder):

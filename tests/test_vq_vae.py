@@ -293,6 +293,7 @@ def test_half_precision_keeps_float32_weights_and_terms(policy):
     assert applications.generate(model, 2, seed=0).dtype == np.float32
 
 
+@pytest.mark.slow
 def test_a_tflite_file_encodes_decodes_rebuilds_and_draws(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 

@@ -29,7 +29,7 @@ def test_serving_reads_which_model_to_serve(digits):
     assert model.model_version_policy.latest.num_versions == 1
 
 
-@pytest.mark.parametrize("made_kit", ["digits", "spatial"])
+@pytest.mark.parametrize("made_kit", ["digits", pytest.param("spatial", marks=pytest.mark.slow)])
 def test_the_allowed_batches_are_what_serving_demands(made_kit, request):
     folder, work = request.getfixturevalue(made_kit)
     batching = text_format.Parse(text(folder, "batching_parameters.txt"), BATCHING())
