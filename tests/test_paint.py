@@ -8,7 +8,7 @@ from scipy import ndimage
 from tfvae.applications.styles import canvas as canvases
 from tfvae.applications.styles.canvas import Canvas, rounded, trimmed
 from tfvae.applications.styles.colours import matched, oklab, recoloured, srgb, transferred
-from tfvae.applications.styles.paint import hung, largest_stroke, paint
+from tfvae.applications.styles.paint import hung, largest_stroke, paint, without_margins
 from tfvae.applications.styles.painting import ANGLES, Guide, Patches, Places, directions, grid, turned_by
 from tfvae.cli import main
 
@@ -322,3 +322,14 @@ def test_the_command_refuses_in_one_line(files, capsys, words, message):
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1
     assert not (files / "stylized").exists()
+
+
+def test_a_black_margin_of_a_scan_is_no_paint_and_a_dark_painting_is_whole():
+    paper = np.clip(painting(60, 50) / np.float32(255) + 0.4, 0, 1)
+    framed = np.pad(paper, ((6, 5), (3, 7), (0, 0)), constant_values=0.05)
+    found = without_margins(framed)
+    np.testing.assert_array_equal(found, paper[1:-1, 1:-1])  # a line on each side may be a mixture of both
+    np.testing.assert_array_equal(without_margins((framed * 255).astype(np.uint8)), (found * 255).astype(np.uint8))
+    assert paint(photo(40, 40), framed).min() > 0.3 * 255
+    for whole in (paper, 0.1 * paper, np.pad(0.2 * paper, ((6, 6), (6, 6), (0, 0)))):
+        np.testing.assert_array_equal(without_margins(whole), whole)

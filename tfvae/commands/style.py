@@ -12,7 +12,7 @@ import numpy as np
 
 from tfvae import pictures, video
 from tfvae.applications.channels import floats
-from tfvae.applications.styles.paint import SMALLEST, largest_stroke, paint
+from tfvae.applications.styles.paint import SMALLEST, largest_stroke, paint, without_margins
 from tfvae.applications.styles.style_weights import cluster_styles, latent_statistics, parse_style
 from tfvae.applications.styles.stylize import content_kept, stylizer
 from tfvae.applications.styles.stylize import stylize as stylize_tiled
@@ -105,7 +105,7 @@ def _painting(path: Path) -> np.ndarray:
     if min(picture.pixels.shape[:2]) < SMALLEST:
         size = "x".join(map(str, picture.pixels.shape[:2]))
         raise UserError(f"stylize: --from {path}: must be {SMALLEST}x{SMALLEST} pixels or more. Received: {size}.")
-    return floats(picture.pixels if picture.alpha is None else on_white(picture.pixels, picture.alpha))
+    return without_margins(floats(picture.pixels if picture.alpha is None else on_white(picture.pixels, picture.alpha)))
 
 
 def _write(job: Job, original: np.ndarray, rendered: np.ndarray, like: EditablePicture) -> None:
