@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     from tfvae.runs import open_run
 
     opened = open_run(options.run)
-    model = opened.load_model()
+    model = opened.load_unfused()
     if not model.conditional or model.image_shape[0] is None:
         raise UserError(f"{options.run}: no conditional model of pictures of one size. Accepted: mnist_conditional.")
     splits = load(opened.data_config, seed=opened.seed)

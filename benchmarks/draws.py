@@ -41,7 +41,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     from tfvae.runs import open_run
 
     opened = [open_run(path) for path in options.runs]
-    models = [(run.path.resolve().name, run.load_model()) for run in opened]
+    models = [(run.path.resolve().name, run.load_unfused()) for run in opened]
     splits = load_own(opened[0], models[0][1])
     train, held_out = splits.train, splits.measured[1]
     if options.labels:

@@ -34,7 +34,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
     for path in options.runs:
         opened = open_run(path)
-        model = opened.load_model()
+        model = opened.load_unfused()
         train, held_out = _examples(opened, model, options)
         known = {"run": opened.path.resolve().name, "data": opened.data_config.source}
         counts = {"classes": len(np.unique(train.labels)), "train": len(train), "held_out": len(held_out)}

@@ -287,6 +287,7 @@ def test_two_devices_take_the_step_of_one(two_devices):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_tflite_file_is_the_model(tmp_path):
     from ai_edge_litert.interpreter import Interpreter
 

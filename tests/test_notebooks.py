@@ -11,7 +11,9 @@ from notebook_cells import NOTEBOOKS, code_cells, read
 KILOBYTE = 1024
 INSTALL = re.compile(r"\bpip\b.*\binstall\b.*")
 
-pytestmark = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+# The second trains, exports and converts: minutes.
+LONG = [pytest.param(path, marks=pytest.mark.slow) if path.stem.startswith("02") else path for path in NOTEBOOKS]
+every_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
 def outputs(notebook, kind=None):
@@ -26,6 +28,7 @@ def pictures(notebook):
     return [sum(kind.startswith("image/") for kind in kinds) for kinds in shown]
 
 
+@pytest.mark.parametrize("path", LONG, ids=lambda path: path.stem)
 def test_a_notebook_runs_in_miniature_shows_every_picture_and_complains_of_nothing(path, tmp_path, monkeypatch):
     # oneDNN, which TensorFlow chooses by the processor, is where its remapper may fail, and say so in red.
     monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "1")
@@ -48,6 +51,7 @@ def test_a_notebook_runs_in_miniature_shows_every_picture_and_complains_of_nothi
     assert not [output.text for output in outputs(notebook, "stream") if output.name == "stderr"]
 
 
+@every_notebook
 def test_a_notebook_was_saved_after_one_whole_run(path):
     notebook = read(path)
     nbformat.validate(notebook)
@@ -57,12 +61,14 @@ def test_a_notebook_was_saved_after_one_whole_run(path):
     assert not [output.text for output in outputs(notebook, "stream") if output.name == "stderr"]
 
 
+@every_notebook
 def test_a_notebook_is_small_and_names_no_folder_of_a_machine(path):
     assert path.stat().st_size < 600 * KILOBYTE
     text = "".join(str(output.get("text", "")) for output in outputs(read(path)))
     assert not re.search(r"/(home|root|tmp|work|Users)/", text)
 
 
+@every_notebook
 def test_the_first_cell_installs_only_where_tfvae_is_missing_and_never_tensorflow(path):
     first, *others = [cell.source for cell in read(path).cells if cell.cell_type == "code"]
     installs = INSTALL.findall(first)
@@ -73,6 +79,7 @@ def test_the_first_cell_installs_only_where_tfvae_is_missing_and_never_tensorflo
     assert not [line for source in others for line in INSTALL.findall(source)]
 
 
+@every_notebook
 @pytest.mark.parametrize("found", [False, True])
 def test_where_tfvae_cannot_be_installed_the_first_cell_says_what_to_do(path, monkeypatch, found):
     asked = []
@@ -92,11 +99,13 @@ def test_where_tfvae_cannot_be_installed_the_first_cell_says_what_to_do(path, mo
     assert asked[0] == ("pip", "install -q --no-deps {TFVAE}")
 
 
+@every_notebook
 def test_no_cell_runs_a_program_of_the_clone(path):
     # A pip-only user has the library alone. (What cells import is in test_boundaries.py.)
     assert not [cell for cell in code_cells(path) if re.search(r"-m\s+(training|export)\b", cell)]
 
 
+@every_notebook
 def test_the_bound_by_hand_is_that_of_the_library(path):
     """In the notebook that has it: the rates agree to the last digit, the distortions up to the draws of the code."""
     text = "".join(output.text for output in outputs(read(path), "stream"))

@@ -49,8 +49,15 @@ def curve(model, x=X, epochs=4):
 
 @pytest.mark.parametrize(
     "options",
-    [{}, {"likelihood": "bernoulli", "free_bits": 0.0, "steps": 3}, {"scaled": True}],
-    ids=["all", "bernoulli, three steps an execution", "loss scale"],
+    [
+        pytest.param({}, id="all"),
+        pytest.param(
+            {"likelihood": "bernoulli", "free_bits": 0.0, "steps": 3},
+            marks=pytest.mark.slow,
+            id="bernoulli, three steps an execution",
+        ),
+        pytest.param({"scaled": True}, id="loss scale"),
+    ],
 )
 def test_two_devices_have_the_curves_and_the_weights_of_one(options, two_devices):
     one, two = on(None, **options), on(two_devices, **options)

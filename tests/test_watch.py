@@ -46,7 +46,7 @@ def test_each_epoch_is_measured_and_the_report_says_that_there_is_nothing_to_rep
     assert health["findings"] == [] and len(health["vitals"]["kl_per_unit"]) == 2
 
 
-@pytest.mark.parametrize("step", [pytest.param(3, marks=pytest.mark.slow), pytest.param(6, marks=pytest.mark.slow), 14])
+@pytest.mark.parametrize("step", [pytest.param(step, marks=pytest.mark.slow) for step in (3, 6, 14)])
 def test_a_resumed_run_writes_the_same_record(whole, tmp_path, monkeypatch, step):
     path = tmp_path / "stopped"
     with terminated_at(step, monkeypatch):

@@ -64,7 +64,7 @@ def default_service(folder):
     return name, service
 
 
-@pytest.mark.parametrize("made_kit", ["digits", "spatial"])
+@pytest.mark.parametrize("made_kit", ["digits", pytest.param("spatial", marks=pytest.mark.slow)])
 def test_compose_mounts_what_its_flags_name(made_kit, request):
     folder, _ = request.getfixturevalue(made_kit)
     name, service = default_service(folder)

@@ -36,7 +36,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     if arguments.out:
         place(arguments.out, arguments.out, (".json",))
     names, must = _measures(arguments)
-    model = run.load_model()
+    model = run.load_unfused()
     images, training, split = _parts(run, model, arguments.source, arguments.split)
     seed = run.seed if arguments.seed is None else arguments.seed
     if arguments.count and arguments.count < len(images):

@@ -35,7 +35,7 @@ def embed(arguments: argparse.Namespace) -> None:
     out, _ = place(arguments.out, run.path / "codes.npz", SUFFIXES)
     if arguments.projector and arguments.projector.is_file():
         raise UserError(f"embed: --projector must be a folder. {arguments.projector} is a file.")
-    model = run.load_model()
+    model = run.load_unfused()
     if arguments.duplicates is not None and not model.stochastic:
         raise UserError(
             f"embed: --duplicates is for codes that are unsure of something. {run.path} holds a {type(model).__name__}."
@@ -74,7 +74,7 @@ def neighbours(arguments: argparse.Namespace) -> None:
     """`tfvae neighbours`: the pictures of a source whose codes lie nearest to that of one."""
     run = open_run(arguments.run)
     out, _ = place(arguments.out, run.path / "neighbours.csv", (".csv", ".json"))
-    model = run.load_model()
+    model = run.load_unfused()
     query = images_of(run, model, str(arguments.picture))
     if len(query) != 1:
         raise UserError(f"neighbours: PICTURE must be one picture. Received: {arguments.picture}, {len(query)} images.")

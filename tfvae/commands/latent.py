@@ -25,7 +25,7 @@ def generate(arguments: argparse.Namespace) -> None:
     """`tfvae generate`: images drawn from the prior."""
     run = open_run(arguments.run)
     out, folder = place(arguments.out, run.path / "generated.png", (".png", ""))
-    model = run.load_model()
+    model = run.load_unfused()
     if not hasattr(model, "generate"):
         raise UserError(
             f"generate: {run.path} holds a {type(model).__name__}, which has no prior to draw from. Use a VAE."
@@ -76,7 +76,7 @@ def reconstruct(arguments: argparse.Namespace) -> None:
     """`tfvae reconstruct`: originals, reconstructions and their difference."""
     run = open_run(arguments.run, arguments.data)
     out, folder = place(arguments.out, run.path / "reconstruction.png", (".png", ""))
-    model = run.load_model()
+    model = run.load_unfused()
     images = images_of(run, model, arguments.source)
     count = arguments.count or (len(images) if folder else COMPARED)
     images = images.take(np.arange(min(count, len(images))))
@@ -104,7 +104,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
     """`tfvae interpolate`: the way from one image to another."""
     run = open_run(arguments.run, arguments.data)
     out, folder = place(arguments.out, run.path / "interpolation.png", (".png", ".gif", ""))
-    model = run.load_model()
+    model = run.load_unfused()
     if not hasattr(model, "decode"):
         raise UserError(
             f"interpolate: {run.path} holds a {type(model).__name__}, whose codes are no pictures by "

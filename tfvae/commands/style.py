@@ -139,7 +139,7 @@ def styles(arguments: argparse.Namespace) -> None:
     """`tfvae styles`: pictures in groups by the statistics of their codes, as a table that `data.labels` reads."""
     run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "styles.csv", (".csv",))
-    model = run.load_model()
+    model = run.load_unfused()
     images = images_of(run, model, arguments.source)
     try:
         labels = cluster_styles(latent_statistics(model, images), arguments.count, arguments.seed)

@@ -28,7 +28,7 @@ def animate(arguments: argparse.Namespace) -> None:
     out, _ = place(arguments.out, run.path / "walk.mp4", WRITTEN)
     if len(arguments.pictures) == 1:
         raise UserError("animate: one picture leads nowhere. Name two or more, or none for draws of the prior.")
-    model = run.load_model()
+    model = run.load_unfused()
     how = {"frames": arguments.frames, "method": arguments.method, "loop": arguments.loop}
     if arguments.pictures:
         if not hasattr(model, "decode"):
