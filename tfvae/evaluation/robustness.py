@@ -1,5 +1,6 @@
 """Robustness: how far codes and reconstructions move when an image hardly does."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,8 @@ def _figures(found: dict[str, np.ndarray], distance: float) -> dict[str, Measure
         )
     if "attack" in found:
         times = found["attack"][0].mean() / max(found["noise"][0].mean(), 1e-12)
-        attack = figures["code_shift_attack"]
         note = f"an adversary moves codes {times:.1f} times as far as noise of the same size"
-        figures["code_shift_attack"] = Measurement(attack.value, attack.unit, attack.interval, attack.protocol, note)
+        figures["code_shift_attack"] = replace(figures["code_shift_attack"], note=note)
     return figures
 
 

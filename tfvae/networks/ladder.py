@@ -242,7 +242,7 @@ class LatentGroup(keras.layers.Layer):
     def call(self, state, code):
         """The next state, and `(z, mean, log_std)` of this group under its prior."""
         head = self.prior(state)
-        # Not slices: their gradient writes zeros over the whole head for each (a fifth of a step on a processor).
+        # Not slices: their gradient writes zeros over the whole head for each (a sixth of a step on a processor).
         mean, log_std, residual = ops.split(head, (self.latent_dim, 2 * self.latent_dim), axis=-1)
         z = mean + ops.exp(log_std) * float32(code)
         state = state + ops.cast(residual, state.dtype) + self.merge(z)
