@@ -67,7 +67,7 @@ def test_a_recipe_names_its_prior(tmp_path):
         (["prior.kind=flow", "model.kind=vq_vae"], "prior.kind: a vq_vae has a prior of its own, or none."),
         (["prior.kind=flow", "prior.options={rings=3}"], "[prior.options]: unknown key 'rings'."),
         (["prior.kind=flow", "prior.options={couplings=0}"], "`couplings` must be positive."),
-        (["prior.steps=0"], "prior.steps must be positive."),
+        (["prior.steps=-1"], "prior.steps must not be negative."),
     ],
 )
 def test_a_prior_that_cannot_be_is_a_line(tmp_path, capsys, settings, line):

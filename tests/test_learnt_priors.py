@@ -268,6 +268,18 @@ def test_a_fitted_prior_raises_the_bound_and_stays(trained_file, tmp_path, prior
     assert_config_round_trip(model.prior)
 
 
+def test_a_fit_ends_once_it_only_learns_by_heart():
+    rng = np.random.default_rng(0)
+    mean, held_out = (rng.standard_normal((count, 2)).astype(np.float32) for count in (6, 64))
+    narrow = np.full((64, 2), -12.0, np.float32)  # held-out codes are as good as points: their draws do not change
+    flow = NormalizingFlow(4, 32, seed=0)
+    flow.build((None, 2))
+    course = flow.fit(mean, narrow[:6], (held_out, narrow), steps=400, learning_rate=1e-2)
+    assert len(course) - 1 - int(np.argmax(course)) == 101 < 400 - 1  # a quarter of 400 epochs, and the one that tells
+    kept = float(np.mean(flow.log_prob(held_out)))
+    assert kept == pytest.approx(max(course), abs=0.05) and course[-1] < max(course) - 0.5
+
+
 @pytest.mark.parametrize("name", ["gmm", "flow", "vamp"])
 def test_a_prior_learns_with_the_model(name):
     prior = priors.get(name, **({"components": 8} if name != "flow" else {"couplings": 2, "hidden": 16}))

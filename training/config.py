@@ -38,15 +38,17 @@ class PriorConfig:
 
     kind: str = "standard_normal"  # a name in tfvae.priors.PRIORS
     fitted: bool = False  # after the training; until then the prior is N(0, I)
-    steps: int = 3000  # of the fit; of `gmm` at most so many iterations
+    steps: int = 0  # of the fit, at most; 0 = 3,000, of `gmm` 200 iterations
     batch_size: int = 64  # codes in a step of the fit
     learning_rate: float = 1e-3  # of the fit, at its start
     options: dict[str, Any] = field(default_factory=dict)  # of its constructor: { components = 500 }
 
     def __post_init__(self):
-        for name in ("steps", "batch_size", "learning_rate"):
+        for name in ("batch_size", "learning_rate"):
             if getattr(self, name) <= 0:
                 raise UserError(f"prior.{name} must be positive. Received: {getattr(self, name)}.")
+        if self.steps < 0:
+            raise UserError(f"prior.steps must not be negative. Received: {self.steps}.")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfvae.data import Images, Splits, evaluation_batches, steps_per_epoch, training_batches
 from tfvae.errors import UserError
@@ -31,10 +32,13 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
     passes = PASSES if config.data.augment or config.data.crop else 1
     batch = min(LARGEST_BATCH, config.training.batch_size)
     stream = training_batches(splits.train, batch, seed=config.training.seed, config=config.data)
+    held_out = _whole(splits.validation, config) if len(splits.validation) else None
     batches = passes * steps_per_epoch(splits.train, batch, config.data.crops)
     images = itertools.islice(stream, batches)
     codes = min(len(splits.train), batch) * batches
-    print(f"fitting the prior: {settings.kind}, {codes:,} codes, at most {settings.steps:,} steps", flush=True)
+    steps = {"steps": settings.steps} if settings.steps else {}
+    at_most = f", at most {settings.steps:,} steps" if settings.steps else ""
+    print(f"fitting the prior: {settings.kind}, {codes:,} codes{at_most}", flush=True)
 
     def say(epoch: int, epochs: int, log_prob: float) -> None:
         if epoch % max(1, epochs // SHOWN) == 0 or epoch == epochs:
@@ -44,18 +48,19 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
         course = model.fit_prior(
             images,
             prior_of(config),
-            validation_data=_whole(splits.validation, config) if len(splits.validation) else None,
-            steps=settings.steps,
+            validation_data=held_out,
             batch_size=settings.batch_size,
             learning_rate=settings.learning_rate,
             seed=config.training.seed,
             progress=say,
+            **steps,
         )
     except ValueError as error:
         raise UserError(f"[prior]: {error}") from error
     save_model(path / "model.keras", model)
     seconds = time.monotonic() - began
-    print(f"fitted in {duration(seconds)}", flush=True)
+    best = f", best epoch {np.argmax(course) + 1} of {len(course)}" if held_out and len(course) > 1 else ""
+    print(f"fitted in {duration(seconds)}{best}", flush=True)
     return {"kind": settings.kind, "codes": codes, "seconds": round(seconds, 1), "log_prob": course}
 
 

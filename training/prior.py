@@ -21,7 +21,6 @@ COPIED = (MODEL, MANIFEST, "metrics.csv", "health.json", "checkpoints", "samples
 
 
 def parser() -> OneLineParser:
-    defaults = PriorConfig()
     p = OneLineParser(
         "python -m training prior", "Fits another prior to the codes of a trained model, in a copy of its run."
     )
@@ -38,8 +37,8 @@ def parser() -> OneLineParser:
         "--steps",
         type=args.integer(1),
         metavar="N",
-        default=defaults.steps,
-        help=f"of the fit (default: {defaults.steps})",
+        default=PriorConfig.steps,
+        help="of the fit, at most (default: 3000; of gmm 200 iterations)",
     )
     p.add_argument(
         "--set", action="append", default=[], metavar="prior.KEY=VALUE", help="any setting of [prior], as in a recipe"

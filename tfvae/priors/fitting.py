@@ -6,18 +6,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+PATIENCE = 0.25  # of all epochs: how long it goes on for nothing
+
 
 def ascend(
     prior, mean, log_var, held_out=None, *, steps=3000, batch_size=64, learning_rate=1e-3, seed=0, progress=None
 ):
     """Adam under a cosine schedule; codes are drawn afresh in every epoch, and the best epoch is kept.
 
+    It ends before its last step where the best epoch lies further back than `PATIENCE` of all of them: a small set of
+    codes is learnt by heart soon.
+
     Args:
         prior: A built `Prior` with trainable weights; they are changed in place.
         mean, log_var: Of the posteriors of the training images, NumPy, `(n, *latent)`.
         held_out: `(mean, log_var)` of other images: the epoch under which their codes, a draw each, are likeliest is
             kept; None: the last.
-        steps: How many, to the next whole pass over the codes.
+        steps: At most so many, to the next whole pass over the codes.
         batch_size: Codes in a step, at most as many as there are.
         learning_rate: At the start.
         seed: Of the order and of the draws.
@@ -70,6 +75,8 @@ def ascend(
             best, kept = course[-1], [weight.numpy() for weight in weights]
         if progress:
             progress(epoch + 1, epochs, course[-1])
+        if aside is not None and epoch - int(np.argmax(course)) > PATIENCE * epochs:
+            break
     for weight, value in zip(weights, kept, strict=True):
         weight.assign(value)
     return course
