@@ -10,7 +10,7 @@ import PIL
 import tensorflow as tf
 
 from tfvae.applications.latent.embed import embed
-from tfvae.applications.latent.generate import draws_texture
+from tfvae.applications.latent.generate import blotches_note, draws_texture
 from tfvae.data import Images, Splits, evaluation_batches
 from tfvae.evaluation import EvaluationContext, assess, evaluate
 from tfvae.evaluation.protocol import versions
@@ -105,7 +105,7 @@ def _draws(model: Any, config: RunConfig, splits: Splits, measured: Images) -> d
     )
     if hasattr(model, "generate") and draws_texture(model):
         return {}
-    found = assess(context, ("frechet", "prdc"), must=False)
+    found = assess(context, ("frechet", "prdc", "edges"), must=False)
     return {"draws": {name: figure.value for name, figure in found.figures.items()}} if found.figures else {}
 
 
@@ -230,7 +230,16 @@ def _draws_section(facts: dict[str, Any]) -> list[str]:
         "how well the prior meets the codes and not how sharp the pictures are. In features that compare models: "
         "`tfvae evaluate . --figures frechet,prdc --features classifier` (with labels) or `inception`.",
         "",
+        *_edges_lines(draws),
     ]
+
+
+def _edges_lines(draws: dict[str, Any]) -> list[str]:
+    """What the kurtosis of derivatives says, where it was measured."""
+    if "edges" not in draws:
+        return []
+    said = f": {note}." if (note := blotches_note(draws)) else "."
+    return [f"Kurtosis of their derivatives, over that of reconstructions: {draws['edges']:.2f}{said}", ""]
 
 
 def _cell(text: str) -> str:

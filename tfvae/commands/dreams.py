@@ -58,6 +58,7 @@ def _dreamer(run: Run, model: Any, held_out: Images, training: Images, arguments
         arguments.seed,
         arguments.count,
         [[_named(run, model, held_out, text) for text in triple] for triple in arguments.minus or ()],
+        run.report.get("draws", {}),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from tfvae import applications, pictures
-from tfvae.applications.latent.generate import texture_note
+from tfvae.applications.latent.generate import blotches_note, texture_note
 from tfvae.applications.styles.style_weights import parse_style
 from tfvae.commands.shared import file_names, images_of, place, say
 from tfvae.errors import UserError
@@ -37,7 +37,7 @@ def generate(arguments: argparse.Namespace) -> None:
             f"Received: {arguments.size[0]}x{arguments.size[1]}."
         )
     labels = asked_label(model, arguments.label, "generate")
-    if note := texture_note(model):
+    if note := texture_note(model) or blotches_note(run.report.get("draws", {})):
         print(f"tfvae generate: {note}", file=sys.stderr)
     try:
         images = applications.generate(

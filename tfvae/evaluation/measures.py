@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tfvae.errors import did_you_mean
-from tfvae.evaluation import bound, disentanglement, distances, gap, marginal, ms_ssim, robustness, units
+from tfvae.evaluation import bound, disentanglement, distances, edges, gap, marginal, ms_ssim, robustness, units
 from tfvae.evaluation.context import EvaluationContext, UnmeasurableError
 from tfvae.evaluation.measurements import Measurement
 from tfvae.evaluation.protocol import protocol
@@ -41,6 +41,7 @@ MEASURES: dict[str, Measure] = {
     "prdc": Measure(
         distances.measure_neighbours, "precision, recall, density, coverage of drawn images, by --features"
     ),
+    "edges": Measure(edges.measure, "edges of drawn images beside those of reconstructions: things, or blotches"),
     "mig": Measure(disentanglement.measure_mig, "mutual information gap, of images with known factors"),
     "dci": Measure(disentanglement.measure_dci, "disentanglement, completeness, informativeness, likewise"),
     "sap": Measure(disentanglement.measure_sap, "separated attribute predictability, likewise"),

@@ -5,6 +5,7 @@ from tfvae.metrics.anomaly import aupro, auroc, best_f1, bootstrap_interval, sha
 from tfvae.metrics.bd_rate import bd_rate
 from tfvae.metrics.disentanglement import dci, mig
 from tfvae.metrics.disentanglement_scores import factor_vae_score, sap, udr
+from tfvae.metrics.edge_sparseness import edge_sparseness
 from tfvae.metrics.frechet import frechet_distance, gaussian_frechet_distance
 from tfvae.metrics.image_quality import PSNR_CAP, luminance, ms_ssim, psnr, ssim, ssim_window
 from tfvae.metrics.precision_recall import neighbour_figures
@@ -22,6 +23,7 @@ __all__ = [
     "calibration_curve",
     "coverage",
     "dci",
+    "edge_sparseness",
     "expected_calibration_error",
     "factor_vae_score",
     "frechet_distance",

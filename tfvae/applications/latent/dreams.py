@@ -1,7 +1,7 @@
 """What a model dreams of, in rows of pictures: draws, neighbours, arithmetic, walks, maps and units."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from tfvae.applications.latent.animate import animate_draws
 from tfvae.applications.latent.arithmetic import contrasts, pooled, shifted
 from tfvae.applications.latent.embed import embed
-from tfvae.applications.latent.generate import draws_texture, generate, texture_note
+from tfvae.applications.latent.generate import blotches_note, draws_texture, generate, texture_note
 from tfvae.applications.latent.interpolate import interpolate
 from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import largest_batch
@@ -85,6 +85,7 @@ class Dreamer:
         seed: Of the draws.
         count: Draws at each temperature.
         sums: Triples `(A, B, C)` of images with their names, for `A − B + C`; without any they are chosen.
+        drawn: Figures of the model's draws, of its run's report (`blotches_note`).
     """
 
     model: Any
@@ -96,6 +97,7 @@ class Dreamer:
     seed: int = 0
     count: int = 24
     sums: Sequence[Sequence[tuple[str, np.ndarray]]] = ()
+    drawn: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def codes(self) -> np.ndarray:
@@ -193,7 +195,7 @@ def _samples(dreamer: Dreamer) -> tuple[str, list[Row]]:
         images = generate(dreamer.model, dreamer.count, dreamer.seed, temperature)
         cells = [Cell(image, f"draw {place} at temperature {temperature:g}") for place, image in enumerate(images, 1)]
         rows.append(Row(f"Temperature {temperature:g}", cells, "sheet"))
-    if note := texture_note(dreamer.model):
+    if note := texture_note(dreamer.model) or blotches_note(dreamer.drawn):
         return note[0].upper() + note[1:], rows
     return (
         "New pictures: the same draws of the prior each time, from near the typical picture to all the "

@@ -1,5 +1,6 @@
 """Draw images that were never seen."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import keras
@@ -8,6 +9,9 @@ import numpy as np
 from tfvae.data.array_batches import largest_batch
 from tfvae.inputs import as_label_weights, in_turn
 
+BLOTCHES = (
+    0.9  # kurtosis of the derivatives of draws, over that of reconstructions, below which they are none of things
+)
 DEFAULT_SIDE = 128  # pixels of a drawn picture where the model leaves its size open
 
 
@@ -109,6 +113,20 @@ def texture_note(model: Any) -> str:
     said = "the places of a code are independent under this model's prior: these are textures, not pictures."
     remedy = " One that knows places: python -m training prior RUN --kind autoregressive"
     return said + (remedy if hasattr(model, "fit_prior") else "")
+
+
+def blotches_note(figures: Mapping[str, Any]) -> str:
+    """What to say of draws whose edges are less sparse than those of reconstructions; empty where they are not.
+
+    Args:
+        figures: Of draws, of a run's report: `edges` (`tfvae.evaluation.edges`), where it was measured.
+    """
+    if figures.get("edges", 1.0) >= BLOTCHES:
+        return ""
+    return (
+        "these draws have blotches where pictures have edges: the prior knows colours and light, and no things. More "
+        "pictures of one kind are what helps most"
+    )
 
 
 def draws_texture(model: Any) -> bool:
