@@ -13,7 +13,7 @@ import keras
 
 from tfvae.errors import did_you_mean
 from tfvae.networks import stages
-from tfvae.networks.mlp import MLPDown, MLPUp, TanhMLPDown, TanhMLPUp
+from tfvae.networks.mlp import GatedMLPDown, GatedMLPUp, MLPDown, MLPUp, TanhMLPDown, TanhMLPUp
 from tfvae.networks.own import OwnDecoder, OwnEncoder
 from tfvae.networks.pyramid import PyramidDown, PyramidUp
 
@@ -63,6 +63,7 @@ class Network:
 NETWORKS = {
     "mlp": Network(MLPDown, MLPUp, pyramid=False),
     "tanh_mlp": Network(TanhMLPDown, TanhMLPUp, pyramid=False),
+    "gated_mlp": Network(GatedMLPDown, GatedMLPUp, pyramid=False),
     "conv": Network(ConvPyramidDown, ConvPyramidUp),
     "inception": Network(InceptionPyramidDown, InceptionPyramidUp),
     "resnet": Network(ResidualPyramidDown, ResidualPyramidUp),

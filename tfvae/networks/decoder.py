@@ -19,7 +19,7 @@ class Decoder(Coder):
         image_shape: `(height, width, channels)`; height and width None for a spatial latent.
         latent_dim: Units of a vector latent, channels of a spatial one.
         likelihood: A `Likelihood`, or its name.
-        network: `"mlp"`, `"tanh_mlp"`, `"conv"`, `"inception"` or `"resnet"`.
+        network: `"mlp"`, `"tanh_mlp"`, `"gated_mlp"`, `"conv"`, `"inception"` or `"resnet"`.
         widths: Units or filters of each level, from the code to the picture.
         hidden: Units of the dense layer between a vector latent and a convolutional network.
         dropout: Fraction dropped after each level while training.
@@ -75,7 +75,10 @@ class Decoder(Coder):
         return hasattr(self.trunk, "start_at") and self.likelihood.binary
 
     def start_at_mean(self, images):
-        """Starts a `"tanh_mlp"` at the log-odds of the mean of `images`, `(n, height, width, channels)` in [0, 1]."""
+        """Starts a `"tanh_mlp"` or `"gated_mlp"` at the log-odds of the mean of `images`.
+
+        These are `(n, height, width, channels)` in [0, 1].
+        """
         mean = np.clip(np.mean(images, axis=0, dtype=np.float64), 0.001, 0.999)
         self.trunk.start_at(np.log(mean / (1.0 - mean)))
 

@@ -19,7 +19,7 @@ class Encoder(Coder):
     Args:
         image_shape: `(height, width, channels)`; height and width None for a spatial latent.
         latent_dim: Units of a vector latent, channels of a spatial one.
-        network: `"mlp"`, `"tanh_mlp"`, `"conv"`, `"inception"` or `"resnet"`.
+        network: `"mlp"`, `"tanh_mlp"`, `"gated_mlp"`, `"conv"`, `"inception"` or `"resnet"`.
         widths: Units (of an mlp) or filters (the others) of each level; each level of a convolutional network halves
             the resolution, rounded up.
         hidden: Units of the dense layer between a convolutional network and a vector latent.

@@ -1,12 +1,15 @@
 """Fully connected networks: every pixel connected to every unit, for small pictures of one size."""
 
+import functools
 import math
+from collections.abc import Callable
 from typing import ClassVar
 
 import keras
 import numpy as np
 
 from tfvae.layers.composite import Chain
+from tfvae.layers.gated import GatedDense
 from tfvae.layers.seeded import Dropout
 
 
@@ -21,7 +24,9 @@ class MLPDown(Chain):
         seed: Starts the dropout noise.
     """
 
-    activation: ClassVar = "relu"
+    unit: ClassVar[Callable[..., keras.layers.Layer]] = functools.partial(
+        keras.layers.Dense, activation="relu"
+    )  # a hidden layer, of its width
 
     def __init__(self, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -48,7 +53,9 @@ class MLPUp(Chain):
         hidden, dropout, seed: As in `MLPDown`.
     """
 
-    activation: ClassVar = "relu"
+    unit: ClassVar[Callable[..., keras.layers.Layer]] = functools.partial(
+        keras.layers.Dense, activation="relu"
+    )  # a hidden layer, of its width
 
     def __init__(self, output_shape, widths, hidden=0, dropout=0.0, seed=None, **kwargs):
         super().__init__(**kwargs)
@@ -75,7 +82,7 @@ class MLPUp(Chain):
 class TanhMLPDown(MLPDown):
     """`MLPDown` of hyperbolic tangents, as in the papers on binarised MNIST."""
 
-    activation = "tanh"
+    unit = functools.partial(keras.layers.Dense, activation="tanh")
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -86,17 +93,35 @@ class TanhMLPUp(MLPUp):
         Burda, Grosse and Salakhutdinov (2016), https://github.com/yburda/iwae, for both
     """
 
-    activation = "tanh"
+    unit: ClassVar[Callable[..., keras.layers.Layer]] = functools.partial(keras.layers.Dense, activation="tanh")
 
     def start_at(self, picture):
         """Takes `picture`, of the output's shape, as the last bias: what is decoded before anything is learnt."""
         self.chain[-2].bias.assign(np.reshape(picture, -1))
 
 
+@keras.saving.register_keras_serializable(package="tfvae")
+class GatedMLPDown(MLPDown):
+    """`MLPDown` of gated linear units, as in the paper of the VampPrior: more of the data in as many layers."""
+
+    unit = GatedDense
+
+
+@keras.saving.register_keras_serializable(package="tfvae")
+class GatedMLPUp(TanhMLPUp):
+    """`MLPUp` of gated linear units, whose picture can start at a mean picture.
+
+    Reference:
+        Tomczak and Welling (2018), https://arxiv.org/abs/1705.07120, for both
+    """
+
+    unit = GatedDense
+
+
 def _dense(network):
     layers = []
     for width in network.widths:
-        layers.append(keras.layers.Dense(width, activation=network.activation, dtype=network.dtype_policy))
+        layers.append(network.unit(width, dtype=network.dtype_policy))
         if network.dropout:
             layers.append(Dropout(network.dropout, seed=network.seed, dtype=network.dtype_policy))
     return layers

@@ -72,10 +72,17 @@ class VampPrior(Prior):
     def log_prob(self, z):
         """`logsumexp_k log q(z|u_k) - log K`, shape `(batch,)`, nats, float32."""
         mean, log_var = (ops.reshape(value, (self.components, -1)) for value in self.components_of_posterior())
-        z = ops.reshape(float32(z), (-1, 1, mean.shape[-1]))
-        squares = ops.sum(ops.square((z - mean) * ops.exp(-0.5 * log_var)), axis=-1)
+        z = ops.cast(ops.reshape(z, (-1, mean.shape[-1])), "float64")
+        centre, precision = ops.cast(mean, "float64"), ops.exp(-1.0 * ops.cast(log_var, "float64"))
+        # Squares by products of matrices, not by the differences of every pair, which take three times as long. In
+        # float64, as large terms cancel.
+        squares = (
+            ops.matmul(ops.square(z), ops.transpose(precision))
+            - 2.0 * ops.matmul(z, ops.transpose(centre * precision))
+            + ops.sum(ops.square(centre) * precision, axis=-1)
+        )
         constant = ops.sum(log_var, axis=-1) + mean.shape[-1] * math.log(2 * math.pi)
-        return ops.logsumexp(-0.5 * (squares + constant), axis=-1) - math.log(self.components)
+        return ops.logsumexp(-0.5 * (float32(squares) + constant), axis=-1) - math.log(self.components)
 
     def sample(self, noise, temperature=1.0):
         """A posterior of a pseudo-input, chosen by the first unit of the noise (`tfvae.priors.choice`), drawn from."""
