@@ -11,13 +11,13 @@ from scipy import ndimage
 
 import tfvae
 from tfvae.applications import calibrate, fit_whole, inspect, regions
-from tfvae.applications.inspection.calibrate import _chosen
+from tfvae.applications.inspection.calibrate import _usual
 from tfvae.applications.inspection.inspect import Inspected, least_tile, peaks
 from tfvae.metrics.conformal import p_values
-from tfvae.models.inspector import LEAST, SOFT, SOURCES, WINDOWS, suspicion, window_mean
+from tfvae.models.inspector import LEAST, SOFT, SOURCES, WINDOW, suspicion, window_mean
 
 USUAL = {
-    "sources": {"damage_9": [-0.7, 0.5], "tone": [1.0, 0.4], "parts": [1.5, 0.3]},
+    "sources": {"damage": [-0.7, 0.5], "tone": [1.0, 0.4], "parts": [1.5, 0.3]},
     **{"alpha": 0.1, "threshold": 0.6, "scores": [0.1] * 9},
 }
 
@@ -60,12 +60,11 @@ def test_evidence_is_the_mean_damage_about_each_pixel_and_the_distances_of_the_w
     model, x = inspector(3), pieces(1, 20, 28, channels=3)
     found = np.asarray(model.evidence(x)["evidence"])[0]
     damage = np.asarray(model.restore(x)["damage"])[0].astype(np.float64)
-    for column, side in enumerate(WINDOWS):
-        # Sums over what lies within the picture, over the number of pixels that do.
-        mean = ndimage.uniform_filter(damage, (side, side, 1), mode="constant")
-        mean /= ndimage.uniform_filter(np.ones(damage.shape), (side, side, 1), mode="constant")
-        np.testing.assert_allclose(found[..., column], np.log(mean + LEAST)[..., 0], atol=2e-5)
-    np.testing.assert_array_equal(found[..., len(WINDOWS) :], np.asarray(model.whole_piece(x))[0])
+    # Sums over what lies within the picture, over the number of pixels that do.
+    mean = ndimage.uniform_filter(damage, (WINDOW, WINDOW, 1), mode="constant")
+    mean /= ndimage.uniform_filter(np.ones(damage.shape), (WINDOW, WINDOW, 1), mode="constant")
+    np.testing.assert_allclose(found[..., 0], np.log(mean + LEAST)[..., 0], atol=2e-5)
+    np.testing.assert_array_equal(found[..., 1:], np.asarray(model.whole_piece(x))[0])
     assert found.shape[-1] == len(SOURCES)
 
 
@@ -133,7 +132,7 @@ def test_calibration_gives_the_threshold_of_the_scores_that_it_keeps():
         column = largest[:, SOURCES.index(name)]
         assert centre == np.median(column)
         assert spread == pytest.approx(max(0.05, 1.4826 * np.median(np.abs(column - centre))))
-    assert tuple(found["sources"]) in model.choices
+    assert tuple(found["sources"]) == SOURCES and 0.0 <= found["synthetic_auroc"] <= 1.0
     again = inspector(alpha=0.2)
     assert calibrate(again, good[:5], good[5:], seed=3) == found
 
@@ -148,23 +147,23 @@ def test_the_score_does_not_depend_on_what_was_calibrated_before():
     assert inspect(model, good[0]).score == before
 
 
-def test_of_sources_that_tell_as_much_the_fewest_are_kept_and_one_that_misleads_is_not():
+def test_a_defect_that_one_source_sees_is_told_though_the_others_see_none():
     model, rng = inspector(), np.random.default_rng(4)
-    good, damaged = rng.normal(size=(200, 5)), rng.normal(size=(200, 5))
-    damaged[:, SOURCES.index("damage_17")] += 6
-    assert list(_chosen(model, good, damaged)["sources"]) == ["damage_17"]
-    damaged[:, SOURCES.index("damage_17")] -= 9
-    damaged[:, SOURCES.index("parts")] += 6
-    assert list(_chosen(model, good, damaged)["sources"]) == ["tone", "parts"]
-    assert list(_chosen(model, good, damaged[:0])["sources"]) == ["damage_3"]
+    good = rng.normal(size=(200, 3))
+    for column in range(3):
+        damaged = rng.normal(size=(200, 3))
+        assert 0.4 < _usual(model, good, damaged)["synthetic_auroc"] < 0.6
+        damaged[:, column] += 6
+        assert _usual(model, good, damaged)["synthetic_auroc"] > 0.99
+    assert _usual(model, good, damaged[:0])["synthetic_auroc"] is None
 
 
 def test_a_model_that_knows_no_whole_pieces_uses_the_damage_alone():
     model, good = tfvae.Inspector(1, (4, 4, 4), 2, blocks=1, seed=0, alpha=0.2), list(pieces(8, 16, 16))
     found = calibrate(model, good[:4], good[4:])
-    assert [name.startswith("damage") for name in found["sources"]] == [True]
+    assert list(found["sources"]) == ["damage"]
     fit_whole(model, good)
-    assert model.calibration is None and len(model.choices) == 7
+    assert model.calibration is None and model.sources == SOURCES
 
 
 def test_what_cannot_be_calibrated_is_one_clear_line():

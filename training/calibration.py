@@ -62,7 +62,7 @@ def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
         "guaranteed_rate": guaranteed_rate(count, found["alpha"]),
         "threshold": found["threshold"],
         "sources": list(found["sources"]),
-        "chosen_auroc": found["chosen_auroc"],
+        "synthetic_auroc": found["synthetic_auroc"],
         "defects": _defects(model, config, np.array(found["scores"])),
     }
     print(f"calibrated in {duration(time.monotonic() - began)}", flush=True)
@@ -73,15 +73,19 @@ def section(facts: dict[str, Any] | None) -> list[str]:
     """Of report.md."""
     if facts is None:
         return []
-    sources = ", ".join(name.replace("_", " over ") + " px" * ("_" in name) for name in facts["sources"])
+    synthetic = facts["synthetic_auroc"]
+    told = (
+        ""
+        if synthetic is None
+        else f"Synthetic defects of the validation pieces are told with an AUROC of {synthetic:.3f}. "
+    )
     lines = [
         "## The threshold",
         "",
         f"A piece fails where its score is above {facts['threshold']:.6g}. Of good pieces like the {facts['pieces']:,} "
         f"held-out ones that this rests on, at most {facts['guaranteed_rate']:.3g} fail (asked for: "
-        f"{facts['alpha']:g}): conformal calibration, which assumes only that new pieces are drawn as those were. The "
-        f"sources of evidence ({sources}) were chosen on synthetic defects of the validation pieces "
-        f"(AUROC {facts['chosen_auroc']:.3f}). {NO_DEVICE}",
+        f"{facts['alpha']:g}): conformal calibration, which assumes only that new pieces are drawn as those were. "
+        f"The score sums what {', '.join(facts['sources'])} say. {told}{NO_DEVICE}",
         "",
     ]
     if facts["defects"]:

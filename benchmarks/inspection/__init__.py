@@ -76,10 +76,12 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
 
     ours = over("tfvae", lambda image: inspect(model, image).score)
     sources = over("each source", lambda image: peaks(model, image))
-    names = [name for name in model.sources if any(name in choice for choice in model.choices)]
     contenders: dict[str, Callable[[], np.ndarray]] = {
         "tfvae": lambda: ours,
-        **{f"{name} alone": functools.partial(sources.__getitem__, (slice(None), k)) for k, name in enumerate(names)},
+        **{
+            f"{name} alone": functools.partial(sources.__getitem__, (slice(None), k))
+            for k, name in enumerate(model.sources)
+        },
         "untrained": lambda: over("untrained", lambda image: inspect(untrained, image).score),
         "PCA": lambda: unexplained(learnt, small),
         "nearest neighbour": lambda: nearest(learnt, small),
@@ -92,7 +94,6 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "pictures": {"good": int((~wrong).sum()), "defective": int(wrong.sum()), "sha256": images.digest()},
         "steps": opened.report.get("training", {}).get("steps"),
         "rows": rows,
-        "sources": list(model.calibration["sources"]),
         "threshold": at_threshold(ours, wrong, model),
         "splits": over_splits(
             np.array(model.calibration["scores"]), ours[~wrong], model.calibration["alpha"], options.seed
@@ -177,7 +178,6 @@ def table(facts: dict[str, Any]) -> list[str]:
         f"{_shown(at['false_alarms'])}, found {_shown(at['found'])}.",
         f"Over {splits['splits']} random divisions of the good pieces: false alarms {splits['value']:.3f}; "
         f"{splits['interval'][0]:.3f} – {splits['interval'][1]:.3f} are within chance.",
-        f"Sources in use: {', '.join(facts['sources'])}.",
     ]
     return lines
 

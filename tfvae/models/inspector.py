@@ -33,14 +33,12 @@ DEFECTS: tuple[dict[str, Any], ...] = (
         ],
     },
 )
-# Odd sides, in pixels, of the squares over which the probability of damage may be averaged.
-WINDOWS = (3, 9, 17)
-DAMAGE = tuple(f"damage_{side}" for side in WINDOWS)
+WINDOW = 3  # pixels a side of the squares over which the probability of damage is averaged
 WHOLE = ("tone", "parts")
-SOURCES = (*DAMAGE, *WHOLE)
+SOURCES = ("damage", *WHOLE)
 LEAST = 1e-3  # a mean probability of damage below this is none
 SOFT = 4.0  # deviations from what is usual for good pieces at which the map is 1/4 above the middle of its range
-UNCALIBRATED = {"damage_9": (-0.7, 1.0)}  # centre and spread
+UNCALIBRATED = {"damage": (-0.7, 1.0)}  # centre and spread
 
 
 @keras.saving.register_keras_serializable(package="tfvae")
@@ -62,7 +60,7 @@ class Inspector(Restorer):
     is in one of them, whatever its source. The damage at a pixel depends on a neighbourhood alone: a picture may have
     any size, and tiles that are given the `whole` equal it.
 
-    `tfvae.applications.inspection.calibrate` chooses the sources and gives the threshold; a piece fails where its score
+    `tfvae.applications.inspection.calibrate` says what is usual and gives the threshold; a piece fails where its score
     is above that.
 
     Args:
@@ -81,7 +79,7 @@ class Inspector(Restorer):
     usual: ClassVar = {"network": "resnet", "widths": (16, 32, 48), "likelihood": "bernoulli"}
     residual_units = 8  # the map needs none of them
     default_endpoint = "inspect"
-    sources: ClassVar = SOURCES
+    evidence_sources: ClassVar = SOURCES
     whole_sources: ClassVar = WHOLE
 
     def __init__(
@@ -131,21 +129,20 @@ class Inspector(Restorer):
     @property
     def reach(self):
         """Pixels beyond which nothing changes the damage, a multiple of `factor`."""
-        radius = self.unet.margin + 2 + max(WINDOWS) // 2
+        radius = self.unet.margin + 2 + WINDOW // 2
         return -(-radius // FACTOR) * FACTOR
 
     @property
-    def choices(self):
-        """The sources of evidence that may be used together: sets of names out of `SOURCES`, the smaller ones first."""
-        alone = [(each,) for each in DAMAGE]
-        return [*alone, WHOLE, *((*each, *WHOLE) for each in alone)] if self.whole_piece.fitted else alone
+    def sources(self):
+        """Names of the sources that the score sums, of `SOURCES`: all, or the damage where nothing was fitted."""
+        return SOURCES if self.whole_piece.fitted else SOURCES[:1]
 
     def whole(self, image):
         """What speaks against a picture as a whole, `{"whole"}`, `(b, h, w, 2)`: what its tiles have to be told."""
         return {"whole": self.whole_piece(float32(image))}
 
     def evidence(self, image, whole=None):
-        """What speaks against each pixel, by `SOURCES`: `{"evidence"}`, `(b, h, w, 5)`, float32.
+        """What speaks against each pixel, by `SOURCES`: `{"evidence"}`, `(b, h, w, 3)`, float32.
 
         Args:
             image: Pictures, `(b, h, w, c)` in [0, 1], of any size.
@@ -184,7 +181,7 @@ class Inspector(Restorer):
         def source(name):
             if name in WHOLE:
                 return distances()[..., WHOLE.index(name), None]
-            return ops.log(window_mean(damage, WINDOWS[DAMAGE.index(name)]) + LEAST)
+            return ops.log(window_mean(damage, WINDOW) + LEAST)
 
         return self.crop(estimate, image), source
 

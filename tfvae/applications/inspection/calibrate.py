@@ -1,4 +1,4 @@
-"""Calibration of an inspector: Gaussians of good pieces, which evidence sees defects, and where the threshold is."""
+"""Calibration of an inspector: Gaussians of good pieces, what is usual for them, and where the threshold is."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -49,8 +49,8 @@ def calibrate(
 
     1. Of `normal` pieces the largest evidence of each source: its median is the centre, 1.4826 times the median
        distance from it the spread (a standard deviation, were it normal).
-    2. Copies of them get the model's own synthetic defects. Of the model's `choices` of sources that is kept whose
-       score tells the damaged from the good with the largest AUROC; of equals the one with fewer sources.
+    2. Copies of them get the model's own synthetic defects: how well the score tells these from the good is said, and
+       nothing is chosen by it.
     3. The scores of the `held_out` pieces, which nothing has seen before, give the threshold at `alpha`
        (`tfvae.metrics.conformal`).
 
@@ -63,8 +63,8 @@ def calibrate(
         progress: Called with the pieces done and all pieces.
 
     Returns:
-        `sources`, `{name: [centre, spread]}`; `chosen_auroc`, what they were chosen by; `alpha`, `threshold`, and the
-        sorted `scores` of the held-out pieces.
+        `sources`, `{name: [centre, spread]}`; `synthetic_auroc`, on synthetic defects, None where no copy got one;
+        `alpha`, `threshold`, and the sorted `scores` of the held-out pieces.
 
     Raises:
         ValueError: When there are no `normal` pieces, or too few `held_out` ones for `alpha`.
@@ -83,15 +83,15 @@ def calibrate(
         done = index + 1
         if progress:
             progress(done, total)
-    chosen = _chosen(model, np.array(good), np.array(damaged).reshape(-1, len(good[0])))
-    model.use({**chosen, "alpha": alpha, "threshold": 1.0, "scores": []})
+    usual = _usual(model, np.array(good), np.array(damaged).reshape(-1, len(good[0])))
+    model.use({**usual, "alpha": alpha, "threshold": 1.0, "scores": []})
     traced.cache_clear()  # graphs hold the calibration before
     scores = []
     for index, piece in enumerate(held_out):
         scores.append(inspect(model, piece).score)
         if progress:
             progress(done + index + 1, total)
-    found = {**chosen, "alpha": alpha, "threshold": threshold(np.array(scores), alpha), "scores": sorted(scores)}
+    found = {**usual, "alpha": alpha, "threshold": threshold(np.array(scores), alpha), "scores": sorted(scores)}
     model.use(found)
     return found
 
@@ -111,16 +111,13 @@ def _damaged(corrupt: Any, piece: np.ndarray, seed: int, index: int) -> list[np.
     return list(np.clip(images.numpy()[hit], 0.0, 1.0))
 
 
-def _chosen(model: Any, good: np.ndarray, damaged: np.ndarray) -> dict[str, Any]:
-    """The sources that are kept, with centre and spread of each, and the AUROC that they were chosen by."""
+def _usual(model: Any, good: np.ndarray, damaged: np.ndarray) -> dict[str, Any]:
+    """Centre and spread of each source in good pieces, and the AUROC of damaged ones among them."""
+    places = [model.evidence_sources.index(name) for name in model.sources]
+    good, damaged = good[:, places], damaged[:, places]
     centre = np.median(good, axis=0)
     spread = np.maximum(1.4826 * np.median(np.abs(good - centre), axis=0), LEAST_SPREAD)
+    scores = logsumexp((np.concatenate([good, damaged]) - centre) / spread, axis=1)
     wrong = np.repeat([False, True], [len(good), len(damaged)])
-    deviations = (np.concatenate([good, damaged]) - centre) / spread
-    best: tuple[float, tuple[str, ...]] = (-1.0, ())
-    for names in model.choices:
-        scores = logsumexp(deviations[:, [model.sources.index(name) for name in names]], axis=1)
-        value = auroc(wrong, scores) if len(damaged) else 0.5
-        best = max(best, (value, names), key=lambda each: each[0])
-    usual = {name: [float(each[model.sources.index(name)]) for each in (centre, spread)] for name in best[1]}
-    return {"sources": usual, "chosen_auroc": best[0]}
+    usual = {name: [float(a), float(b)] for name, a, b in zip(model.sources, centre, spread, strict=True)}
+    return {"sources": usual, "synthetic_auroc": auroc(wrong, scores) if len(damaged) else None}
