@@ -35,6 +35,17 @@ def test_bernoulli_and_its_gradient_stay_finite_at_extreme_logits():
     np.testing.assert_allclose(tape.gradient(value, logits)[::4], [1.0, 0.0], atol=1e-6)
 
 
+def test_the_gradient_of_a_bernoulli_is_how_far_the_pixel_is_from_its_probability():
+    """Also where one picture is compared with many: then each row of logits has its own, and the picture their sum."""
+    x, logits = tf.constant([[0.0, 1.0, 0.3]]), tf.constant([[-2.0, 0.5, 4.0], [3.0, 0.0, -40.0]])
+    with tf.GradientTape() as tape:
+        tape.watch([x, logits])
+        value = bernoulli_log_prob(x, logits)
+    by_x, by_logits = tape.gradient(value, [x, logits])
+    np.testing.assert_allclose(by_logits, x.numpy() - special.expit(logits.numpy()), atol=1e-6)
+    np.testing.assert_allclose(by_x, logits.numpy().sum(0, keepdims=True), rtol=1e-6)
+
+
 def test_normal_agrees_with_scipy():
     rng = np.random.default_rng(0)
     x, mean, log_std = rng.standard_normal((3, 50)).astype("float32")

@@ -1,4 +1,4 @@
-"""Adam's average of the weights: its closed form, and that a saved model brings it back."""
+"""Adam: its step is Keras's; the average of its weights: its closed form, and that a saved model brings it back."""
 
 import keras
 import numpy as np
@@ -7,6 +7,33 @@ import tensorflow as tf
 
 import tfvae
 from tfvae.optimizers import AveragedAdam
+
+
+@pytest.mark.parametrize("settings", [{}, {"global_clipnorm": 0.5, "weight_decay": 0.01}, {"amsgrad": True}])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_step_is_that_of_keras(settings, sparse):
+    rng, rate = np.random.default_rng(0), keras.optimizers.schedules.CosineDecay(0.1, 30)
+    start, gradients = rng.standard_normal((5, 3)).astype("float32"), rng.standard_normal((20, 5, 3)).astype("float32")
+    gradients[:, 4] = 0.0
+    found = []
+    for kind in (keras.optimizers.Adam, AveragedAdam):
+        variable, optimizer = keras.Variable(start), kind(rate, beta_1=0.8, beta_2=0.95, epsilon=1e-4, **settings)
+        optimizer.build([variable])
+        for gradient in gradients:
+            rows = tf.IndexedSlices(tf.constant(gradient[:4]), tf.range(4), tf.constant([5, 3]))
+            optimizer.apply([rows if sparse else tf.constant(gradient)])
+        found.append([one.numpy() for one in (variable, *optimizer.variables)])
+    assert np.abs(found[0][0] - start).max() > 0.5
+    for theirs, ours in zip(*found, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_adam_by_name_is_the_fast_one():
+    vae = tfvae.VAE.from_shape((8, 8, 1), latent_dim=2, network="mlp", widths=(8,))
+    vae.compile()
+    assert type(vae.optimizer) is AveragedAdam and not vae.optimizer.use_ema
+    vae.compile("sgd")
+    assert type(vae.optimizer) is keras.optimizers.SGD
 
 
 def averages(momentum, count):

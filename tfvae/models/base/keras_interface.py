@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfvae import replicas
 from tfvae.inputs import as_images, check_keras_settings
 from tfvae.models.base.inspection import Inspection, is_array
+from tfvae.optimizers import AveragedAdam
 
 
 class KerasInterface(keras.Model):
@@ -57,8 +58,8 @@ class KerasInterface(keras.Model):
         """As `keras.Model.compile`; the loss is the model's own.
 
         Args:
-            optimizer: Wrapped in a `LossScaleOptimizer` where a part of the model computes in float16, unless
-                `auto_scale_loss` is False.
+            optimizer: `"adam"` is `tfvae.optimizers.AveragedAdam`, the same step in less time. Wrapped in a
+                `LossScaleOptimizer` where a part of the model computes in float16, unless `auto_scale_loss` is False.
             loss, loss_weights: None: further terms are what `auxiliary_loss` is for.
             metrics, weighted_metrics: Of pairs of images and their reconstructions, which take another forward pass.
             jit_compile: `"auto"` uses XLA on a GPU only, as it halves the speed on a CPU, and where the model allows
@@ -87,7 +88,7 @@ class KerasInterface(keras.Model):
         self.automatic_jit = jit_compile == "auto"
         if self.automatic_jit:
             jit_compile = self.allows_xla and bool(tf.config.list_logical_devices("GPU"))
-        optimizer = keras.optimizers.get(optimizer)
+        optimizer = AveragedAdam() if optimizer == "adam" else keras.optimizers.get(optimizer)
         scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         if auto_scale_loss and not scales and any(one.compute_dtype == "float16" for one in self._flatten_layers()):
             optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale_optimizer")
