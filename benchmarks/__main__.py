@@ -11,6 +11,7 @@ from tfvae.errors import ProgramParser, run_program
 
 BENCHMARKS = {
     "training_step": "images/s of a training step, compared with keras.io and PyTorch",
+    "trainers": "images/s of trainings of small dense networks, compared with pythae",
     "precision": "training steps in bfloat16, compared with float32",
     "likelihood": "importance-sampled likelihood, compared with pythae",
     "papers": "the table of likelihoods, out of what runs and their evaluations say",

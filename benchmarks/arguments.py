@@ -36,6 +36,18 @@ def training_step(parser: OneLineParser) -> None:
     parser.note("examples", ["python -m benchmarks training_step --steps 40 -o training_step.json"])
 
 
+def trainers(parser: OneLineParser) -> None:
+    parser.add_argument(
+        "--data", default="digits", metavar="SOURCE", help="grey pictures, brought to 28×28 (default: digits)"
+    )
+    _rounds(parser)
+    parser.add_argument(
+        "--steps", type=_tens, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION} (default: 100)"
+    )
+    _out(parser, "the numbers, with machine and versions")
+    parser.note("examples", ["python -m benchmarks trainers --data tfds:mnist -o trainers.json"])
+
+
 def precision(parser: OneLineParser) -> None:
     parser.add_argument(
         "recipes", metavar="RECIPE", nargs="+", choices=CROPPING, help=f"of crops: {', '.join(CROPPING)}"
