@@ -6,7 +6,8 @@ number of weights with Adam on the same grey pictures, binary cross-entropy and 
 shuffled anew:
 
 - the loop of `python -m training`, ten steps an execution, as the recipes of these networks have it;
-- `VAE.fit` on an array, compiled and called with its defaults, and with ten steps an execution;
+- `VAE.fit` on an array, compiled and called with its defaults, and with ten steps an execution; its processor time
+  holds what each call prepares before the first step, its images/s do not;
 - an epoch of pythae's `BaseTrainer` with its `DataLoader`, without the progress bar.
 
 A figure is the median over the rounds of the ratio within a round; the load of the machine is part of the result. On a
