@@ -157,6 +157,31 @@ def test_floats_outside_the_range_raise_before_a_step_whatever_the_source(source
     assert not moved(model, before)
 
 
+def test_pixels_of_16_bits_are_to_be_divided_by_their_own_white():
+    with pytest.raises(ValueError, match="divide the pixels by 65535"):
+        vae().fit((X * 65535).astype("uint16"), verbose=0)
+
+
+@pytest.mark.parametrize("images", [[], list(X), X[:0]], ids=["empty list", "list", "empty array"])
+def test_no_images_and_lists_of_images_are_refused_in_a_line(images):
+    with pytest.raises(ValueError, match=r"VAE takes (images as one array|one image or more).*Received: an? "):
+        vae().fit(images, verbose=0)
+
+
+@pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
+def test_images_that_hold_no_number_are_counted_before_their_batches_are_skipped(source):
+    bad = X.copy()
+    bad[1, 0, 0], bad[3, 0, 0] = np.nan, np.inf
+    with pytest.warns(UserWarning, match="2 of the .* images looked at hold NaN or infinite pixels"):
+        vae().fit(source(bad), steps_per_epoch=3, batch_size=8 if source is SOURCES["array"] else None, verbose=0)
+
+
+def test_a_count_of_no_draws_is_refused():
+    for count in (0, -2):
+        with pytest.raises(ValueError, match=f"1 or more.*Received: {count}"):
+            vae().generate(count)
+
+
 @pytest.mark.parametrize("source", SOURCES.values(), ids=SOURCES)
 def test_bytes_are_scaled_whatever_the_source(source):
     bytes_, floats = autoencoder(), autoencoder()
@@ -196,6 +221,16 @@ def test_a_pipeline_is_read_once_and_warns_of_nothing():
 def test_images_of_another_shape_are_refused(method, shape):
     with pytest.raises(ValueError, match=r"VAE takes images of shape \(batch, 8, 8, 1\).*Received: shape"):
         getattr(vae(), method)(np.zeros(shape, "float32"), verbose=0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "remedy"),
+    [((24, 3, 8, 9), r"np.moveaxis\(x, 1, -1\)"), ((8, 9, 3), r"x\[None\]"), ((24, 9, 8, 3), r"shape \([\d, ]+\)$")],
+)
+def test_axes_in_the_wrong_place_are_told_their_place(shape, remedy):
+    model = tfvae.VAE.from_shape((8, 9, 3), network="mlp", widths=(4,))
+    with pytest.raises(ValueError, match=remedy):
+        model(np.zeros(shape, "float32"))
 
 
 def test_images_of_another_size_are_not_reconstructed_by_a_convolutional_model():

@@ -44,7 +44,8 @@ def as_images(x: Any, image_shape: tuple[int | None, ...], owner: str) -> Any:
     if len(shape) != 4 or not _agree(shape[1:], image_shape):
         size = ", ".join("any" if side is None else str(side) for side in image_shape)
         grey = " (the last axis may be missing)" if image_shape[-1] == 1 else ""
-        raise ValueError(f"{owner} takes images of shape (batch, {size}){grey}. Received: shape {shape}")
+        remedy = _remedy(shape, image_shape)
+        raise ValueError(f"{owner} takes images of shape (batch, {size}){grey}. Received: shape {shape}{remedy}")
     if keras.backend.standardize_dtype(getattr(x, "dtype", "float32")) == "uint8":
         return float32(x) / 255.0
     return float32(x)
@@ -110,6 +111,15 @@ def check_labels(labels: np.ndarray, label_names: Sequence[str]) -> None:
             f"labels must be from 0 to {len(label_names) - 1}, the places of {', '.join(label_names[:12])}. "
             f"Received: labels from {labels.min()} to {labels.max()}"
         )
+
+
+def _remedy(shape, image_shape):
+    """What makes images of another shape fit, where axes alone are in the way."""
+    if len(shape) == 4 and _agree((*shape[2:], shape[1]), image_shape):
+        return ". Remedy: channels come last, np.moveaxis(x, 1, -1)"
+    if len(shape) == 3 and _agree(shape, image_shape):
+        return ". Remedy: a single image is a batch of one, x[None]"
+    return ""
 
 
 def _agree(shape, wanted):

@@ -40,7 +40,8 @@ def out_of_range(lowest: float, highest: float) -> tuple[str, str] | None:
     """
     seen = f"pixel values lie in {lowest:.4g} … {highest:.4g}, and every likelihood here is one of values in [0, 1]"
     if highest > 1 + PIXEL_SLACK:
-        remedy = "divide the pixels by 255" if highest > 2 and lowest >= 0 else "scale the pixels to [0, 1]"
+        white = "255" if highest <= 255 else "65535, where they have 16 bits"
+        remedy = f"divide the pixels by {white}" if highest > 2 and lowest >= 0 else "scale the pixels to [0, 1]"
         return seen, f"{remedy} (`python -m training` does so by itself)"
     if lowest < -PIXEL_SLACK:
         return seen, "shift and scale the pixels to [0, 1]: x = (x + 1) / 2 where they are in [-1, 1]"

@@ -182,7 +182,8 @@ def split(
     if held_test + held_validation >= total:
         raise UserError(
             f"data: {total:,} images leave none to train on with test={config.test:g} and "
-            f"validation={config.validation:g}. Accepted: smaller fractions or counts."
+            f"validation={config.validation:g}. Accepted: smaller fractions or counts, "
+            "as --set data.test=0.1 --set data.validation=0.1."
         )
     if names is None or in_order:
         order = train if in_order else np.random.default_rng((seed, 3)).permutation(train)

@@ -75,6 +75,11 @@ class Inspection:
         """Looks at any source that `fit` takes; returns what to give to `fit` in its place."""
         if isinstance(x, tf.data.Dataset):
             return self.pipeline(x)
+        if isinstance(x, (list, tuple)):
+            raise ValueError(
+                f"{self._name} takes images as one array, tf.data pipeline, generator or PyDataset. Received: a "
+                f"{type(x).__name__} of {len(x)}. Remedy: np.stack([np.asarray(image) for image in images])"
+            )
         if isinstance(x, types.GeneratorType):
             first = next(x)
             self(_arrays(first))
@@ -82,6 +87,8 @@ class Inspection:
         if isinstance(x, keras.utils.PyDataset):
             self(_arrays(x[0]))
         elif is_array(x):
+            if x.shape and x.shape[0] == 0:
+                raise ValueError(f"{self._name} takes one image or more. Received: an array of shape {tuple(x.shape)}")
             self((x[:SOME], None if y is None else y[:SOME]))
         return x
 
@@ -110,7 +117,14 @@ class Inspection:
     def _range(self, x: np.ndarray) -> None:
         if x.dtype == np.uint8 or not x.size:
             return
-        finite = x[np.isfinite(x)] if x.dtype.kind == "f" else x
+        is_finite = np.isfinite(x)
+        if bad := np.count_nonzero(~is_finite.all(axis=tuple(range(1, x.ndim)))):
+            warnings.warn(
+                f"{bad} of the {len(x)} images looked at hold NaN or infinite pixels: every batch with such an image, "
+                "unless its weight is 0, is skipped. Remedy: leave them out.",
+                stacklevel=4,
+            )
+        finite = x[is_finite]
         found = out_of_range(float(finite.min()), float(finite.max())) if finite.size else None
         if found is None:
             return

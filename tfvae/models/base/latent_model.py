@@ -199,10 +199,12 @@ class LatentModel(ReplicatedStep):
                 prior knows.
 
         Raises:
-            ValueError: If a size is missing.
+            ValueError: If a size is missing, and for a count below 1.
         """
         if not isinstance(noise, (int, np.integer)):
             return noise
+        if noise < 1:
+            raise ValueError(f"`noise` must be a count of 1 or more, or the noise itself. Received: {noise}")
         size = largest_size(self) if size is None else size
         if size is None and self.latent_shape[0] is None:
             raise ValueError("`size` must be (height, width) for a model with a spatial latent. Received: size=None")
