@@ -50,6 +50,8 @@ def texture(parser: OneLineParser) -> None:
 
 def _photographs_or_run(arguments: argparse.Namespace) -> None:
     """Pictures, as `source`, or a RUN: what there is of a run only is refused for pictures."""
+    if not arguments.run.exists() and _is_picture(arguments.run):
+        raise UserError(f"{arguments.run}: there is no such picture.")
     arguments.source = arguments.run if _pictures(arguments.run) else None
     if arguments.source is None:
         return
@@ -63,7 +65,9 @@ def _pictures(path: Path) -> bool:
     """Whether a path is a file that is no model, or a folder with pictures and no run."""
     if not path.is_dir():
         return path.is_file() and path.suffix.lower() != SUFFIX
-    named = mimetypes.MimeTypes().guess_type
-    return not (path / CONFIG).exists() and any(
-        str(named(each.name)[0]).startswith("image/") for each in path.iterdir()
-    )
+    return not (path / CONFIG).exists() and any(_is_picture(each) for each in path.iterdir())
+
+
+def _is_picture(path: Path) -> bool:
+    """Whether a file is named as pictures are."""
+    return str(mimetypes.MimeTypes().guess_type(path.name)[0]).startswith("image/")

@@ -21,6 +21,7 @@ APART = 0.5  # share by which a window costs more for each near it that shows th
 LONGEST = 2.0  # times as long as wide are windows at most, along the grain
 TONE = 1 / 8  # of a window's side, the standard deviation beyond which brightness has no edges
 EDGES = 1.0, 2.0  # standard deviations in pixels of the derivative, and of the smoothing of the structure tensor
+MOST_PIXELS = 100_000_000  # of the result, all of which is in memory
 KEPT = 0.98  # of the variance of features, by which windows are compared
 
 
@@ -174,6 +175,11 @@ def _check(
     for name, value in (("height", size[0]), ("width", size[1]), ("patch", 1 if patch is None else patch)):
         if value < 1:
             raise ValueError(f"`{name}` must be positive. Received: {name}={value}")
+    if size[0] * size[1] > MOST_PIXELS:
+        raise ValueError(
+            f"`size` must be of {MOST_PIXELS:,} pixels or fewer, all of which are in memory. "
+            f"Received: {size[0]}x{size[1]}"
+        )
     least = 2 * (SMALLEST - overlap_of(SMALLEST))
     if seamless and min(size) < least:
         raise ValueError(
