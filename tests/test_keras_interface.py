@@ -176,8 +176,18 @@ def test_images_that_hold_no_number_are_counted_before_their_batches_are_skipped
         vae().fit(source(bad), steps_per_epoch=3, batch_size=8 if source is SOURCES["array"] else None, verbose=0)
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "remedy"),
+    [("vae.tflite", {}, "format='litert'"), ("d", {"format": "tflite"}, "litert"), ("vae.keras", {}, "model.save")],
+)
+def test_no_directory_is_exported_under_the_name_of_a_file(path, kind, remedy, tmp_path):
+    with pytest.raises(ValueError, match=f"`format` must be one of .*Remedy: .*{remedy}"):
+        vae().export(tmp_path / path, **kind)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_count_of_no_draws_is_refused():
-    for count in (0, -2):
+    for count in (0, -2, 2.0):
         with pytest.raises(ValueError, match=f"1 or more.*Received: {count}"):
             vae().generate(count)
 

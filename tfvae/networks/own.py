@@ -176,7 +176,7 @@ class OwnDecoder(_OwnNetwork):
         if activation := _activation(_last_layer(network)):
             raise ValueError(
                 f"`decoder` must end without an activation, as the parameters of {type(self.likelihood).__name__} are "
-                f"any real numbers (of a Bernoulli the log-odds). Received: '{activation}' in {_last(network)}"
+                f"any real numbers (of a Bernoulli the log-odds). Received: '{activation}'; {_last(network)}"
             )
         self.image_shape = tuple(image_shape)
         if not self.likelihood.built:

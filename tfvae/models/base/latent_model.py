@@ -1,7 +1,9 @@
 """What every model with a code shares: its parts, and the ways in and out of the latent space."""
 
 import inspect
+import numbers
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import keras
@@ -22,6 +24,14 @@ from tfvae.networks.encoder import Encoder
 from tfvae.networks.own import coders
 from tfvae.priors import get as prior_of
 from tfvae.serving import write_saved_model, write_tflite
+
+# What to do for a file of a kind that is asked for under another name.
+REMEDIES = {
+    "tflite": " Remedy: format='litert', TFLite's name now",
+    "onnx": " Remedy: `python -m export RUN --onnx` in a clone of tfvae, which compares the file with the model",
+    "keras": " Remedy: model.save(filepath)",
+    "h5": " Remedy: model.save('model.keras')",
+}
 
 
 def only_spatial_resnet(whose, image_shape, network, dropout):
@@ -201,9 +211,9 @@ class LatentModel(ReplicatedStep):
         Raises:
             ValueError: If a size is missing, and for a count below 1.
         """
-        if not isinstance(noise, (int, np.integer)):
+        if not isinstance(noise, numbers.Number):
             return noise
-        if noise < 1:
+        if not isinstance(noise, (int, np.integer)) or noise < 1:
             raise ValueError(f"`noise` must be a count of 1 or more, or the noise itself. Received: {noise}")
         size = largest_size(self) if size is None else size
         if size is None and self.latent_shape[0] is None:
@@ -279,14 +289,15 @@ class LatentModel(ReplicatedStep):
                 needs `size`.
 
         Raises:
-            ValueError: For another format, or an `input_signature`; and as the writers.
+            ValueError: For another format, a file's name for a directory, or an `input_signature`; and as the writers.
             TypeError: For an argument that the format has not.
         """
         writers: dict[str, Callable[..., Any]] = {"tf_saved_model": write_saved_model, "litert": write_tflite}
-        if format not in writers:
+        named = Path(filepath).suffix.removeprefix(".") if format == "tf_saved_model" else format
+        if named in REMEDIES or format not in writers:
             raise ValueError(
-                f"`format` must be one of {', '.join(writers)}. Received: format={format!r}. "
-                "ONNX files are made, and compared with the model, by `python -m export RUN --onnx` in a clone of tfvae"
+                f"`format` must be one of {', '.join(writers)}, the first of which writes a directory. "
+                f"Received: format={format!r}, filepath={str(filepath)!r}.{REMEDIES.get(named, '')}"
             )
         if input_signature is not None:
             raise ValueError(
