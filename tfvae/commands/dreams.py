@@ -12,7 +12,7 @@ import numpy as np
 from tfvae.applications.latent.dreams import MOST, MOST_PIXELS, SIDE, Dreamer, MeaninglessError, dream, viewed
 from tfvae.commands.evaluate import progress_line
 from tfvae.commands.pages.dreams import write_page
-from tfvae.commands.shared import held_out_images, images_of, place, say
+from tfvae.commands.shared import held_out_images, picture_of, place, say
 from tfvae.data import Images, load_own
 from tfvae.errors import UserError
 from tfvae.runs import Run, open_run
@@ -72,7 +72,7 @@ def _kept(images: Images, most: int, most_pixels: int, seed: int) -> Images:
 def _named(run: Run, model: Any, held_out: Images, text: str) -> tuple[str, np.ndarray]:
     """A picture of a sum and its name: a file, or an index into the held-out images."""
     if not re.fullmatch(r"\d+", text):
-        return text, viewed(images_of(run, model, text)[0])
+        return text, viewed(picture_of(run, model, text))
     if int(text) >= len(held_out):
         raise UserError(f"dreams: --minus: index {text}: there are {len(held_out)} held-out images, from 0.")
     return text, viewed(held_out[int(text)])

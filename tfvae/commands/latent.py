@@ -12,7 +12,7 @@ from PIL import Image
 from tfvae import applications, pictures
 from tfvae.applications.latent.generate import blotches_note, texture_note
 from tfvae.applications.styles.style_weights import parse_style
-from tfvae.commands.shared import file_names, images_of, place, say
+from tfvae.commands.shared import file_names, images_of, picture_of, place, say
 from tfvae.errors import UserError
 from tfvae.pixels import fitted, pixels
 from tfvae.runs import open_run
@@ -119,7 +119,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
                 raise UserError(f"interpolate: index {text}: there are {len(held_out)} held-out images, from 0.")
             ends.append(held_out[int(text)])
         else:
-            ends.append(images_of(run, model, text)[0])
+            ends.append(picture_of(run, model, text))
     start, end = ends
     images = applications.interpolate(model, start, fitted(end, start.shape), arguments.count, arguments.method)
     if not folder and out.suffix.lower() == ".gif":

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
+
 from tfvae.data import DataConfig, Images, Refusal, Splits, load_images, load_own
 from tfvae.errors import UserError
-from tfvae.file_names import distinct, fitting
+from tfvae.file_names import distinct, fitting, user_path
 from tfvae.runs import Run
 
 # Besides those of pictures, films and sounds: how the names of files end that somebody may mean.
@@ -48,6 +50,13 @@ def model_that(run: Run, method: str, lacks: str, remedy: str, command: str = ""
             f"Use a run that was trained to: python -m training {remedy}."
         )
     return model
+
+
+def picture_of(run: Run, model: Any, picture: str) -> np.ndarray:
+    """The picture in a file, as the model takes it."""
+    if not user_path(picture).is_file():
+        raise UserError(f"{picture}: there is no such picture.")
+    return images_of(run, model, picture)[0]
 
 
 def read_images(source: str, like: DataConfig) -> Images:

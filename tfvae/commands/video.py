@@ -13,7 +13,7 @@ from tfvae.applications.latent.animate import animate_draws
 from tfvae.applications.video.steady import STRENGTH, steady
 from tfvae.commands.latent import asked_label
 from tfvae.commands.meter import Meter
-from tfvae.commands.shared import images_of, place, say
+from tfvae.commands.shared import picture_of, place, say
 from tfvae.errors import UserError
 from tfvae.pixels import fitted
 from tfvae.runs import open_run
@@ -36,7 +36,7 @@ def animate(arguments: argparse.Namespace) -> None:
                 f"animate: {run.path} holds a {type(model).__name__}, whose codes mean nothing without a degraded "
                 "picture. Use a VAE or an autoencoder."
             )
-        keys = [images_of(run, model, picture)[0] for picture in arguments.pictures]
+        keys = [picture_of(run, model, picture) for picture in arguments.pictures]
         keys = [fitted(key, keys[0].shape) for key in keys]
         frames = frames_between(model, np.stack(keys), **how)
         count = len(keys)
