@@ -10,6 +10,7 @@ from tfvae.applications.channels import floats
 from tfvae.applications.styles.colours import oklab, srgb, transferred
 from tfvae.applications.styles.painting import COLOURS, blurred, structure_tensor
 from tfvae.applications.textures.field import Field
+from tfvae.applications.textures.lighting import evenly_lit
 from tfvae.applications.textures.mending import mend
 from tfvae.applications.textures.quilting import EVENLY, Library, Quilt, overlap_of
 from tfvae.pixels import to_uint8
@@ -37,10 +38,11 @@ def quilted(
 ) -> np.ndarray:
     """Image quilting in a space of features: overlapping windows of the photographs, cut where they differ least.
 
-    Windows are compared by colours, by tone (colours smoothed over `TONE`) and by the structure tensor, so that forms
-    go on where colours alone would end them. They are longer along the grain, all parts of the photographs are shown
-    about as often, and the same is not shown twice within `quilting.REACH` where something else fits. The worst seams
-    are mended. What is left of jumps in tone is smoothed: `x[q] - tone[q] + smoothed(tone[q])`, with `q` the quilt.
+    The photographs are evenly lit first (`lighting`). Windows are compared by colours, by tone (colours smoothed over
+    `TONE`) and by the structure tensor, so that forms go on where colours alone would end them. They are longer along
+    the grain, all parts of the photographs are shown about as often, and the same is not shown twice within
+    `quilting.REACH` where something else fits. The worst seams are mended. What is left of jumps in tone is smoothed:
+    `x[q] - tone[q] + smoothed(tone[q])`, with `q` the quilt.
 
     A mixture is one quilt of two textures that are compared in the colours of the first. A smooth, periodic, random
     field says how likely a window is one of the second, and how far all colours are those of the second.
@@ -67,7 +69,7 @@ def quilted(
     textures = [list(pictures), *([list(mixed[0])] if mixed else [])]
     every = [picture for texture in textures for picture in texture]
     _check(every, size, seamless, mixed, patch)
-    labs = [oklab(floats(picture)) for picture in every]
+    labs = [evenly_lit(oklab(floats(picture))) for picture in every]
     own = len(textures[0])
     coloured = [labs]  # all in their own colours; with a mixture, all in those of the first, and of the second
     if mixed:
