@@ -50,9 +50,8 @@ def texture(parser: OneLineParser) -> None:
 
 def _photographs_or_run(arguments: argparse.Namespace) -> None:
     """Pictures, as `source`, or a RUN: what there is of a run only is refused for pictures."""
-    if not arguments.run.exists() and _is_picture(arguments.run):
-        raise UserError(f"{arguments.run}: there is no such picture.")
-    arguments.source = arguments.run if _pictures(arguments.run) else None
+    missing = _is_picture(arguments.run) and not arguments.run.exists()
+    arguments.source = arguments.run if missing or _pictures(arguments.run) else None
     if arguments.source is None:
         return
     for name in ("of", "data"):

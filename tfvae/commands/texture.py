@@ -63,6 +63,8 @@ def texture(arguments: argparse.Namespace) -> None:
 
 def _of_photographs(arguments: argparse.Namespace) -> None:
     """Quilted from windows of the pictures themselves; nothing was learnt."""
+    if not arguments.source.exists():
+        raise UserError(f"{arguments.source}: there is no such picture.")
     out, _ = place(arguments.out, Path("texture.png"), (".png",))
     like = DataConfig(source=str(arguments.source))
     pictures = _exemplars(like, None, "IN")
