@@ -281,6 +281,19 @@ def test_a_fit_ends_once_it_only_learns_by_heart():
 
 
 @pytest.mark.parametrize("name", ["gmm", "flow", "vamp"])
+def test_a_prior_that_is_fitted_again_is_the_one_that_is_saved(tmp_path, name):
+    options = {"components": 4} if name != "flow" else {"couplings": 2, "hidden": 8}
+    model = tfvae.VAE.from_shape((4, 4, 1), 2, network="mlp", widths=(8,), seed=0)
+    for seed in (0, 1):
+        model.fit_prior(blobs(64), priors.get(name, seed=seed, **options), steps=20, batch_size=32, learning_rate=1e-2)
+        model.save(tmp_path / "fitted.keras")
+        loaded = keras.saving.load_model(tmp_path / "fitted.keras")
+        np.testing.assert_array_equal(loaded.generate(noise(5, 2))["image"], model.generate(noise(5, 2))["image"])
+        assert len(loaded.weights) == len(model.weights)
+        model = loaded
+
+
+@pytest.mark.parametrize("name", ["gmm", "flow", "vamp"])
 def test_a_prior_learns_with_the_model(name):
     prior = priors.get(name, **({"components": 8} if name != "flow" else {"couplings": 2, "hidden": 16}))
     model = tfvae.VAE.from_shape((4, 4, 1), 2, network="mlp", widths=(16,), prior=prior, seed=0)

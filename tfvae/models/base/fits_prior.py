@@ -68,5 +68,8 @@ class FitsPrior(DecodesCodes):
         return copy
 
     def _replace(self, prior):
-        delattr(self, self.prior_name)  # Keras would keep the weights of both
+        former = getattr(self, self.prior_name)
+        delattr(self, self.prior_name)
+        # Keras would keep the weights of both, and write those of the former into a file.
+        self._tracker.untrack(former)
         setattr(self, self.prior_name, prior)
