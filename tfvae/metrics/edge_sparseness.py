@@ -40,10 +40,7 @@ def edge_sparseness(images: Iterable[ArrayLike]) -> np.ndarray:
 
 
 def _kurtosis(grey: np.ndarray) -> np.ndarray:
-    differences = np.concatenate(
-        [np.diff(grey, axis=axis).reshape(len(grey), -1) for axis in (1, 2)],
-        axis=1,
-    )
+    differences = np.concatenate([np.diff(grey, axis=axis).reshape(len(grey), -1) for axis in (1, 2)], axis=1)
     squares = np.square(differences)
     with np.errstate(invalid="ignore"):
         return np.mean(np.square(squares), axis=1) / np.square(np.mean(squares, axis=1))

@@ -66,7 +66,7 @@ def inspect(model: Any, image: np.ndarray, tile: int | None = None, progress: Pr
 
 
 def peaks(model: Any, image: np.ndarray, tile: int | None = None) -> np.ndarray:
-    """The largest evidence of each of the model's `sources` in a picture, `(5,)`; arguments as of `inspect`."""
+    """The largest of each of the model's `evidence_sources` in a picture, `(3,)`; arguments as of `inspect`."""
     image = _checked(model, image)
     sources = np.empty((*image.shape[:2], len(model.evidence_sources)), np.float32)
     _apply(model, "evidence", image, {"evidence": sources}, tile, None)

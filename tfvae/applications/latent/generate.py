@@ -9,9 +9,7 @@ import numpy as np
 from tfvae.data.array_batches import largest_batch
 from tfvae.inputs import as_label_weights, in_turn
 
-BLOTCHES = (
-    0.9  # kurtosis of the derivatives of draws, over that of reconstructions, below which they are none of things
-)
+BLOTCHES = 0.9  # kurtosis of the derivatives of draws over that of reconstructions, below which they show no things
 DEFAULT_SIDE = 128  # pixels of a drawn picture where the model leaves its size open
 
 
