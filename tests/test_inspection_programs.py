@@ -16,7 +16,9 @@ from export.reference import Reference
 from tfvae.cli import main as tfvae_main
 from tfvae.data import DataConfig, load
 from tfvae.errors import UserError
+from training import calibration, uncertainty
 from training.__main__ import main as training_main
+from training.request import read_request
 
 TINY = (
     *("model.widths=[4,4,4]", "objective.blocks=1", "data.crop=16", "training.batch_size=8"),
@@ -72,12 +74,19 @@ def test_too_few_good_pieces_are_refused_before_the_first_step(folder, tmp_path)
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize(("recipe", "inspects", "restores"), [("inspect", 1, 0), ("denoise", 0, 1), ("mnist", 0, 0)])
+def test_a_run_fits_what_its_model_is_asked_for(recipe, inspects, restores):
+    config, splits = read_request("pieces", recipe, [], {}).config, SimpleNamespace(validation=[0])
+    assert (calibration.wanted(config), uncertainty.wanted(config, splits)) == (bool(inspects), bool(restores))
+
+
 @pytest.mark.slow
 def test_a_run_ends_with_a_threshold_and_reports_defects_it_never_saw(folder, tmp_path, capsys):
     run = tmp_path / "run"
     trained(folder, run)
     report = json.loads((run / "report.json").read_text("utf-8"))
     facts, data = report["inspection"], report["data"]
+    assert "uncertainty" not in report and not (run / "calibration.png").exists()  # nobody asked for it
     assert (data["train"], data["validation"], data["test"]) == (13, 4, 9)
     assert facts["pieces"] == 9 and facts["guaranteed_rate"] == 0.1
     assert {name: row["pictures"] for name, row in facts["defects"].items()} == {"bar": 5, "bar2": 4, "all of them": 9}

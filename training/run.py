@@ -174,7 +174,7 @@ def finish(config: RunConfig, splits: Splits, path: Path, progress: Progress, re
             print(f"stopped before the prior was fitted; fit it with: python -m training --out {path} --resume")
             raise
         inspection = calibration.fit(path, config, splits) if calibration.wanted(config) else None
-        restoration = uncertainty.fit(path, config, splits)
+        restoration = uncertainty.fit(path, config, splits) if uncertainty.wanted(config, splits) else None
         fitted = {"prior": prior, "inspection": inspection, "uncertainty": restoration}
         figures = report.write(path, config, splits, progress, reasons, weights, fitted)
     shown = {key: value for key, value in figures.items() if isinstance(value, float)}

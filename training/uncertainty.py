@@ -10,7 +10,6 @@ import numpy as np
 import tfvae
 from tfvae.applications import calibrate_uncertainty, measure_uncertainty
 from tfvae.data import Images, Splits, evaluation_batches
-from tfvae.models.restoration_model import RestorationModel
 from tfvae.pictures import calibration_chart, save_png
 from training.checkpoint import save_model
 from training.config import RunConfig
@@ -20,13 +19,16 @@ MOST = 64  # pictures that are looked at
 CHART = "calibration.png"
 
 
-def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any] | None:
+def wanted(config: RunConfig, splits: Splits) -> bool:
+    """Whether what a run's model is asked for is a restoration, and pictures are held out."""
+    return tfvae.MODELS[config.model.kind].default_endpoint == "restore" and len(splits.validation) > 0
+
+
+def fit(path: Path, config: RunConfig, splits: Splits) -> dict[str, Any]:
     """Calibrates `path/model.keras` with the validation pictures, and measures it on the test pictures.
 
-    Returns facts for the report; None for a model that restores nothing, or where no picture is held out.
+    Returns facts for the report.
     """
-    if not issubclass(tfvae.MODELS[config.model.kind], RestorationModel) or not len(splits.validation):
-        return None
     model = keras.saving.load_model(path / "model.keras", compile=False)
     began, seed = time.monotonic(), config.training.seed
     table = calibrate_uncertainty(model, _pictures(splits.validation, config), seed)

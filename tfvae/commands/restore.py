@@ -156,7 +156,8 @@ def _doubts(run: Run, model: Any, arguments: argparse.Namespace) -> list[str]:
     if table is None:
         return [
             f"the uncertainty of {run.path} was never calibrated: standard deviations and samples are the network's "
-            f"own guess. A training calibrates when it ends, with validation pictures: --resume"
+            "own guess. A training of a model that restores calibrates when it ends, with validation pictures "
+            "(--resume); one of inspection does not: tfvae.applications.calibrate_uncertainty"
         ]
     found, doubts = table.get("measured"), []
     if found and arguments.samples and found["estimate_psnr"] - found["sample_psnr"] > MOST_BELOW:
