@@ -215,6 +215,12 @@ def inspection(parser: OneLineParser) -> None:
         metavar="FILE",
         help="table of defects, file,x1,y1,x2,y2: the good pieces are templates of those with the same file names",
     )
+    parser.add_argument(
+        "--bundle",
+        type=_folder,
+        metavar="DIR",
+        help="of python -m export RUN: whether each of its files decides about FOLDER as RUN does",
+    )
     args.seed(parser, "of the bootstrap and of the untrained model")
     _out(parser, "the numbers, with machine and versions")
     parser.note(

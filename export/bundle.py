@@ -117,7 +117,9 @@ def _prepare(run: Run, size, bounds, say: Say, licence: str = NO_LICENCE) -> Exp
     size = static_size(model.image_shape, config, size, common and (common[0] // frames, common[1]))
     what = f"clips of {frames} frames" if frames > 1 else "images"
     size, pixels = (frames * size[0], size[1]), f"{size[0]}×{size[1]} pixels"
-    samples = draw_samples(splits, config, size, run.seed, frames)
+    # Of a model that decides, each decision on what is held out is compared.
+    every = {"held_out_images": len(splits.measured[1])} if hasattr(model, "failing") else {}
+    samples = draw_samples(splits, config, size, run.seed, frames, **every)
     say(
         f"{len(samples.calibration)} training {what} to calibrate int8, "
         f"{len(samples.held_out)} {samples.split} {what} to check every artefact, {pixels}"

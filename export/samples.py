@@ -34,7 +34,14 @@ class Samples:
     names: list[str]
 
 
-def draw_samples(splits: Any, config: DataConfig, size: tuple[int, int], seed: int, frames: int = 1) -> Samples:
+def draw_samples(
+    splits: Any,
+    config: DataConfig,
+    size: tuple[int, int],
+    seed: int,
+    frames: int = 1,
+    held_out_images: int = HELD_OUT_IMAGES,
+) -> Samples:
     """Images evenly spaced through the training and the held-out images, prepared as in evaluation.
 
     Args:
@@ -43,10 +50,11 @@ def draw_samples(splits: Any, config: DataConfig, size: tuple[int, int], seed: i
         size: `(height, width)` of what is drawn, in pixels.
         seed: Of the binarisation.
         frames: Of a film in one image, one below the other.
+        held_out_images: At most so many are held out.
     """
     training, (split, held_out) = splits.train, splits.measured
     most = max(FEWEST_IMAGES, PIXELS // (size[0] * size[1]))
-    chosen = spread(len(held_out), min(HELD_OUT_IMAGES, most))
+    chosen = spread(len(held_out), min(held_out_images, most))
 
     def prepared(images: Images, indices: list[int]) -> np.ndarray:
         same_size = Images.from_array(np.stack([fitted(images[index], size, frames) for index in indices]))

@@ -1,16 +1,18 @@
 """The benchmark of inspection: what it compares with, and what it says of false alarms."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from sklearn.decomposition import PCA
 from test_inspection import inspector
-from tiny_runs import spatial_vae, write_run
+from tiny_runs import only, spatial_vae, write_run
 
 from benchmarks.__main__ import main
-from benchmarks.inspection import nearest, over_splits, unexplained
+from benchmarks.inspection import decisions, nearest, over_splits, unexplained
+from export.bundle import export_run
 from tfvae.applications import calibrate, fit_whole
 from tfvae.errors import UserError
 from tfvae.metrics.conformal import guaranteed_rate
@@ -71,11 +73,35 @@ def test_new_good_pieces_fail_as_often_as_is_guaranteed_and_others_more():
     assert low < guaranteed_rate(88, 0.05) < high
 
 
+def test_decisions_that_differ_are_counted():
+    model = SimpleNamespace(threshold=0.5)
+    found = decisions.compared(np.array([0.3, 0.49, 0.51, 0.9]), np.array([0.4, 0.501, 0.5, 0.6]), model)
+    assert found["pictures"] == 4 and found["otherwise"] == 2  # a score at the threshold passes
+    assert np.isclose(found["largest"], 0.3) and np.isclose(found["nearest"], 0.01)
+
+
+@pytest.mark.slow
+def test_each_file_of_a_bundle_decides_as_the_run_does(run, tmp_path, capsys):
+    written(tmp_path / "data" / "good", pieces(8, 4))
+    written(tmp_path / "data" / "bar", pieces(7, 5, bar=True))
+    with only("float32"):
+        export_run(run, out=tmp_path / "bundle", size=(32, 32), say=lambda line: None)
+    words = ["--bundle", str(tmp_path / "bundle"), "-o", str(tmp_path / "facts.json")]
+    main(["inspection", str(run), "--data", str(tmp_path / "data"), *words])
+    rows = json.loads((tmp_path / "facts.json").read_text("utf-8"))["bundle"]
+    assert {"saved_model/1", "inspector.tflite", "open_batch/inspector.tflite"} == set(rows)
+    assert all(row["pictures"] == 15 and row["otherwise"] == 0 and row["largest"] < 1e-4 for row in rows.values())
+    assert "| open_batch/inspector.tflite | 15 | 0 |" in capsys.readouterr().out
+
+
 def test_what_cannot_be_measured_is_one_line(run, tmp_path):
     written(tmp_path / "data" / "fine", pieces(2, 6))
     written(tmp_path / "data" / "bar", pieces(2, 7))
     with pytest.raises(UserError, match=r"has no sub-folder 'good' beside others\. Its sub-folders: bar, fine"):
         main(["inspection", str(run), "--data", str(tmp_path / "data")])
+    (tmp_path / "data" / "fine").rename(tmp_path / "data" / "good")
+    with pytest.raises(UserError, match="is no bundle of python -m export"):
+        main(["inspection", str(run), "--data", str(tmp_path / "data"), "--bundle", str(tmp_path)])
     other = write_run(tmp_path / "vae", spatial_vae())
     with pytest.raises(UserError, match="is no calibrated run of inspection"):
         main(["inspection", str(other), "--data", str(tmp_path / "data")])

@@ -10,7 +10,7 @@ over its pictures, good and defective ones separately: the AUROC of both, best F
 The good pieces and those that calibrated the run are also divided anew, over and over, into such that set a threshold
 and one that is held against it: how often that fails is what `alpha` promises.
 
-With `--boxes` see `templates`.
+With `--bundle` see `decisions`, with `--boxes` `templates`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inspection import templates
+from benchmarks.inspection import decisions, templates
 from benchmarks.measuring import header, line, machine, progress, publish
 from tfvae.errors import UserError
 
@@ -34,6 +34,8 @@ def main(options: argparse.Namespace) -> None:
     if (options.run is None) == (options.boxes is None):
         raise UserError("inspection: either RUN is measured, or, with --boxes, templates and no RUN.")
     if options.boxes is not None:
+        if options.bundle is not None:
+            raise UserError("inspection: --bundle is of a RUN, and --boxes takes none.")
         return templates.main(options)
     facts = run(options)
     publish(facts, table(facts), options.words, options.out)
@@ -98,6 +100,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "splits": over_splits(
             np.array(model.calibration["scores"]), ours[~wrong], model.calibration["alpha"], options.seed
         ),
+        **({"bundle": decisions.of_bundle(options.bundle, list(images), ours, model)} if options.bundle else {}),
     }
 
 
@@ -179,7 +182,7 @@ def table(facts: dict[str, Any]) -> list[str]:
         f"Over {splits['splits']} random divisions of the good pieces: false alarms {splits['value']:.3f}; "
         f"{splits['interval'][0]:.3f} – {splits['interval'][1]:.3f} are within chance.",
     ]
-    return lines
+    return [*lines, "", *decisions.table(facts["bundle"])] if "bundle" in facts else lines
 
 
 def _shown(figure: dict[str, Any]) -> str:
