@@ -132,3 +132,13 @@ def test_what_cannot_be_met_is_one_line(run, tmp_path, capsys):
     _, err = tfvae(capsys, *words[:3], "-o", tmp_path / "out.png", code=2)
     assert "-o cannot end in '.png'" in err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_picture_much_larger_than_the_pieces_that_calibrated_is_told(run, tmp_path, capsys):
+    written(tmp_path / "in" / "alike.png", piece(40, 60, 60))
+    written(tmp_path / "in" / "large.png", piece(41, 80, 60))
+    main(["inspect", str(run), str(tmp_path / "in"), "-o", str(tmp_path / "found")])
+    note = "note: 1 of the 2 pictures have more than 2 times the pixels of the largest piece that calibrated (1,920)"
+    assert note in capsys.readouterr().err
+    main(["inspect", str(run), str(tmp_path / "in" / "alike.png"), "-o", str(tmp_path / "alike")])
+    assert "note" not in capsys.readouterr().err

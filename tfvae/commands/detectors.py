@@ -43,6 +43,7 @@ class Detector:
         alpha: The share of false alarms that is admitted; `scores` are enough for it.
         about: What it is, in words.
         usual: Of the map, where a good piece may be; None: half the threshold.
+        pixels: Of the largest piece that gave a score; None where that is not known, or all are of one size.
     """
 
     how: Preparation
@@ -51,6 +52,7 @@ class Detector:
     alpha: float
     about: str
     usual: float | None = None
+    pixels: int | None = None
 
     @property
     def threshold(self) -> float:
@@ -101,6 +103,7 @@ def _of_run(arguments: argparse.Namespace) -> Detector:
         alpha,
         run.path.resolve().name,
         USUAL,
+        model.calibration.get("pixels"),
     )
 
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ from tfvae.runs import open_run
 from tfvae.video import SUFFIXES, Film
 
 FRAMES = 100  # of a film whose pictures are kept and shown, the most suspicious ones
+LARGER = 2  # times the pixels of the largest piece that calibrated: a picture above is told
 
 
 def inspect(arguments: argparse.Namespace) -> int:
@@ -111,10 +113,23 @@ def _finish(
             f"{facts['calibration_pieces']:,} held-out ones. {NO_DEVICE}"
         )
         most = "" if len(shown) == len(rows) else f" the {len(shown):,} most suspicious;"
+        _tell_larger(rows, detector, unit)
         say(page, f"sorted by score;{most} beside it {CSV}, {JSON}, heat maps and masks")
     if refused:
         raise UserError(f"inspect: {refused}.")
     return int(failed > 0)
+
+
+def _tell_larger(rows: list[Row], detector: Detector, unit: str) -> None:
+    """Says where a picture has so many pixels that its maximum is no draw of those that calibrated."""
+    larger = sum(math.prod(row.size) > LARGER * detector.pixels for row in rows) if detector.pixels else 0
+    if larger:
+        print(
+            f"tfvae: note: {larger:,} of the {len(rows):,} {unit} have more than {LARGER} times the pixels of the "
+            f"largest piece that calibrated ({detector.pixels:,}). With more pixels more good ones "
+            "fail than is promised: calibrate with pieces of their size (tfvae.applications.calibrate).",
+            file=sys.stderr,
+        )
 
 
 def _sorted(rows: Sequence[Row]) -> list[Row]:

@@ -64,7 +64,7 @@ def calibrate(
 
     Returns:
         `sources`, `{name: [centre, spread]}`; `synthetic_auroc`, on synthetic defects, None where no copy got one;
-        `alpha`, `threshold`, and the sorted `scores` of the held-out pieces.
+        `alpha`, `threshold`, and the sorted `scores` of the held-out pieces; `pixels`, of the largest of them.
 
     Raises:
         ValueError: When there are no `normal` pieces, or too few `held_out` ones for `alpha`.
@@ -86,12 +86,15 @@ def calibrate(
     usual = _usual(model, np.array(good), np.array(damaged).reshape(-1, len(good[0])))
     model.use({**usual, "alpha": alpha, "threshold": 1.0, "scores": []})
     traced.cache_clear()  # graphs hold the calibration before
-    scores = []
+    scores, pixels = [], 0
     for index, piece in enumerate(held_out):
-        scores.append(inspect(model, piece).score)
+        inspected = inspect(model, piece)
+        scores.append(inspected.score)
+        pixels = max(pixels, inspected.map.size)
         if progress:
             progress(done + index + 1, total)
-    found = {**usual, "alpha": alpha, "threshold": threshold(np.array(scores), alpha), "scores": sorted(scores)}
+    limit = threshold(np.array(scores), alpha)
+    found = {**usual, "alpha": alpha, "threshold": limit, "scores": sorted(scores), "pixels": pixels}
     model.use(found)
     return found
 
