@@ -20,6 +20,7 @@ BENCHMARKS = {
     "textures": "textures compared with image quilting",
     "styles": "renderings in learnt styles, judged by a classifier",
     "painting": "photographs painted with one painting, compared with colour transfer and quilting",
+    "inventions": "styles drawn from the prior of many paintings, compared with the paintings themselves",
     "codec": "bytes of compressed photographs, compared with JPEG, WebP and AVIF",
     "draws": "draws from the prior beside held-out pictures, in the features of a classifier",
     "lossless": "pictures as bytes and back, compared with gzip, bzip2 and xz",

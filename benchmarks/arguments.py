@@ -166,10 +166,7 @@ def styles(parser: OneLineParser) -> None:
 
 
 def painting(parser: OneLineParser) -> None:
-    for name, what in (("--data", "photographs"), ("--paintings", "paintings")):
-        parser.add_argument(
-            name, type=_pictures, nargs="+", required=True, metavar="PICTURE", help=f"{what}, or folders of them"
-        )
+    _photographs_and_paintings(parser)
     parser.add_argument(
         "--side", type=args.integer(112), default=768, metavar="PX", help="photographs are reduced to (default: 768)"
     )
@@ -179,6 +176,24 @@ def painting(parser: OneLineParser) -> None:
     args.seed(parser, "of all choices")
     _out(parser, "the numbers; a sheet beside them")
     parser.note("examples", ["python -m benchmarks painting --data PHOTOS --paintings PHOTOS -o painting.json"])
+
+
+def inventions(parser: OneLineParser) -> None:
+    _photographs_and_paintings(parser)
+    parser.add_argument(
+        "--side", type=args.integer(112), default=384, metavar="PX", help="the photograph is reduced to (default: 384)"
+    )
+    args.count(parser, "new styles of each kind", 12, lowest=2)
+    args.seed(parser, "of all choices")
+    _out(parser, "the numbers; a sheet beside them")
+    parser.note("examples", ["python -m benchmarks inventions --data PHOTOS --paintings PHOTOS -o inventions.json"])
+
+
+def _photographs_and_paintings(parser: OneLineParser) -> None:
+    for name, what in (("--data", "photographs"), ("--paintings", "paintings")):
+        parser.add_argument(
+            name, type=_pictures, nargs="+", required=True, metavar="PICTURE", help=f"{what}, or folders of them"
+        )
 
 
 def codec(parser: OneLineParser) -> None:

@@ -141,9 +141,9 @@ def test_a_painting_painted_with_itself_is_itself():
 def test_all_paint_is_the_paintings():
     model = painting(64, 80, seed=1)
     palette = oklab(model / 255)
-    canvas = Canvas(transferred(oklab(photo() / 255), palette), palette)
+    canvas = Canvas(transferred(oklab(photo() / 255), palette), [palette])
     canvas.fill()
-    painted = np.rint(255 * canvas.picture(model / 255)).astype(int)
+    painted = np.rint(255 * canvas.picture([model / 255])).astype(int)
     rows, columns = canvas.rows[:45, :61], canvas.columns[:45, :61]
     assert rows.min() >= 0 and columns.min() >= 0 and rows.max() <= 63 and columns.max() <= 79
     whole = (rows == np.rint(rows)) & (columns == np.rint(columns))  # not of a window turned by half a right angle
@@ -241,6 +241,13 @@ def test_paint_is_not_enlarged():
         ({"image": np.zeros((40, 40))}, "`image` must be"),
         ({"image": np.zeros((0, 40, 3), np.uint8)}, "`image` must be"),
         ({"kept": np.zeros((4, 4))}, "`known` must have the size"),
+        (
+            {"painting": [painting(), painting()], "shares": [1]},
+            "`shares` must be a number of 0 or more for each of the 2",
+        ),
+        ({"painting": [painting(), painting()], "shares": [0, 0]}, "`shares` must be .* above 0"),
+        ({"shares": [-1]}, "`shares` must be a number of 0 or more"),
+        ({"painting": []}, "`shares` must be a number"),
     ],
 )
 def test_refuses_what_cannot_be_painted(arguments, message):
@@ -312,6 +319,11 @@ def test_the_command_paints_a_folder_with_masks_and_grey_pictures_in_colour(file
         ("photo.png --from painting.jpg --mask photo.jpg", "--mask photo.jpg: there is no such file"),
         ("photo.png --from painting.jpg --mask tiny.png", "marks nothing: white is what is painted"),
         ("photo.png --from painting.jpg -o painting.jpg", "would be written over"),
+        ("photo.png --from painting.jpg --from nothing.jpg", "--from nothing.jpg: there is no such file"),
+        ("photo.png --from painting.jpg --shares 0.4,0.6", "--shares must be a number for each --from"),
+        ("photo.png --from painting.jpg --shares 0", "one of them above 0"),
+        ("photo.png --from painting.jpg --shares a", "--shares: must be"),
+        ("run photo.png --style oil --shares 1", "--shares cannot be used with --style"),
     ],
 )
 def test_the_command_refuses_in_one_line(files, capsys, words, message):

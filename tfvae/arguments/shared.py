@@ -42,10 +42,11 @@ def seed(parser: argparse.ArgumentParser, meaning: str, default: int | None = 0)
     parser.add_argument("--seed", type=integer(0), default=default, metavar="S", help=f"{meaning} (default: {shown})")
 
 
-def temperature(parser: argparse.ArgumentParser, meaning: str, default: float = 1.0) -> None:
-    parser.add_argument(
-        "--temperature", type=number(0), default=default, metavar="T", help=f"{meaning} (default: {default:g})"
-    )
+def temperature(
+    parser: argparse.ArgumentParser, meaning: str, default: float | None = 1.0, shown: object = None
+) -> None:
+    text = f"{meaning} (default: {f'{default:g}' if shown is None else shown})"
+    parser.add_argument("--temperature", type=number(0), default=default, metavar="T", help=text)
 
 
 def label(parser: argparse.ArgumentParser) -> None:
@@ -106,6 +107,10 @@ def number(lowest: float, highest: float = float("inf")) -> Callable[[str], floa
         return value
 
     return parsed
+
+
+def numbers(text: str) -> list[float]:
+    return [number(0)(part) for part in text.split(",")]
 
 
 def fps(text: str) -> float:

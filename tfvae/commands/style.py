@@ -32,7 +32,7 @@ SHOWN = 8  # pictures of each group in the picture of `styles`
 
 def stylize(arguments: argparse.Namespace) -> None:
     """`tfvae stylize`: a picture, a folder of them or a film, in a style or several, or from a painting."""
-    if arguments.painting is not None:
+    if arguments.paintings is not None:
         return _paint(arguments)
     run = open_run(arguments.run)
     if arguments.source.is_file() and arguments.source.suffix.lower() in video.SUFFIXES:
@@ -60,30 +60,34 @@ def stylize(arguments: argparse.Namespace) -> None:
 
 
 def _paint(arguments: argparse.Namespace) -> None:
-    """With the paint of one painting; nothing was learnt."""
+    """With the paint of one painting or of several; nothing was learnt."""
     source, mask = arguments.source, arguments.mask
     if source.is_file() and source.suffix.lower() in video.SUFFIXES:
         raise UserError(f"stylize: --from is for pictures, and {source} is a film. Use a RUN that learnt styles.")
-    reserved = [arguments.painting, *([mask, *mask.rglob("*")] if mask else [])]
+    reserved = [*arguments.paintings, *([mask, *mask.rglob("*")] if mask else [])]
     plan = plan_of(source, arguments.out, Path("stylized"), [], reserved)
-    painting = _painting(arguments.painting)
+    paintings = [_painting(path) for path in arguments.paintings]
     masks = DrawnMasks(mask, source if plan.many else None, white="painted") if mask else None
 
     def work(job: Job, progress: Progress) -> None:
         picture = open_picture(job.source)
         kept = masks(job, picture.pixels).known if masks else None
-        most = largest_stroke(painting.shape, picture.pixels.shape)
+        most, path = min(
+            (largest_stroke(each.shape, picture.pixels.shape), path)
+            for each, path in zip(paintings, arguments.paintings, strict=True)
+        )
         if arguments.stroke is not None and arguments.stroke > most:
-            raise UnreadableError(f"--stroke can be {most:.2g} at most: {arguments.painting} has no more pixels")
+            raise UnreadableError(f"--stroke can be {most:.2g} at most: {path} has no more pixels")
         painted = paint(
             picture.pixels,
-            painting,
+            paintings,
             arguments.colour or "painting",
             arguments.stroke,
             arguments.strength,
             kept,
             arguments.seed or 0,
             progress,
+            arguments.shares,
         )
         like = picture
         if painted.shape != picture.pixels.shape:  # a grey picture in the colours of a painting
@@ -91,7 +95,8 @@ def _paint(arguments: argparse.Namespace) -> None:
             like = dataclasses.replace(picture, pixels=painted, mode="RGB", icc=None)
         _write(job, picture.pixels, painted, like)
 
-    _finish(plan, carry_out(plan, work), arguments.page, f"With the paint of {arguments.painting.name}")
+    names = " and ".join(path.name for path in arguments.paintings)
+    _finish(plan, carry_out(plan, work), arguments.page, f"With the paint of {names}")
 
 
 def _painting(path: Path) -> np.ndarray:
@@ -137,6 +142,10 @@ def _stylize_film(run: Run, arguments: argparse.Namespace) -> None:
 
 def styles(arguments: argparse.Namespace) -> None:
     """`tfvae styles`: pictures in groups by the statistics of their codes, as a table that `data.labels` reads."""
+    if arguments.invent is not None:
+        from tfvae.commands.invent import invent
+
+        return invent(arguments)
     run = open_run(arguments.run, arguments.data)
     out, _ = place(arguments.out, run.path / "styles.csv", (".csv",))
     model = run.load_unfused()

@@ -1,11 +1,12 @@
-"""A canvas: where each pixel of a picture is taken from a painting, laid window by window, coarse ones first."""
+"""A canvas: where each pixel of a picture is taken from a painting, or several, laid window by window, coarse first."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from scipy import ndimage
 
 from tfvae.applications.styles.painting import COLOURS, Guide, Patches, Places, grid
+from tfvae.applications.styles.wall import Wall
 from tfvae.applications.textures.quilting import TOLERANCE, cheapest_path
 
 LONGEST = 96  # quarters of the largest window that the longer side of the painting has
@@ -19,6 +20,7 @@ SPREAD = 3.0  # standard deviation of a disturbance of what is asked for, in dif
 JOINING = 0.5  # weight of what lies there, in the weight of what is to be shown
 SEAM = 0.5  # weight of a pixel of a seam, in the weight of a pixel
 EVENLY = 2.5  # by which a window costs more for each time that its place was shown, when all are shown once
+FAIRLY = 150.0  # by which it costs more where its painting had all of its share, when others had nothing of theirs
 AGAIN = 40.0  # by which it costs more where a neighbour shows the same
 ENOUGH = 10.0  # error within which a place is not painted over
 DETAIL = 6.0  # variance of the picture, finer than the first windows show, within which it is not either
@@ -29,30 +31,42 @@ Window = tuple[np.ndarray, np.ndarray]  # rows `(n, side, 1)` and columns `(n, 1
 
 
 class Canvas:
-    """Rows and columns of a painting for every pixel of a picture.
+    """Rows and columns on a wall of paintings for every pixel of a picture.
 
     The picture is covered with windows twice, the second time with round ones over the seams of the first; then with
     smaller and smaller ones, where they come nearer to what is to be shown and where there is something to show.
 
     Args:
-        lab: What is to be shown, `(h, w, 3)`, of `colours.oklab`, in the colours of the painting.
-        palette: The painting, likewise.
+        lab: What is to be shown, `(h, w, 3)`, of `colours.oklab`, in the colours of the paintings.
+        palettes: The paintings, likewise.
+        shares: How much of the picture each is to have, positive, of the sum 1; None: all the same.
         strength: By how many standard deviations more a place may be wrong; 1 or more.
         seed: Of all choices.
 
     Attributes:
+        wall: Where the paintings hang.
         sides: Of the windows of each layer, in pixels.
-        rows, columns: Places in the painting, float32 `(h, w)` and more; negative where nothing lies.
+        rows, columns: Places on the wall, float32 `(h, w)` and more; negative where nothing lies.
     """
 
-    def __init__(self, lab: np.ndarray, palette: np.ndarray, strength: float = 1.0, seed: int = 0):
-        height, width = palette.shape[:2]
-        first = max(SMALLEST, min(round(max(height, width) / LONGEST), min(height, width) // 8))
+    def __init__(
+        self,
+        lab: np.ndarray,
+        palettes: Sequence[np.ndarray],
+        shares: Sequence[float] | None = None,
+        strength: float = 1.0,
+        seed: int = 0,
+    ):
+        shapes = [palette.shape[:2] for palette in palettes]
+        longest, shortest = max(map(max, shapes)), min(map(min, shapes))
+        first = max(SMALLEST, min(round(longest / LONGEST), shortest // 8))
         self.sides = sorted({4 * max(SMALLEST, round(first * share)) for share in LAYERS}, reverse=True)
-        self.shape, self.palette = lab.shape[:2], palette
+        self.wall = Wall(shapes, self.sides[0])
+        self.shares = [1 / len(shapes)] * len(shapes) if shares is None else shares
+        self.shape, self.palette = lab.shape[:2], self.wall.hung(palettes)
         # The last windows reach beyond the picture.
         self.lab = np.pad(lab, ((0, self.sides[0]), (0, self.sides[0]), (0, 0)), mode="symmetric")
-        self.weighed = palette * np.array([1, COLOURS, COLOURS], np.float32)
+        self.weighed = self.palette * np.array([1, COLOURS, COLOURS], np.float32)
         self.coarse = Guide(self.lab, self.sides[0]).tone
         self.rows, self.columns = np.full((2, *self.lab.shape[:2]), -1, np.float32)
         self.enough, self.detail = ENOUGH * strength**2, DETAIL * strength**2
@@ -68,10 +82,11 @@ class Canvas:
             if progress:
                 progress(number + 1, len(self.sides))
 
-    def picture(self, painting: np.ndarray) -> np.ndarray:
-        """What lies there of a painting `(h, w, c)`, in [0, 1]."""
+    def picture(self, paintings: Sequence[np.ndarray]) -> np.ndarray:
+        """What lies there of paintings `(h, w, c)`, in [0, 1]."""
         at = tuple(axis[: self.shape[0], : self.shape[1]] for axis in (self.rows, self.columns))
-        planes = [ndimage.map_coordinates(plane, at, order=3, mode="nearest") for plane in np.moveaxis(painting, -1, 0)]
+        channels = np.moveaxis(self.wall.hung(paintings), -1, 0)
+        planes = [ndimage.map_coordinates(plane, at, order=3, mode="nearest") for plane in channels]
         return np.clip(np.stack(planes, axis=-1), 0, 1)
 
     def places(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
@@ -96,14 +111,19 @@ class Layer:
     def __init__(self, canvas: Canvas, side: int):
         self.canvas, self.side, self.rng = canvas, side, canvas.rng
         self.shown, self.guide = Guide(canvas.palette, side), Guide(canvas.lab, side, far=True)
-        self.patches = Patches(self.shown, int(self.rng.integers(2**32)))
+        self.patches = Patches(self.shown, int(self.rng.integers(2**32)), canvas.wall.boxes)
         self.offsets = side * grid(side)
         self.blobs = rounded(side, self.rng)
         step = side - side // 4
         self.starts = [np.arange(-(-max(length - side, 0) // step) + 1) * step for length in canvas.shape]
-        # How often each place of the painting was shown, in cells of half a window; on average once in the end.
-        self.used = np.zeros([length // (side // 2) + 1 for length in canvas.palette.shape[:2]])
-        self.once = self.used.size / (len(self.starts[0]) * len(self.starts[1]))
+        # How often each place was shown, in cells of half a window, in times that it is to be shown: once in the end.
+        self.used, self.once = np.zeros((2, *(length // (side // 2) + 1 for length in canvas.palette.shape[:2])))
+        windows = len(self.starts[0]) * len(self.starts[1])
+        for share, box in zip(canvas.shares, canvas.wall.boxes, strict=True):
+            cells = tuple(slice(each.start // (side // 2), each.stop // (side // 2) + 1) for each in box)
+            self.once[cells] = self.once[cells].size / (share * windows)
+        # Likewise each painting.
+        self.had, self.part = np.zeros(len(canvas.shares)), 1 / (windows * np.array(canvas.shares))
 
     def cover(self) -> None:
         """Lays windows everywhere, on a grid, each overlapping the next by a quarter."""
@@ -165,7 +185,9 @@ class Layer:
         taken &= laid[:, None, None]
         for mine, theirs in ((canvas.rows, rows), (canvas.columns, columns)):
             mine[window] = np.where(taken, theirs, mine[window])
-        np.add.at(self.used, self._cells(chosen.take(laid)), self.once)
+        cells, paintings = self._cells(chosen.take(laid)), canvas.wall.number(chosen.columns[laid])
+        np.add.at(self.used, cells, self.once[cells])
+        np.add.at(self.had, paintings, self.part[paintings])
 
     def _choose(self, window: Window, filled: np.ndarray) -> Places:
         """For each window one of the painting's: one of those that are about as good as the best."""
@@ -176,6 +198,7 @@ class Layer:
         places = self.patches.places.take(found)
         cost = np.square(self.patches.described[found] - asked[:, None]).sum(axis=-1)
         cost += EVENLY * self.used[self._cells(places)] + AGAIN * self._repeated(places, rows, columns)
+        cost += FAIRLY * (self.had - self.had.min())[canvas.wall.number(places.columns)]
         best = np.argpartition(cost, min(FEWER, cost.shape[1]) - 1, axis=1)[:, :FEWER]
         cost = np.take_along_axis(cost, best, axis=1)
         places = self.patches.places.take(np.take_along_axis(found, best, axis=1))

@@ -1,5 +1,7 @@
 """Colours as people tell them apart: Oklab, and the colours of one picture brought to those of another."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tfvae.applications.styles.painting import blurred
@@ -60,6 +62,21 @@ def transferred(lab: np.ndarray, like: np.ndarray) -> np.ndarray:
     moved = (x - x.mean(axis=0)) @ map_.T + y.mean(axis=0)
     moved[:, 0] = (moved[:, 0] + matched(moved[:, 0], y[:, 0])) / 2
     return moved.reshape(lab.shape).astype(np.float32)
+
+
+def barycentre(labs: Sequence[np.ndarray], shares: Sequence[float]) -> list[np.ndarray]:
+    """Pictures in colours between those of all: each moved towards each other one by that one's share.
+
+    Args:
+        labs: Each `(h, w, 3)`, of `oklab`.
+        shares: Of each, of the sum 1.
+
+    Reference:
+        Rabin et al. (2011), Wasserstein barycenter and its application to texture mixing, for colours of textures
+        between others; here of the optimal linear maps
+    """
+    pairs = ([transferred(lab, like) if like is not lab else lab for like in labs] for lab in labs)
+    return [np.tensordot(np.asarray(shares, np.float32), np.stack(row), axes=1) for row in pairs]
 
 
 def matched(x: np.ndarray, like: np.ndarray) -> np.ndarray:

@@ -1,13 +1,13 @@
-"""A picture painted with the paint of one painting, in its colours or in the picture's own; nothing is learnt."""
+"""A picture painted with the paint of a painting or of several, in their colours or its own; nothing is learnt."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
 
 from tfvae.applications.channels import as_known, floats, typed
 from tfvae.applications.styles.canvas import Canvas
-from tfvae.applications.styles.colours import oklab, recoloured, srgb, transferred
+from tfvae.applications.styles.colours import barycentre, oklab, recoloured, srgb, transferred
 
 COLOURS = ("painting", "photo")  # whose are taken
 SMALLEST = 16  # pixels of a painting's shorter side
@@ -17,23 +17,26 @@ BLACK, RIM, LINE, PAPER, WIDEST = 0.13, 0.9, 0.25, 0.3, 0.15
 
 def paint(
     image: np.ndarray,
-    painting: np.ndarray,
+    painting: np.ndarray | Sequence[np.ndarray],
     colour: str = "painting",
     stroke: float | None = None,
     strength: float = 1.0,
     kept: np.ndarray | None = None,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
+    shares: Sequence[float] | None = None,
 ) -> np.ndarray:
     """Texture transfer: windows of the painting, turned along the picture's forms and joined along least-error cuts.
 
     With the colours of the painting every pixel is a pixel of it, up to the interpolation of windows that were turned
     by an odd number of eighths. With those of the picture, the painting is brought to its colours first, and what is
-    left of the difference is taken out where it is wider than strokes.
+    left of the difference is taken out where it is wider than strokes. Of several paintings each gives its share of
+    the windows, and all are brought to colours between theirs first: a mixture of styles.
 
     Args:
         image: `(height, width, 1 or 3)`; uint8, uint16, or float in [0, 1].
-        painting: `(h, w, 1 or 3)`, of 16 pixels or more each way; types as above. Black margins of a scan are cut off.
+        painting: `(h, w, 1 or 3)`, of 16 pixels or more each way; types as above; or several of them. Black margins of
+            a scan are cut off.
         colour: One of `COLOURS`.
         stroke: Size of the strokes; at 1 the painting is as large as the picture. None: 1, or less for a painting of
             fewer pixels, for paint is not enlarged.
@@ -42,6 +45,7 @@ def paint(
         kept: Where the picture stays as it is, bool or numbers (above 0.5), `(height, width)`; None: nowhere.
         seed: Of all choices.
         progress: Called with the parts done and all parts.
+        shares: How much each of several paintings counts, 0 or more, any sum; None: all the same.
 
     Returns:
         Size and type of `image`; with the colours of a painting that has some, always 3 channels.
@@ -54,25 +58,30 @@ def paint(
         rendering with curved brush strokes of multiple sizes, for coarse strokes first, and finer ones where they miss
         what there is; Hertzmann et al. (2001), Image analogies
     """
-    image, painting = np.asarray(image), without_margins(np.asarray(painting))
+    image, paintings = np.asarray(image), [painting] if isinstance(painting, np.ndarray) else list(painting)
     known = as_known(kept, image)
-    _check(image, painting, colour, strength)
+    paintings, parts = _weighed([without_margins(np.asarray(each)) for each in paintings], shares)
+    _check(image, paintings, colour, strength)
     own = floats(image)
-    channels = 1 if image.shape[2] == 1 and (colour == "photo" or painting.shape[2] == 1) else 3
+    grey = all(each.shape[2] == 1 for each in paintings)
+    channels = 1 if image.shape[2] == 1 and (colour == "photo" or grey) else 3
     original = np.broadcast_to(own, (*own.shape[:2], channels))
     pixels = image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
     if strength == 0:
         return pixels.copy()
-    lab, rgb = oklab(own), hung(floats(painting), image.shape[:2], stroke)
-    palette = oklab(rgb)
+    lab, rgbs = oklab(own), [hung(floats(each), image.shape[:2], stroke) for each in paintings]
+    palettes = [oklab(rgb) for rgb in rgbs]
     if colour == "photo":
-        palette = transferred(palette, lab)
-        rgb = srgb(palette)
-    else:
-        lab = transferred(lab, palette)
-    canvas = Canvas(lab, palette, strength=max(1.0, strength), seed=seed)
+        palettes = [transferred(palette, lab) for palette in palettes]
+        rgbs = [srgb(palette) for palette in palettes]
+    elif len(palettes) > 1:
+        palettes = barycentre(palettes, parts)
+        rgbs = [srgb(palette) for palette in palettes]
+    if colour == "painting":
+        lab = transferred(lab, np.concatenate([palette.reshape(-1, 1, 3) for palette in palettes]))
+    canvas = Canvas(lab, palettes, parts, max(1.0, strength), seed)
     canvas.fill(progress)
-    painted = canvas.picture(rgb)
+    painted = canvas.picture(rgbs)
     if colour == "photo":
         painted = srgb(recoloured(oklab(painted), lab, canvas.sides[0] / 4))
     painted = painted[..., :1] if channels < painted.shape[2] else np.broadcast_to(painted, original.shape)
@@ -138,13 +147,25 @@ def largest_stroke(painting: tuple[int, ...], shape: tuple[int, ...]) -> float:
     return max(painting[:2]) / max(shape[:2])
 
 
-def _check(image: np.ndarray, painting: np.ndarray, colour: str, strength: float) -> None:
-    as_known(None, painting)  # says what a picture is
-    for name, each in (("image", image), ("painting", painting)):
+def _weighed(paintings: list[np.ndarray], shares: Sequence[float] | None) -> tuple[list[np.ndarray], list[float]]:
+    """Paintings that have a share, and their shares of the sum 1."""
+    given = [1.0] * len(paintings) if shares is None else [float(share) for share in shares]
+    if len(given) != len(paintings) or not all(0 <= share < float("inf") for share in given) or not sum(given):
+        raise ValueError(
+            f"`shares` must be a number of 0 or more for each of the {len(paintings)} paintings, one of them above 0. "
+            f"Received: {shares}"
+        )
+    kept = [(painting, share / sum(given)) for painting, share in zip(paintings, given, strict=True) if share]
+    return [painting for painting, _ in kept], [share for _, share in kept]
+
+
+def _check(image: np.ndarray, paintings: list[np.ndarray], colour: str, strength: float) -> None:
+    for name, each in (("image", image), *(("painting", painting) for painting in paintings)):
+        as_known(None, each)  # says what a picture is
         if each.shape[2] not in (1, 3) or not each.size:
             raise ValueError(f"`{name}` must be (height, width, 1 or 3). Received: {each.shape}")
-    if min(painting.shape[:2]) < SMALLEST:
-        raise ValueError(f"`painting` must be {SMALLEST}x{SMALLEST} pixels or more. Received: {painting.shape}")
+        if name == "painting" and min(each.shape[:2]) < SMALLEST:
+            raise ValueError(f"`painting` must be {SMALLEST}x{SMALLEST} pixels or more. Received: {each.shape}")
     if colour not in COLOURS:
         raise ValueError(f"`colour` must be one of {', '.join(COLOURS)}. Received: {colour}")
     if not 0 <= strength < float("inf"):

@@ -1,5 +1,7 @@
 """Windows of a painting, turned by eight angles, and the search for those that show what a picture shows."""
 
+import itertools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -87,25 +89,31 @@ class Guide:
 
 
 class Patches:
-    """Windows of a painting, of one size, in all its places and eight orientations, or as many as are searched.
+    """Windows of paintings, of one size, in all their places and eight orientations, or as many as are searched.
 
     All upright windows on a grid of a quarter of their side are among them; so a painting finds itself.
 
     Args:
-        guide: Of the painting.
+        guide: Of the paintings on their wall.
         seed: Of the choice among more windows than are searched.
+        boxes: Where each painting hangs, as of `Wall`; None: one painting, everywhere.
     """
 
-    def __init__(self, guide: Guide, seed: int | np.random.SeedSequence):
+    def __init__(
+        self, guide: Guide, seed: int | np.random.SeedSequence, boxes: Sequence[tuple[slice, slice]] | None = None
+    ):
         rng = np.random.default_rng(seed)
         height, width = guide.tone.shape[:2]
+        boxes = [(slice(0, height), slice(0, width))] if boxes is None else boxes
         parts = []
-        for turn in range(ANGLES):
+        for turn, box in itertools.product(range(ANGLES), boxes):
             # A window that is turned by half a right angle reaches further.
             reach = np.abs(turned_by(turn, (guide.side - 1) * (np.indices((2, 2)) - 0.5))).max()
-            axes = (np.arange(reach, length - 1 - reach + 1e-3, max(1, guide.side // 4)) for length in (height, width))
+            axes = (
+                np.arange(each.start + reach, each.stop - 1 - reach + 1e-3, max(1, guide.side // 4)) for each in box
+            )
             rows, columns = (each.ravel() for each in np.meshgrid(*axes, indexing="ij"))
-            room = MOST // ANGLES if turn else MOST
+            room = (MOST // ANGLES if turn else MOST) // len(boxes)
             kept = rng.permutation(len(rows))[:room]
             parts.append((rows[kept], columns[kept], np.full(len(kept), turn)))
         rows, columns, turns = (np.concatenate(each) for each in zip(*parts, strict=True))
