@@ -4,11 +4,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks import argument_types as types
+from benchmarks.argument_types import EXECUTION
 from tfvae.arguments import shared as args
-from tfvae.errors import OneLineParser
+from tfvae.errors import OneLineParser, UserError
 from tfvae.file_names import user_path
 
-EXECUTION = 10  # steps that our side of `training_step` makes at once: its turns are multiples of it
 RESTORATION = ("denoise", "inpaint", "dewatermark", "enhance", "speed")  # tasks
 RECIPES = ("mnist", "digits", "photos")  # of `workers`
 CROPPING = ("photos", "denoise", "inpaint", "enhance", "codec", "inspect")  # recipes, of `precision`
@@ -29,7 +30,11 @@ def parse(name: str, summary: str, words: Sequence[str]) -> argparse.Namespace:
 def training_step(parser: OneLineParser) -> None:
     _rounds(parser)
     parser.add_argument(
-        "--steps", type=_tens, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION} (default: 100)"
+        "--steps",
+        type=types.tens,
+        default=100,
+        metavar="N",
+        help=f"of a turn; a multiple of {EXECUTION} (default: 100)",
     )
     args.batch_size(parser, "images in a step (default: 128)", 128)
     _out(parser, "the numbers, with machine and versions")
@@ -42,7 +47,11 @@ def trainers(parser: OneLineParser) -> None:
     )
     _rounds(parser)
     parser.add_argument(
-        "--steps", type=_tens, default=100, metavar="N", help=f"of a turn; a multiple of {EXECUTION} (default: 100)"
+        "--steps",
+        type=types.tens,
+        default=100,
+        metavar="N",
+        help=f"of a turn; a multiple of {EXECUTION} (default: 100)",
     )
     _out(parser, "the numbers, with machine and versions")
     parser.note("examples", ["python -m benchmarks trainers --data tfds:mnist -o trainers.json"])
@@ -69,7 +78,7 @@ def likelihood(parser: OneLineParser) -> None:
     )
     args.count(parser, "held-out images in a turn", 200)
     parser.add_argument(
-        "--nll", type=_draws, default=1000, dest="k", metavar="K", help="-log p(x), K draws (default: 1000)"
+        "--nll", type=types.draws, default=1000, dest="k", metavar="K", help="-log p(x), K draws (default: 1000)"
     )
     parser.add_argument(
         "--epochs", type=args.integer(1), default=10, metavar="N", help="of training before (default: 10)"
@@ -104,7 +113,7 @@ def workers(parser: OneLineParser) -> None:
 def restoration(parser: OneLineParser) -> None:
     parser.add_argument("task", choices=RESTORATION, metavar="TASK", help=", ".join(RESTORATION))
     args.run(parser)
-    parser.add_argument("--data", type=_folder, metavar="FOLDER", help="pictures (default: the run's test split)")
+    parser.add_argument("--data", type=types.folder, metavar="FOLDER", help="pictures (default: the run's test split)")
     args.count(parser, "so many of them, evenly spaced", shown="all")
     _only(parser, "cases whose name holds WORD, such as 25")
     args.seed(parser, "of noise, holes and marks")
@@ -129,7 +138,9 @@ def restoration(parser: OneLineParser) -> None:
 
 def textures(parser: OneLineParser) -> None:
     parser.add_argument("run", type=Path, metavar="RUN", nargs="?", help="a training run on the exemplars, beside it")
-    parser.add_argument("--data", type=_folder, metavar="FOLDER", required=True, help="photographs of textures, whole")
+    parser.add_argument(
+        "--data", type=types.folder, metavar="FOLDER", required=True, help="photographs of textures, whole"
+    )
     parser.add_argument("--prepare", type=Path, metavar="DIR", help="write the exemplars there, and nothing else")
     args.count(parser, "so many of them, evenly spaced", shown="all")
     parser.add_argument(
@@ -192,13 +203,13 @@ def inventions(parser: OneLineParser) -> None:
 def _photographs_and_paintings(parser: OneLineParser) -> None:
     for name, what in (("--data", "photographs"), ("--paintings", "paintings")):
         parser.add_argument(
-            name, type=_pictures, nargs="+", required=True, metavar="PICTURE", help=f"{what}, or folders of them"
+            name, type=types.pictures, nargs="+", required=True, metavar="PICTURE", help=f"{what}, or folders of them"
         )
 
 
 def codec(parser: OneLineParser) -> None:
     args.run(parser)
-    parser.add_argument("--data", type=_folder, metavar="FOLDER", help="pictures (default: the run's test split)")
+    parser.add_argument("--data", type=types.folder, metavar="FOLDER", help="pictures (default: the run's test split)")
     args.count(parser, "so many of them, evenly spaced", shown="all")
     parser.add_argument(
         "--qualities",
@@ -218,7 +229,7 @@ def inspection(parser: OneLineParser) -> None:
     )
     parser.add_argument(
         "--data",
-        type=_folder,
+        type=types.folder,
         required=True,
         metavar="FOLDER",
         help="with a sub-folder of good pieces that RUN has not seen, and others of defects",
@@ -232,7 +243,7 @@ def inspection(parser: OneLineParser) -> None:
     )
     parser.add_argument(
         "--bundle",
-        type=_folder,
+        type=types.folder,
         metavar="DIR",
         help="of python -m export RUN: whether each of its files decides about FOLDER as RUN does",
     )
@@ -318,7 +329,10 @@ def video(parser: OneLineParser) -> None:
 
 
 def flicker(parser: OneLineParser) -> None:
-    args.run(parser)
+    parser.add_argument("run", metavar="RUN", type=user_path, nargs="?", help="run directory")
+    parser.add_argument(
+        "--from", dest="painting", type=user_path, metavar="PAINTING", help="instead of RUN: painted with its paint"
+    )
     parser.add_argument("--data", metavar="FILM", type=Path, required=True, help="the film")
     parser.add_argument(
         "--frames", type=args.integer(3), default=100, metavar="N", help="the first so many (default: 100)"
@@ -328,7 +342,21 @@ def flicker(parser: OneLineParser) -> None:
     )
     parser.add_argument("--style", metavar="STYLE", help="of a run that learnt styles, as `tfvae stylize` takes it")
     _out(parser, "the numbers; frames beside it as OUT.png")
-    parser.note("examples", ["python -m benchmarks flicker runs/styles --data film.mp4 --style monet -o flicker.json"])
+    parser.checks.append(_run_or_painting)
+    parser.note(
+        "examples",
+        [
+            "python -m benchmarks flicker runs/styles --data film.mp4 --style monet -o flicker.json",
+            "python -m benchmarks flicker --data film.mp4 --from painting.jpg -o flicker.json",
+        ],
+    )
+
+
+def _run_or_painting(arguments: argparse.Namespace) -> None:
+    if (arguments.run is None) == (arguments.painting is None):
+        raise UserError("flicker: RUN or --from PAINTING is required, and not both.")
+    if arguments.painting is not None and arguments.style is not None:
+        raise UserError("flicker: --style cannot be used with --from.")
 
 
 def export_latency(parser: OneLineParser) -> None:
@@ -362,39 +390,4 @@ def _only(parser: OneLineParser, meaning: str) -> None:
 
 def _out(parser: OneLineParser, meaning: str) -> None:
     text = f"{meaning} (default: printed only)"
-    parser.add_argument("-o", "--out", type=_numbers, metavar="OUT.json", help=text)
-
-
-def _numbers(text: str) -> Path:
-    path = Path(text)
-    if path.suffix.lower() != ".json" or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"must be a .json file in a folder that exists. Received: {text}")
-    return path
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    if not path.is_dir():
-        raise argparse.ArgumentTypeError(f"must be a folder of pictures. Received: {text}")
-    return path
-
-
-def _pictures(text: str) -> Path:
-    path = user_path(text)
-    if not path.exists():
-        raise argparse.ArgumentTypeError(f"must be a picture or a folder of pictures. Received: {text}")
-    return path
-
-
-def _tens(text: str) -> int:
-    value = args.integer(1)(text)
-    if value % EXECUTION:
-        raise argparse.ArgumentTypeError(f"must be a multiple of {EXECUTION}. Received: {text}")
-    return value
-
-
-def _draws(text: str) -> int:
-    value = args.integer(1)(text)
-    if value > 100 and value % 100:
-        raise argparse.ArgumentTypeError(f"must be a multiple of 100: pythae rounds it down to one. Received: {text}")
-    return value
+    parser.add_argument("-o", "--out", type=types.numbers, metavar="OUT.json", help=text)

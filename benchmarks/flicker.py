@@ -1,11 +1,13 @@
 """`python -m benchmarks flicker RUN --data FILM`: flicker of a film that a model made, held together or not.
 
-What the model makes of a frame is its rendering in `--style`, where it is named, else its reconstruction. The sides:
+What the model makes of a frame is its rendering in `--style`, where it is named, else its reconstruction. With `--from
+PAINTING` instead of a run it is the frame painted with that. The sides:
 
 - frame by frame: the function alone;
 - steady: the same pictures held together along the motion of the film (`tfvae.applications.video.steady`);
 - running mean: the same pictures, each blended with the one before it at the same weight, whatever moves. It shows what
-  a filter over time costs that does not look at the motion.
+  a filter over time costs that does not look at the motion;
+- carried, with `--from`: strokes move along the motion of the film (`tfvae.applications.styles.film`).
 
 Flicker is the warping error of Lai et al. (2018): flow and occlusions are those of the film itself, whose own value is
 printed beside, as what remains when nothing is done. PSNR and SSIM say how far a side is from frame by frame:
@@ -17,6 +19,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,7 +28,9 @@ from benchmarks.measuring import machine, progress, publish
 from tfvae.errors import UserError
 
 PLAIN, STEADY, MEAN, INPUT = "frame by frame", "steady", "running mean", "the film itself"
+CARRIED = "carried"
 SHOWN = 4  # frames in the picture
+Function = Callable[[np.ndarray], np.ndarray]
 EVERY = 25  # frames between two words about the progress
 
 
@@ -40,7 +45,6 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
 
     from benchmarks.measuring import cores
     from tfvae.applications.video.steady import STRENGTH
-    from tfvae.runs import open_run
     from tfvae.video import Film
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -50,15 +54,22 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     frames = list(film.frames(options.frames, size=size))
     if len(frames) < 3:
         raise UserError(f"{options.data}: three frames or more are needed. It holds {len(frames)}.")
-    model = open_run(options.run).load_unfused()
-    made, function = _function(model, options.style)
-    rows, outputs = compare(frames, function, STRENGTH)
+    if options.painting is None:
+        from tfvae.runs import open_run
+
+        model, carried = open_run(options.run).load_unfused(), None
+        made, function = _function(model, options.style)
+        kind = {"kind": type(model).__name__, "weights": model.count_params()}
+    else:
+        made, function, carried = _painter(options.painting)
+        kind = {"kind": "none", "weights": 0}
+    rows, outputs = compare(frames, function, STRENGTH, carried)
     return {
         **machine(("keras", "numpy", "av", "opencv-python-headless")),
         "cores": cores(),
         "load_at_start": load,
         "task": "film",
-        "model": {"kind": type(model).__name__, "weights": model.count_params()},
+        "model": kind,
         "settings": {
             "film": options.data.name,
             "frames": len(frames),
@@ -71,7 +82,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
 
 
 def compare(
-    frames: list[np.ndarray], function: Callable[[np.ndarray], np.ndarray], strength: float
+    frames: list[np.ndarray], function: Function, strength: float, carried: Function | None = None
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
     """A row of figures for every side, and the frames of the sides by name, `(n, height, width, 3)`."""
     from tfvae.applications.video.steady import flicker_error, steady
@@ -94,6 +105,10 @@ def compare(
         mean.append(now if not mean else now + np.float32(strength) * (mean[-1] - now))
     progress("")
     outputs = {PLAIN: np.stack([pixels(x) for x in plain]), STEADY: np.stack(held), MEAN: np.stack(mean)}
+    if carried is not None:
+        started = time.perf_counter()
+        outputs[CARRIED] = np.stack([pixels(carried(frame)) for frame in frames])
+        seconds[CARRIED] = time.perf_counter() - started
     rows: list[dict[str, Any]] = [{"side": INPUT, "flicker": flicker_error(frames, frames)}]
     for name, pictures in outputs.items():
         row: dict[str, Any] = {"side": name, "flicker": flicker_error(frames, pictures)}
@@ -161,6 +176,17 @@ def _function(model: Any, style: str | None) -> tuple[str, Callable[[np.ndarray]
     from tfvae.applications.latent.reconstruct import reconstruct
 
     return "Reconstruction", lambda frame: reconstruct(model, frame[None])[0]
+
+
+def _painter(path: Path) -> tuple[str, Function, Function]:
+    """What is made of a frame, in words, by itself, and after the one before it."""
+    from benchmarks.painting import ANY_SIZE, read
+    from tfvae.applications.styles.film import film_painter
+    from tfvae.applications.styles.paint import paint, without_margins
+
+    ((name, painting), *_) = read([path], ANY_SIZE)
+    painting = without_margins(painting)
+    return f"Painted with {name}", lambda frame: paint(frame, painting), film_painter([painting])
 
 
 def _timed(function: Callable, made: list[np.ndarray], seconds: dict[str, float]) -> Callable[[np.ndarray], np.ndarray]:

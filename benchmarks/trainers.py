@@ -25,7 +25,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
-from benchmarks.arguments import EXECUTION
+from benchmarks.argument_types import EXECUTION
 from benchmarks.measuring import OURS, Contender, alternate, cores, in_range, machine, progress, publish, spread, unrest
 from tfvae.errors import UserError
 

@@ -7,7 +7,7 @@ from scipy import ndimage
 
 from tfvae.applications.styles import canvas as canvases
 from tfvae.applications.styles.canvas import Canvas, rounded, trimmed
-from tfvae.applications.styles.colours import matched, oklab, recoloured, srgb, transferred
+from tfvae.applications.styles.colours import matching, oklab, recoloured, srgb, transferred
 from tfvae.applications.styles.paint import hung, largest_stroke, paint, without_margins
 from tfvae.applications.styles.painting import ANGLES, Guide, Patches, Places, directions, grid, turned_by
 from tfvae.cli import main
@@ -56,10 +56,10 @@ def test_transferred_colours_have_the_mean_and_nearly_the_covariance_of_the_othe
 def test_a_matched_histogram_is_the_others_and_keeps_the_order():
     rng = np.random.default_rng(0)
     x, like = rng.normal(size=5000), rng.exponential(size=3000)
-    found = matched(x, like)
+    found = matching(x, like)(x)
     np.testing.assert_allclose(np.quantile(found, [0.1, 0.5, 0.9]), np.quantile(like, [0.1, 0.5, 0.9]), atol=0.02)
     assert (np.diff(found[np.argsort(x)]) >= 0).all()
-    np.testing.assert_allclose(matched(np.ones(7), like), like.mean())
+    np.testing.assert_allclose(matching(np.ones(7), like)(np.ones(7)), like.mean())
 
 
 def test_recoloured_is_the_other_where_it_is_smooth_and_keeps_what_is_fine():
@@ -315,7 +315,8 @@ def test_the_command_paints_a_folder_with_masks_and_grey_pictures_in_colour(file
         ("photo.png --from notes.png", "--from notes.png: "),
         ("photo.png --from tiny.png", "must be 16x16 pixels or more"),
         ("nothing.png --from painting.jpg", "nothing.png: there is no such file"),
-        ("film.mp4 --from painting.jpg", "film.mp4 is a film"),
+        ("film.mp4 --from painting.jpg --mask tiny.png", "--mask is for pictures"),
+        ("photo.png --from painting.jpg --fps 5", "--fps is for films"),
         ("photo.png --from painting.jpg --mask photo.jpg", "--mask photo.jpg: there is no such file"),
         ("photo.png --from painting.jpg --mask tiny.png", "marks nothing: white is what is painted"),
         ("photo.png --from painting.jpg -o painting.jpg", "would be written over"),

@@ -20,7 +20,7 @@ import argparse
 import os
 from typing import Any
 
-from benchmarks.arguments import EXECUTION
+from benchmarks.argument_types import EXECUTION
 from benchmarks.measuring import OURS, alternate, cores, in_range, machine, progress, publish, spread, unrest
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 
 import tfvae
-from benchmarks.arguments import EXECUTION
+from benchmarks.argument_types import EXECUTION
 from benchmarks.training_step import keras_io
 from tfvae import networks
 from tfvae.layers.composite import Chain

@@ -8,7 +8,7 @@ from tfvae.file_names import user_path
 
 OF_PAINTINGS = ("shares", "colour", "stroke", "mask", "seed")
 GROUPS, INVENTED = 3, 12  # styles by default
-OF_RUNS = ("extrapolate", "fps", "size", "steady", "tile")
+OF_RUNS = ("extrapolate", "steady", "tile")
 
 
 def stylize(parser: OneLineParser) -> None:

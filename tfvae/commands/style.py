@@ -5,6 +5,7 @@ import argparse
 import csv
 import dataclasses
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from tfvae import pictures, video
 from tfvae.applications.channels import floats
+from tfvae.applications.styles.film import film_painter
 from tfvae.applications.styles.paint import SMALLEST, largest_stroke, paint, without_margins
 from tfvae.applications.styles.style_weights import cluster_styles, latent_statistics, parse_style
 from tfvae.applications.styles.stylize import content_kept, stylizer
@@ -37,9 +39,7 @@ def stylize(arguments: argparse.Namespace) -> None:
     run = open_run(arguments.run)
     if arguments.source.is_file() and arguments.source.suffix.lower() in video.SUFFIXES:
         return _stylize_film(run, arguments)
-    for name in ("fps", "size", "steady"):
-        if getattr(arguments, name) is not None:
-            raise UserError(f"stylize: --{name} is for films, and {arguments.source} is none.")
+    _only_of_films(arguments, ("fps", "size", "steady"))
     plan = plan_of(arguments.source, arguments.out, run.path / "stylized", [], [])
     model = loaded(run, "stylize")
     weights = weights_of(model, arguments.style, arguments.extrapolate, "stylize")
@@ -63,7 +63,8 @@ def _paint(arguments: argparse.Namespace) -> None:
     """With the paint of one painting or of several; nothing was learnt."""
     source, mask = arguments.source, arguments.mask
     if source.is_file() and source.suffix.lower() in video.SUFFIXES:
-        raise UserError(f"stylize: --from is for pictures, and {source} is a film. Use a RUN that learnt styles.")
+        return _paint_film(arguments)
+    _only_of_films(arguments, ("fps", "size"))
     reserved = [*arguments.paintings, *([mask, *mask.rglob("*")] if mask else [])]
     plan = plan_of(source, arguments.out, Path("stylized"), [], reserved)
     paintings = [_painting(path) for path in arguments.paintings]
@@ -97,6 +98,28 @@ def _paint(arguments: argparse.Namespace) -> None:
 
     names = " and ".join(path.name for path in arguments.paintings)
     _finish(plan, carry_out(plan, work), arguments.page, f"With the paint of {names}")
+
+
+def _paint_film(arguments: argparse.Namespace) -> None:
+    if arguments.mask is not None:
+        raise UserError(f"stylize: --mask is for pictures, and {arguments.source} is a film.")
+    out, _ = place(arguments.out, Path("stylized") / f"{arguments.source.stem}.mp4", video.WRITTEN)
+    paintings = [_painting(path) for path in arguments.paintings]
+    render = film_painter(
+        paintings,
+        arguments.shares,
+        arguments.colour or "painting",
+        arguments.stroke,
+        arguments.strength,
+        arguments.seed or 0,
+    )
+    rerender_film(arguments.source, out, render, arguments.fps, arguments.size, strength=0)
+
+
+def _only_of_films(arguments: argparse.Namespace, names: Sequence[str]) -> None:
+    for name in names:
+        if getattr(arguments, name) is not None:
+            raise UserError(f"stylize: --{name} is for films, and {arguments.source} is none.")
 
 
 def _painting(path: Path) -> np.ndarray:

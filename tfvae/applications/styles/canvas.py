@@ -42,6 +42,7 @@ class Canvas:
         shares: How much of the picture each is to have, positive, of the sum 1; None: all the same.
         strength: By how many standard deviations more a place may be wrong; 1 or more.
         seed: Of all choices.
+        before: Another canvas of the same paintings and size; what can be, is taken over from it.
 
     Attributes:
         wall: Where the paintings hang.
@@ -56,6 +57,7 @@ class Canvas:
         shares: Sequence[float] | None = None,
         strength: float = 1.0,
         seed: int = 0,
+        before: "Canvas | None" = None,
     ):
         shapes = [palette.shape[:2] for palette in palettes]
         longest, shortest = max(map(max, shapes)), min(map(min, shapes))
@@ -71,14 +73,30 @@ class Canvas:
         self.rows, self.columns = np.full((2, *self.lab.shape[:2]), -1, np.float32)
         self.enough, self.detail = ENOUGH * strength**2, DETAIL * strength**2
         self.rng = np.random.default_rng(seed)
+        # Windows of the paintings, by their side.
+        self.stock: dict[int, tuple[Guide, Patches]] = {} if before is None else before.stock
+
+    def carry(self, rows: np.ndarray, columns: np.ndarray, progress: Callable[[int, int], None] | None = None) -> None:
+        """Lays only what is missing or wrong, instead of `fill`.
+
+        Args:
+            rows, columns: What lies there already, `(h, w)`; negative where nothing does.
+            progress: As of `fill`.
+        """
+        height, width = self.shape
+        self.rows[:height, :width], self.columns[:height, :width] = rows, columns
+        self._lay_all(False, progress)
 
     def fill(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Lays all layers."""
+        self._lay_all(True, progress)
+
+    def _lay_all(self, everywhere: bool, progress: Callable[[int, int], None] | None) -> None:
         for number, side in enumerate(self.sides):
             layer = Layer(self, side)
             if number == 0:
                 layer.cover()
-            layer.refine(everywhere=number == 0)
+            layer.refine(everywhere and number == 0)
             if progress:
                 progress(number + 1, len(self.sides))
 
@@ -110,8 +128,11 @@ class Layer:
 
     def __init__(self, canvas: Canvas, side: int):
         self.canvas, self.side, self.rng = canvas, side, canvas.rng
-        self.shown, self.guide = Guide(canvas.palette, side), Guide(canvas.lab, side, far=True)
-        self.patches = Patches(self.shown, int(self.rng.integers(2**32)), canvas.wall.boxes)
+        self.guide = Guide(canvas.lab, side, far=True)
+        if side not in canvas.stock:
+            shown = Guide(canvas.palette, side)
+            canvas.stock[side] = shown, Patches(shown, int(self.rng.integers(2**32)), canvas.wall.boxes)
+        self.shown, self.patches = canvas.stock[side]
         self.offsets = side * grid(side)
         self.blobs = rounded(side, self.rng)
         step = side - side // 4
@@ -126,9 +147,12 @@ class Layer:
         self.had, self.part = np.zeros(len(canvas.shares)), 1 / (windows * np.array(canvas.shares))
 
     def cover(self) -> None:
-        """Lays windows everywhere, on a grid, each overlapping the next by a quarter."""
-        for window in self._groups(jitter=0):
-            self._lay(window, self._error(window), np.zeros((1, self.side, self.side), np.float32), -np.inf)
+        """Lays windows wherever nothing lies, on a grid, each overlapping the next by a quarter."""
+        for rows, columns in self._groups(jitter=0):
+            bare = (self.canvas.rows[rows, columns] < 0).any(axis=(1, 2))
+            window = rows[bare], columns[bare]
+            if bare.any():
+                self._lay(window, self._error(window), np.zeros((1, self.side, self.side), np.float32), -np.inf)
 
     def refine(self, everywhere: bool = False) -> None:
         """Lays round windows about the grid where what lies there is wrong and the picture shows something finer.

@@ -1,6 +1,6 @@
 """Colours as people tell them apart: Oklab, and the colours of one picture brought to those of another."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -43,7 +43,12 @@ def srgb(lab: np.ndarray) -> np.ndarray:
 
 
 def transferred(lab: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """The colours of a picture brought to those of another: means and covariance, and the histogram of the lightness.
+    """A picture in the colours of another, as of `transfer`."""
+    return transfer(lab, like)(lab)
+
+
+def transfer(lab: np.ndarray, like: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What brings the colours of a picture to those of another: means and covariance, and lightness's histogram.
 
     The linear map `T` with `T @ cov(x) @ T.T = cov(like)` that moves colours least; then the lightness half-way to the
     one that has the other's histogram: all of it would make few greys out of a sky.
@@ -52,6 +57,9 @@ def transferred(lab: np.ndarray, like: np.ndarray) -> np.ndarray:
         lab: `(h, w, 3)`, of `oklab`.
         like: `(h, w, 3)` of any size.
 
+    Returns:
+        A function of pictures `(h, w, 3)`: of `lab`, and of others that are to be changed alike.
+
     Reference:
         Pitié and Kokaram (2007), The linear Monge-Kantorovitch linear colour mapping for example-based colour transfer
     """
@@ -59,9 +67,15 @@ def transferred(lab: np.ndarray, like: np.ndarray) -> np.ndarray:
     own, other = (np.cov(each.T, bias=True) + NOISE**2 * np.eye(3) for each in (x, y))
     half = _root(own)
     map_ = np.linalg.inv(half) @ _root(half @ other @ half) @ np.linalg.inv(half)
-    moved = (x - x.mean(axis=0)) @ map_.T + y.mean(axis=0)
-    moved[:, 0] = (moved[:, 0] + matched(moved[:, 0], y[:, 0])) / 2
-    return moved.reshape(lab.shape).astype(np.float32)
+    mean, to = x.mean(axis=0), y.mean(axis=0)
+    curve = matching(((x - mean) @ map_.T + to)[:, 0], y[:, 0])
+
+    def change(picture: np.ndarray) -> np.ndarray:
+        moved = (picture.reshape(-1, 3).astype(np.float64) - mean) @ map_.T + to
+        moved[:, 0] = (moved[:, 0] + curve(moved[:, 0])) / 2
+        return moved.reshape(picture.shape).astype(np.float32)
+
+    return change
 
 
 def barycentre(labs: Sequence[np.ndarray], shares: Sequence[float]) -> list[np.ndarray]:
@@ -79,11 +93,13 @@ def barycentre(labs: Sequence[np.ndarray], shares: Sequence[float]) -> list[np.n
     return [np.tensordot(np.asarray(shares, np.float32), np.stack(row), axes=1) for row in pairs]
 
 
-def matched(x: np.ndarray, like: np.ndarray) -> np.ndarray:
-    """Values with the histogram of others, in the order that they have."""
+def matching(x: np.ndarray, like: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """The rising function of values that gives `x` the histogram of others."""
     shares = np.linspace(0, 1, LEVELS)
     levels, first = np.unique(np.quantile(x, shares), return_index=True)
-    return np.interp(x, levels, np.quantile(like, shares)[first]) if len(levels) > 1 else np.full_like(x, like.mean())
+    if len(levels) == 1:
+        return lambda values: np.full_like(values, like.mean())
+    return lambda values: np.interp(values, levels, np.quantile(like, shares)[first])
 
 
 def recoloured(lab: np.ndarray, like: np.ndarray, radius: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tfvae.applications.channels import as_known, floats, typed
 from tfvae.applications.styles.canvas import Canvas
-from tfvae.applications.styles.colours import barycentre, oklab, recoloured, srgb, transferred
+from tfvae.applications.styles.colours import barycentre, oklab, recoloured, srgb, transfer, transferred
 
 COLOURS = ("painting", "photo")  # whose are taken
 SMALLEST = 16  # pixels of a painting's shorter side
@@ -69,26 +69,50 @@ def paint(
     pixels = image if image.shape[2] == channels else np.repeat(image, channels, axis=2)
     if strength == 0:
         return pixels.copy()
-    lab, rgbs = oklab(own), [hung(floats(each), image.shape[:2], stroke) for each in paintings]
-    palettes = [oklab(rgb) for rgb in rgbs]
-    if colour == "photo":
-        palettes = [transferred(palette, lab) for palette in palettes]
-        rgbs = [srgb(palette) for palette in palettes]
-    elif len(palettes) > 1:
-        palettes = barycentre(palettes, parts)
-        rgbs = [srgb(palette) for palette in palettes]
-    if colour == "painting":
-        lab = transferred(lab, np.concatenate([palette.reshape(-1, 1, 3) for palette in palettes]))
-    canvas = Canvas(lab, palettes, parts, max(1.0, strength), seed)
+    lab = oklab(own)
+    paints = Paints([hung(floats(each), image.shape[:2], stroke) for each in paintings], parts, lab, colour)
+    canvas = Canvas(paints.toned(lab), paints.palettes, parts, max(1.0, strength), seed)
     canvas.fill(progress)
-    painted = canvas.picture(rgbs)
-    if colour == "photo":
-        painted = srgb(recoloured(oklab(painted), lab, canvas.sides[0] / 4))
+    painted = paints.shown(canvas)
     painted = painted[..., :1] if channels < painted.shape[2] else np.broadcast_to(painted, original.shape)
     if strength < 1:
         painted = original + strength * (painted - original)
     painted = typed(painted, image.dtype)
     return painted if known is None else np.where(known, pixels, painted)
+
+
+class Paints:
+    """Paintings in the colours in which a picture, or the frames of a film, are painted with them.
+
+    Args:
+        rgbs: The paintings as they hang, float in [0, 1], `(h, w, 1 or 3)`.
+        shares: Of each, of the sum 1.
+        lab: The picture, or the first frame, `(h, w, 3)`, of `oklab`.
+        colour: As of `paint`.
+
+    Attributes:
+        palettes: The paintings, of `oklab`.
+        toned: Brings pictures as `lab` to the colours of the paintings.
+    """
+
+    def __init__(self, rgbs: Sequence[np.ndarray], shares: Sequence[float], lab: np.ndarray, colour: str):
+        self.rgbs, self.palettes = rgbs, [oklab(rgb) for rgb in rgbs]
+        self.own = colour == "photo"
+        if self.own:
+            self.palettes = [transferred(palette, lab) for palette in self.palettes]
+        elif len(rgbs) > 1:
+            self.palettes = barycentre(self.palettes, shares)
+        if self.own or len(rgbs) > 1:
+            self.rgbs = [srgb(palette) for palette in self.palettes]
+        together = np.concatenate([palette.reshape(-1, 1, 3) for palette in self.palettes])
+        self.toned = np.asarray if self.own else transfer(lab, together)
+
+    def shown(self, canvas: Canvas) -> np.ndarray:
+        """What lies on a canvas, in the colours that were asked for, `(h, w, 1 or 3)` in [0, 1]."""
+        painted = canvas.picture(self.rgbs)
+        height, width = canvas.shape
+        lab = canvas.lab[:height, :width]
+        return srgb(recoloured(oklab(painted), lab, canvas.sides[0] / 4)) if self.own else painted
 
 
 def hung(painting: np.ndarray, shape: tuple[int, int], stroke: float | None = None) -> np.ndarray:

@@ -1,0 +1,110 @@
+"""Films painted with a painting: strokes move with the film, and are laid anew where it shows something new."""
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_paint import painting
+
+from benchmarks.__main__ import main as benchmark
+from tfvae.applications.styles.canvas import Canvas
+from tfvae.applications.styles.colours import oklab
+from tfvae.applications.styles.film import film_painter, moved
+from tfvae.applications.styles.paint import paint
+from tfvae.applications.video.steady import flicker_error
+from tfvae.cli import main
+from tfvae.video import Film, FilmWriter
+
+cv2 = pytest.importorskip("cv2")
+pytest.importorskip("av")
+MODEL = painting(120, 150)
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """A camera that goes right over a smooth random picture, two pixels a frame."""
+    noise = np.random.default_rng(0).standard_normal((72, 140, 3)).astype(np.float32)
+    wide = cv2.GaussianBlur(noise, (0, 0), 2.5)
+    wide = np.round(255 * (0.2 + 0.6 * (wide - wide.min()) / np.ptp(wide))).astype(np.uint8)
+    return [wide[:, 2 * place : 2 * place + 100] for place in range(7)]
+
+
+def test_strokes_move_with_the_film_and_the_first_frame_is_a_painted_picture(frames):
+    painter = film_painter([MODEL])
+    carried = [painter(frame) for frame in frames]
+    np.testing.assert_array_equal(carried[0], paint(frames[0], MODEL))
+    alone = [paint(frame, MODEL, seed=place) for place, frame in enumerate(frames)]
+    assert flicker_error(frames, carried) < 0.3 * flicker_error(frames, alone)
+    # And it goes on showing the film: the last frame no less than the first.
+    shown = [
+        np.corrcoef(oklab(a / 255)[..., 0].ravel(), oklab(b / 255)[..., 0].ravel())[0, 1]
+        for a, b in ((carried[0], frames[0]), (carried[-1], frames[-1]))
+    ]
+    assert shown[1] > shown[0] - 0.1
+
+
+def test_after_a_cut_all_is_laid_anew(frames):
+    other = np.ascontiguousarray(100 - frames[0][::-1] // 3)  # darker, too
+    for colour in ("painting", "photo"):
+        painter = film_painter([MODEL], colour=colour)
+        painter(frames[0])
+        found, alone = painter(other), paint(other, MODEL, colour)
+        np.testing.assert_allclose(found.mean((0, 1)), alone.mean((0, 1)), atol=8)
+        assert np.corrcoef(oklab(found / 255)[..., 0].ravel(), oklab(other / 255)[..., 0].ravel())[0, 1] > 0.6
+
+
+def test_places_move_by_whole_and_part_pixels_and_no_seam_is_averaged():
+    lab = oklab(MODEL / 255)
+    canvas = Canvas(lab[:40, :50], [lab])
+    rows, columns = np.indices((40, 50)).astype(np.float32)
+    columns[:, 25:] += 60  # another window
+    height, width = canvas.shape
+    canvas.rows[:height, :width], canvas.columns[:height, :width] = rows, columns
+    flow = np.zeros((40, 50, 2), np.float32)
+    flow[..., 0] = 1.5
+    known = np.ones((40, 50), bool)
+    known[:5] = False
+    down, right = moved(canvas, flow, known)
+    assert (down[:5] == -1).all() and (right[:5] == -1).all()
+    np.testing.assert_allclose(down[5:], rows[5:], atol=1e-4)
+    np.testing.assert_allclose(right[5:, :23], columns[5:, :23] + 1.5, atol=1e-3)
+    np.testing.assert_allclose(right[5:, 25:48], columns[5:, 25:48] + 1.5, atol=1e-3)
+    seam = right[5:, 23]
+    assert (np.abs(seam - 24.5) < 1).all() or (np.abs(seam - 84.5) < 2).all()  # of one window or of the other
+
+
+def test_a_canvas_that_is_right_stays_and_holes_are_filled():
+    lab = oklab(MODEL / 255)
+    canvas = Canvas(lab, [lab])
+    rows, columns = np.indices(lab.shape[:2]).astype(np.float32)
+    canvas.carry(rows, columns)
+    middle = slice(20, 100), slice(20, 130)  # at the edges a picture is continued otherwise than a painting
+    np.testing.assert_array_equal(canvas.rows[middle], rows[middle])
+    holed = Canvas(lab, [lab], before=canvas)
+    assert holed.stock is canvas.stock
+    rows[40:70, 50:90] = -1
+    holed.carry(rows, columns)
+    assert holed.rows[:120, :150].min() >= 0
+    np.testing.assert_array_equal(holed.rows[20:30, 20:130], rows[20:30, 20:130])
+
+
+@pytest.fixture
+def film(tmp_path, monkeypatch, frames):
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(MODEL).save("painting.png")
+    with FilmWriter(tmp_path / "film.mp4", 10, frames[0].shape[:2]) as writer:
+        for frame in frames[:4]:
+            writer.write(frame)
+    return tmp_path
+
+
+def test_the_command_paints_a_film(film, capsys):
+    words = "film.mp4 --from painting.png --from painting.png --shares 1,2 --size 36x50"
+    assert main(["stylize", *words.split()]) == 0
+    assert "with 4 frames" in capsys.readouterr().out
+    assert Film(film / "stylized" / "film.mp4").size == (36, 50)
+
+
+def test_the_benchmark_measures_what_is_carried(film, capsys):
+    words = "--data film.mp4 --from painting.png --frames 3 --width 48 -o out.json"
+    assert benchmark(["flicker", *words.split()]) == 0
+    assert "| carried |" in capsys.readouterr().out

@@ -1,0 +1,74 @@
+"""A film painted with the paint of paintings: strokes move with what they show, and are laid anew where it is new."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from tfvae.applications.channels import floats, typed
+from tfvae.applications.styles.canvas import Canvas
+from tfvae.applications.styles.colours import oklab
+from tfvae.applications.styles.paint import Paints, hung
+from tfvae.applications.video.steady import Motion, warp
+
+APART = 0.75  # pixels of the painting by which places between two may differ from the nearest: else a seam is between
+
+
+def film_painter(
+    paintings: Sequence[np.ndarray],
+    shares: Sequence[float] | None = None,
+    colour: str = "painting",
+    stroke: float | None = None,
+    strength: float = 1.0,
+    seed: int = 0,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from the frames of a film, one after the other, to frames that are painted.
+
+    The first frame of a scene is painted as `tfvae.applications.styles.paint.paint` does. In the next ones what lies
+    on the canvas moves along the optical flow, and windows are laid where nothing was before, or where others show what
+    there is better. Colours are brought to those of the paintings as in the first frame of the scene.
+
+    Args:
+        paintings, shares, colour, stroke, strength, seed: As of `paint`; black margins of scans are cut off already.
+
+    Returns:
+        A function of frames `(height, width, 3)`, uint8, all of one size.
+
+    Raises:
+        UserError: When OpenCV, which finds the flow, is not installed.
+
+    Reference:
+        Litwinowicz (1997), Processing images and video for an impressionist effect, for strokes that move along the
+        optical flow; Hertzmann and Perlin (2000), Painterly rendering for video and interaction, for painting over
+    """
+    given = [1.0] * len(paintings) if shares is None else shares
+    parts = [share / sum(given) for share in given]
+    motion, paints, canvas = Motion(), None, None
+
+    def painted(frame: np.ndarray) -> np.ndarray:
+        nonlocal paints, canvas
+        own = floats(frame)
+        lab, found = oklab(own), motion.to(frame)
+        if paints is None or found is None:  # a scene begins
+            paints = Paints([hung(floats(each), frame.shape[:2], stroke) for each in paintings], parts, lab, colour)
+            canvas = None if paints.own else canvas  # whose windows are in the colours of the scene before
+        last, canvas = canvas, Canvas(paints.toned(lab), paints.palettes, parts, max(1.0, strength), seed, canvas)
+        if last is None or found is None:
+            canvas.fill()
+        else:
+            canvas.carry(*moved(last, *found))
+        shown = paints.shown(canvas)
+        return typed(own + min(strength, 1.0) * (shown - own), frame.dtype)
+
+    return painted
+
+
+def moved(canvas: Canvas, flow: np.ndarray, explained: np.ndarray) -> np.ndarray:
+    """Rows and columns of a canvas along the flow, `(2, h, w)`; -1 where it does not hold.
+
+    Between pixels where these are of one window; from the nearest where a seam is between them, so that none blurs.
+    """
+    height, width = canvas.shape
+    places = np.stack([axis[:height, :width] for axis in (canvas.rows, canvas.columns)], axis=-1)
+    between, nearest = warp(places, flow), warp(places, np.rint(flow))
+    whole = np.linalg.norm(between - nearest, axis=-1, keepdims=True) <= APART
+    return np.moveaxis(np.where(explained[..., None], np.where(whole, between, nearest), -1), -1, 0)
