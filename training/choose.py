@@ -96,7 +96,7 @@ def _map(height: int, width: int, channels: int = MAP_CHANNELS) -> tuple[Tables,
         "prior": {
             "kind": "autoregressive",
             "fitted": True,
-            "steps": 2300,
+            "steps": 4000,
             "batch_size": 16,
             "options": {"components": 16},
         },
