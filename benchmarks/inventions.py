@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import machine, progress, publish
-from benchmarks.painting import ANY_SIZE, distance, read
+from benchmarks.painting import ANY_SIZE, read
 from tfvae.errors import UserError
 
 DIVISIONS = 20
+PATCHES = 2048  # neighbourhoods of a picture and level that are compared: there are many pairs
 OPPOSITE = ((0, 3), (1, 2))  # quarters
 DRAWN, PAIRS = "drawn from the prior", "two paintings at random"
 
@@ -84,10 +85,11 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
 
 def apart(picture: np.ndarray, other: np.ndarray) -> float:
     """The mean of the distances both ways, of all levels."""
+    from tfvae.metrics.sliced_wasserstein import pyramid_distance
     from tfvae.pixels import pixels
 
-    both = pixels(picture), pixels(other)
-    return (distance(*both)["all"] + distance(*both[::-1])["all"]) / 2
+    both = [pixels(picture)], [pixels(other)]
+    return float(np.mean([pyramid_distance(*pair, patches=PATCHES)["mean"] for pair in (both, both[::-1])]))
 
 
 def halves(painting: np.ndarray) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """Vital signs, and each finding provoked by a model that has it; a healthy model has none."""
 
+import dataclasses
 import warnings
 
 import keras
@@ -239,6 +240,14 @@ def test_a_likelihood_that_is_too_sure_of_itself():
 @pytest.mark.parametrize("learning_rate", [1.0, 30.0])
 def test_learning_rate_too_high(learning_rate):
     assert "learning rate too high" in trained(vae(), learning_rate=learning_rate, epochs=4)
+
+
+def test_reconstructions_beyond_the_mean_image_are_no_finding_while_the_loss_falls():
+    vitals = dataclasses.replace(measure(vae(), DIGITS), contrast=0.10, residual=0.12)
+    falling, stuck = (Course(steps=2 * SETTLED, losses=losses) for losses in ((9.0, 8.0, 7.0), (9.0, 7.0, 7.1)))
+    assert "learning rate too high" not in names(vitals, falling)
+    assert "learning rate too high" in names(vitals, stuck)
+    assert "learning rate too high" in names(dataclasses.replace(vitals, residual=3.0), falling)
 
 
 def test_a_training_that_falls_back_from_its_best_is_found():

@@ -38,6 +38,7 @@ FALLEN = 0.5
 SPIKE = 1000.0
 # The error of predicting every image by the mean image is 1; this is worse than not looking at all.
 WORSE_THAN_MEAN = 1.1
+FAR = 1.5  # times that where the loss falls from epoch to epoch: flat pictures are learnt after their contrast
 # Ten times Adam's usual rate.
 FAST = 0.01
 # Half of the rate spent on a misplaced aggregate posterior.
@@ -199,7 +200,8 @@ def learning_rate_too_high(vitals: Vitals, course: Course) -> Finding | None:
                 f"with a learning rate{rate} the largest gradient norm of the epoch is {course.gradient_peak:.3g}, the "
                 f"mean {course.gradient_norm:.3g}"
             )
-    worse = vitals.residual > WORSE_THAN_MEAN * vitals.contrast
+    falling = len(course.losses) > 1 and course.losses[-1] == min(course.losses)  # on its way still
+    worse = vitals.residual > WORSE_THAN_MEAN * vitals.contrast * (FAR if falling else 1)
     if course.steps >= SETTLED and vitals.images >= ENOUGH and worse:
         return finding(
             f"after {course.steps:,} steps with a learning rate{rate} the reconstructions are {vitals.residual:.3g} "

@@ -81,7 +81,7 @@ class StyleSpace:
         covariance = inside.T @ inside / (count * (parts - 1))
         covariance = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / features * np.eye(features)
         values, vectors = np.linalg.eigh(covariance)
-        whitening = vectors / np.sqrt(values)
+        whitening = vectors / np.sqrt(np.maximum(values, 1e-9))
         means = scaled.mean(axis=1) @ whitening
         self.mean = means.mean(axis=0)
         _, singular, axes = np.linalg.svd(means - self.mean, full_matrices=False)
