@@ -95,7 +95,7 @@ class Canvas:
         for number, side in enumerate(self.sides):
             layer = Layer(self, side)
             if number == 0:
-                layer.cover()
+                layer.cover(-np.inf if everywhere else self.enough * side)
             layer.refine(everywhere and number == 0)
             if progress:
                 progress(number + 1, len(self.sides))
@@ -146,13 +146,17 @@ class Layer:
         # Likewise each painting.
         self.had, self.part = np.zeros(len(canvas.shares)), 1 / (windows * np.array(canvas.shares))
 
-    def cover(self) -> None:
-        """Lays windows wherever nothing lies, on a grid, each overlapping the next by a quarter."""
+    def cover(self, least: float) -> None:
+        """Lays windows wherever nothing lies, on a grid, each overlapping the next by a quarter.
+
+        Args:
+            least: What a window must gain to replace what lies there as well.
+        """
         for rows, columns in self._groups(jitter=0):
             bare = (self.canvas.rows[rows, columns] < 0).any(axis=(1, 2))
             window = rows[bare], columns[bare]
             if bare.any():
-                self._lay(window, self._error(window), np.zeros((1, self.side, self.side), np.float32), -np.inf)
+                self._lay(window, self._error(window), np.zeros((1, self.side, self.side), np.float32), least)
 
     def refine(self, everywhere: bool = False) -> None:
         """Lays round windows about the grid where what lies there is wrong and the picture shows something finer.
@@ -205,8 +209,9 @@ class Layer:
         taken = trimmed(SEAM * apart, gain - ROUND * blobs) | ~filled
         rim = taken & ~ndimage.minimum_filter(taken, (1, 3, 3), mode="constant")
         gained = (gain * taken).sum(axis=(1, 2)) - SEAM * (apart * rim).sum(axis=(1, 2))
-        laid = (gained > least) | ~filled.all(axis=(1, 2))
-        taken &= laid[:, None, None]
+        better = gained > least
+        laid = better | ~filled.all(axis=(1, 2))
+        taken = np.where(better[:, None, None], taken, ~filled)
         for mine, theirs in ((canvas.rows, rows), (canvas.columns, columns)):
             mine[window] = np.where(taken, theirs, mine[window])
         cells, paintings = self._cells(chosen.take(laid)), canvas.wall.number(chosen.columns[laid])
