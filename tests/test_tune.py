@@ -21,7 +21,7 @@ from training.tune import trials as searching
 from training.tune.space import own_values, space
 
 TINY = ["data.limit=120", "model.network=mlp", "training.batch_size=16", "training.epochs=4", "data.binarize=true"]
-TINY += ["prior.kind=standard_normal"]
+TINY += ["prior.kind=standard_normal", "training.precision=float32"]  # a saved model computes in float32
 CONFIG = read_config({"data": {"source": "digits"}, "model": {"kind": "vae", "network": "mlp"}}, "test")
 
 
