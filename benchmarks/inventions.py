@@ -100,9 +100,9 @@ def halves(painting: np.ndarray) -> list[np.ndarray]:
 def colours(painting: np.ndarray) -> np.ndarray:
     """Means and covariance of the colours of four quarters, `(4, 9)`: the control."""
     from tfvae.applications.styles.colours import oklab
+    from tfvae.applications.styles.space import quarters
 
-    quarters = (part for half in np.array_split(oklab(painting), 2) for part in np.array_split(half, 2, axis=1))
-    flat = [quarter.reshape(-1, 3) for quarter in quarters]
+    flat = [quarter.reshape(-1, 3) for quarter in quarters(oklab(painting))]
     return np.stack([np.concatenate([each.mean(axis=0), np.cov(each.T)[np.triu_indices(3)]]) for each in flat])
 
 

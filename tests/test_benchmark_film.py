@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tiny_runs
+from test_steady import scene
 
 from benchmarks import flicker
 from benchmarks.__main__ import main
@@ -18,11 +19,7 @@ pytest.importorskip("av")
 @pytest.fixture(scope="module")
 def frames():
     """A camera that goes right over a smooth random picture, three pixels a frame."""
-    import cv2
-
-    noise = np.random.default_rng(0).standard_normal((64, 160, 3)).astype(np.float32)
-    wide = cv2.GaussianBlur(noise, (0, 0), 2.5)
-    wide = np.round(255 * (0.2 + 0.6 * (wide - wide.min()) / np.ptp(wide))).astype(np.uint8)
+    wide = np.round(255 * scene(size=(64, 160))).astype(np.uint8)
     return [wide[:, 3 * place : 3 * place + 80] for place in range(10)]
 
 

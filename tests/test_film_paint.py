@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from test_paint import painting
+from test_steady import scene
 
 from benchmarks.__main__ import main as benchmark
 from tfvae.applications.styles.canvas import Canvas
@@ -14,7 +15,7 @@ from tfvae.applications.video.steady import flicker_error
 from tfvae.cli import main
 from tfvae.video import Film, FilmWriter
 
-cv2 = pytest.importorskip("cv2")
+pytest.importorskip("cv2")
 pytest.importorskip("av")
 MODEL = painting(120, 150)
 
@@ -22,9 +23,7 @@ MODEL = painting(120, 150)
 @pytest.fixture(scope="module")
 def frames():
     """A camera that goes right over a smooth random picture, two pixels a frame."""
-    noise = np.random.default_rng(0).standard_normal((72, 140, 3)).astype(np.float32)
-    wide = cv2.GaussianBlur(noise, (0, 0), 2.5)
-    wide = np.round(255 * (0.2 + 0.6 * (wide - wide.min()) / np.ptp(wide))).astype(np.uint8)
+    wide = np.round(255 * scene(size=(72, 140))).astype(np.uint8)
     return [wide[:, 2 * place : 2 * place + 100] for place in range(7)]
 
 
@@ -40,6 +39,11 @@ def test_strokes_move_with_the_film_and_the_first_frame_is_a_painted_picture(fra
         for a, b in ((carried[0], frames[0]), (carried[-1], frames[-1]))
     ]
     assert shown[1] > shown[0] - 0.1
+
+
+def test_a_painting_without_a_share_is_left_out(frames):
+    both = film_painter([MODEL[::-1, :, ::-1], MODEL], shares=[0, 2])
+    np.testing.assert_array_equal(both(frames[0]), paint(frames[0], MODEL))
 
 
 def test_after_a_cut_all_is_laid_anew(frames):

@@ -4,12 +4,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tfvae.decoding import on_white
+
 TYPES = (np.uint8, np.uint16, np.float16, np.float32, np.float64)
 
 
 def floats(pixels: np.ndarray) -> np.ndarray:
     """float32 of which white is 1: uint8 is divided by 255, uint16 by 65535, floats are left as they are."""
     return pixels.astype(np.float32) / np.float32(_white(pixels.dtype))
+
+
+def flat(pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
+    """`floats` of pixels `(h, w, c)`, uint8 or uint16, on white where `alpha`, `(h, w)` of their type, says so."""
+    return floats(pixels if alpha is None else on_white(pixels, alpha))
 
 
 def typed(values: np.ndarray, dtype: np.dtype) -> np.ndarray:

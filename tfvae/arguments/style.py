@@ -70,17 +70,22 @@ def _run_or_painting(arguments: argparse.Namespace) -> None:
         if arguments.source is None:
             raise UserError("stylize: the following arguments are required: IN.")
         return
-    if arguments.source is not None:
-        raise UserError(
-            f"stylize: --from takes one picture or folder and no RUN. Received: {arguments.run} {arguments.source}."
-        )
-    arguments.run, arguments.source = None, arguments.run
+    _without_run(arguments, "stylize: --from")
     shares = arguments.shares or [1.0] * len(arguments.paintings)
     if len(shares) != len(arguments.paintings) or not any(shares):
         raise UserError(
             "stylize: --shares must be a number for each --from, one of them above 0. "
             f"Received: {','.join(f'{share:g}' for share in shares)} of {len(arguments.paintings)} paintings."
         )
+
+
+def _without_run(arguments: argparse.Namespace, option: str) -> None:
+    """Makes the only word the pictures; refuses two."""
+    if arguments.source is not None:
+        raise UserError(
+            f"{option} takes one picture or folder and no RUN. Received: {arguments.run} {arguments.source}."
+        )
+    arguments.run, arguments.source = None, arguments.run
 
 
 def styles(parser: OneLineParser) -> None:
@@ -120,10 +125,6 @@ def _groups_or_inventions(arguments: argparse.Namespace) -> None:
         if arguments.count < 2:
             raise UserError(f"styles: --count must be 2 or more groups. Received: {arguments.count}")
         return
-    if arguments.source is not None:
-        raise UserError(
-            f"styles: --invent takes one picture or folder and no RUN. Received: {arguments.run} {arguments.source}."
-        )
-    arguments.run, arguments.source = None, arguments.run
+    _without_run(arguments, "styles: --invent")
     if arguments.temperature is None:
         arguments.temperature = 1.0

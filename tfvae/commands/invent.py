@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from tfvae import pictures
-from tfvae.applications.channels import floats
+from tfvae.applications.channels import flat
 from tfvae.applications.styles.paint import hung, paint
 from tfvae.applications.styles.space import SIDE, Mixture, StyleSpace, part_statistics
 from tfvae.commands.meter import Meter
 from tfvae.commands.shared import place, say
 from tfvae.data.folder import LISTED, list_files, name_within
-from tfvae.decoding import UnreadableError, on_white
+from tfvae.decoding import UnreadableError
 from tfvae.errors import UserError
 from tfvae.pictures.files import open_picture
 from tfvae.pixels import to_uint8
@@ -29,7 +29,9 @@ COLUMNS = ("style", "painting", "share", "other painting", "its share", "nearest
 def invent(arguments: argparse.Namespace) -> None:
     """A table of new styles, each by two paintings and their shares, and a picture of them on photographs."""
     out, _ = place(arguments.out, Path("styles.csv"), (".csv",))
-    photographs = [hung(pixels, (SIDE, SIDE)) for _, pixels in opened(arguments.source, PHOTOGRAPHS)]
+    photographs = [
+        hung(pixels, (SIDE, SIDE)) for _, pixels in opened(arguments.source, pictures_of(arguments.source), PHOTOGRAPHS)
+    ]
     paths, space = styles_of(arguments.invent)
     names = [name_within(path, arguments.invent) for path in paths]
     found = space.draw(arguments.count, arguments.seed, arguments.temperature)
@@ -58,7 +60,7 @@ def invent(arguments: argparse.Namespace) -> None:
 
 def shown(mixture: Mixture, photographs: Sequence[np.ndarray], paths: Sequence[Path]) -> list[np.ndarray]:
     """The two paintings, and the photographs in the style, uint8."""
-    paintings = [next(opened(path))[1] for path in paths]
+    paintings = [next(opened(path, [path]))[1] for path in paths]
     cells = [hung(painting, (SIDE, SIDE)) for painting in paintings]
     cells += [paint(photograph, paintings, shares=mixture.shares) for photograph in photographs]
     return [to_uint8(cell) for cell in cells]
@@ -78,8 +80,9 @@ def styles_of(folder: Path) -> tuple[list[Path], StyleSpace]:
         raise UserError(f"styles: --invent {folder}: must be a folder of paintings.")
     paths: list[Path] = []
     statistics = []
-    with Meter(len(pictures_of(folder)), "paintings") as meter:
-        for path, pixels in opened(folder):
+    found = pictures_of(folder)
+    with Meter(len(found), "paintings") as meter:
+        for path, pixels in opened(folder, found):
             meter.show(len(paths))
             try:
                 statistics.append(part_statistics(pixels))
@@ -103,10 +106,10 @@ def pictures_of(source: Path) -> list[Path]:
     return found
 
 
-def opened(source: Path, most: int | None = None) -> Iterator[tuple[Path, np.ndarray]]:
+def opened(source: Path, paths: Sequence[Path], most: int | None = None) -> Iterator[tuple[Path, np.ndarray]]:
     """The first pictures of a source that can be read, float32 in [0, 1], on white; the others are named."""
     found = 0
-    for path in pictures_of(source):
+    for path in paths:
         if found == most:
             return
         try:
@@ -117,6 +120,6 @@ def opened(source: Path, most: int | None = None) -> Iterator[tuple[Path, np.nda
             print(f"tfvae: refused {path}: {reason}", file=sys.stderr)
             continue
         found += 1
-        yield path, floats(picture.pixels if picture.alpha is None else on_white(picture.pixels, picture.alpha))
+        yield path, flat(picture.pixels, picture.alpha)
     if not found:
         raise UserError(f"styles: {source}: no picture of it can be read.")

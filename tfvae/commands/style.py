@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tfvae import pictures, video
-from tfvae.applications.channels import floats
+from tfvae.applications.channels import flat
 from tfvae.applications.styles.film import film_painter
 from tfvae.applications.styles.paint import SMALLEST, largest_stroke, paint, without_margins
 from tfvae.applications.styles.style_weights import cluster_styles, latent_statistics, parse_style
@@ -23,7 +23,7 @@ from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks
 from tfvae.commands.shared import images_of, model_that, place, say
 from tfvae.commands.video import rerender_film
-from tfvae.decoding import UnreadableError, eight_bits, on_white
+from tfvae.decoding import UnreadableError, eight_bits
 from tfvae.errors import UserError
 from tfvae.pictures.files import EditablePicture, open_picture, save
 from tfvae.runs import Run, open_run
@@ -133,7 +133,7 @@ def _painting(path: Path) -> np.ndarray:
     if min(picture.pixels.shape[:2]) < SMALLEST:
         size = "x".join(map(str, picture.pixels.shape[:2]))
         raise UserError(f"stylize: --from {path}: must be {SMALLEST}x{SMALLEST} pixels or more. Received: {size}.")
-    return without_margins(floats(picture.pixels if picture.alpha is None else on_white(picture.pixels, picture.alpha)))
+    return without_margins(flat(picture.pixels, picture.alpha))
 
 
 def _write(job: Job, original: np.ndarray, rendered: np.ndarray, like: EditablePicture) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from tfvae.applications.channels import floats, typed
 from tfvae.applications.styles.canvas import Canvas
 from tfvae.applications.styles.colours import oklab
-from tfvae.applications.styles.paint import Paints, hung
+from tfvae.applications.styles.paint import Paints, hung, weighed
 from tfvae.applications.video.steady import Motion, warp
 
 APART = 0.75  # pixels of the painting by which places between two may differ from the nearest: else a seam is between
@@ -40,8 +40,7 @@ def film_painter(
         Litwinowicz (1997), Processing images and video for an impressionist effect, for strokes that move along the
         optical flow; Hertzmann and Perlin (2000), Painterly rendering for video and interaction, for painting over
     """
-    given = [1.0] * len(paintings) if shares is None else shares
-    parts = [share / sum(given) for share in given]
+    paintings, parts = weighed(list(paintings), shares)
     motion, paints, canvas = Motion(), None, None
 
     def painted(frame: np.ndarray) -> np.ndarray:

@@ -60,7 +60,7 @@ def paint(
     """
     image, paintings = np.asarray(image), [painting] if isinstance(painting, np.ndarray) else list(painting)
     known = as_known(kept, image)
-    paintings, parts = _weighed([without_margins(np.asarray(each)) for each in paintings], shares)
+    paintings, parts = weighed([without_margins(np.asarray(each)) for each in paintings], shares)
     _check(image, paintings, colour, strength)
     own = floats(image)
     grey = all(each.shape[2] == 1 for each in paintings)
@@ -171,7 +171,7 @@ def largest_stroke(painting: tuple[int, ...], shape: tuple[int, ...]) -> float:
     return max(painting[:2]) / max(shape[:2])
 
 
-def _weighed(paintings: list[np.ndarray], shares: Sequence[float] | None) -> tuple[list[np.ndarray], list[float]]:
+def weighed(paintings: list[np.ndarray], shares: Sequence[float] | None) -> tuple[list[np.ndarray], list[float]]:
     """Paintings that have a share, and their shares of the sum 1."""
     given = [1.0] * len(paintings) if shares is None else [float(share) for share in shares]
     if len(given) != len(paintings) or not all(0 <= share < float("inf") for share in given) or not sum(given):

@@ -156,8 +156,12 @@ def part_statistics(painting: np.ndarray) -> np.ndarray:
     if min(pixels.shape[:2]) < SMALLEST:
         raise ValueError(f"a painting must be {SMALLEST}x{SMALLEST} pixels or more. Received: {painting.shape}")
     lab = oklab(pixels)
-    quarters = (quarter for half in np.array_split(lab, 2) for quarter in np.array_split(half, 2, axis=1))
-    return np.stack([style_statistics(quarter) for quarter in quarters])
+    return np.stack([style_statistics(quarter) for quarter in quarters(lab)])
+
+
+def quarters(picture: np.ndarray) -> list[np.ndarray]:
+    """The four parts of a picture `(h, w, c)`, in reading order."""
+    return [quarter for half in np.array_split(picture, 2) for quarter in np.array_split(half, 2, axis=1)]
 
 
 def style_statistics(lab: np.ndarray) -> np.ndarray:

@@ -35,8 +35,6 @@ class Wall:
 
     def hung(self, paintings: Sequence[np.ndarray]) -> np.ndarray:
         """The picture of paintings `(h, w, c)` of these shapes."""
-        if len(paintings) == 1:
-            return paintings[0]
         parts = []
         for painting in paintings:
             below = self.shape[0] - self.gap - len(painting)

@@ -48,8 +48,8 @@ def steady(
         raise ValueError(f"`strength` must be at least 0 and below 1. Received: strength={strength}")
     motion, before = Motion(), None
     for frame in frames:
-        shown, found = pixels(function(frame)), motion.to(frame)
-        if before is not None and found is not None and strength:
+        shown, found = pixels(function(frame)), motion.to(frame) if strength else None
+        if before is not None and found is not None:
             flow, explained = found
             weight = strength * _softened(explained)[:, :, None]
             shown = np.clip(shown + weight * (warp(before, flow, cubic=True) - shown), 0.0, 1.0)
