@@ -17,6 +17,7 @@ from tfvae.applications.compression.varints import Reader, varint
 from tfvae.decoding import UnreadableError
 from tfvae.errors import UserError
 from tfvae.integer_tables import COUNT
+from tfvae.networks.hyperprior import TRADE, rate_distortion_round, rounded_normal_log_prob
 
 RNG = np.random.default_rng(8)
 
@@ -58,6 +59,31 @@ def test_a_file_opens_as_what_the_model_rebuilds(models, shape, channels, coder)
             views, joined = np.repeat(image, 3, axis=-1)[None], lambda parts: parts[0].mean(-1, keepdims=True)
         rebuilt = 255 * joined(np.asarray(model.reconstruct(views, quality=quality)["image"]))
         assert np.abs(found.pixels - rebuilt).max() <= 1.01
+
+
+@pytest.mark.parametrize("scale", [0.11, 0.4, 1.0, 3.0, 40.0])
+def test_a_symbol_costs_no_more_than_any_other_within_a_step(scale):
+    distance = RNG.uniform(-6, 6, 2000).astype(np.float32)
+    found = rate_distortion_round(distance, scale).numpy()
+    nearest = np.rint(distance)
+    toward_zero = np.sign(distance) * np.maximum(np.abs(nearest) - 1, 0)
+    costs = [
+        TRADE * (distance - symbol) ** 2 - rounded_normal_log_prob(symbol, scale) for symbol in (nearest, toward_zero)
+    ]
+    np.testing.assert_array_equal(found, np.where(costs[1] < costs[0], toward_zero, nearest))
+    # Narrow normals pull to their mean, wide ones are flat within a step.
+    assert np.mean(found != nearest) > 0.05 if scale < 3 else np.mean(found != nearest) < 0.05
+
+
+def test_a_file_of_optimised_symbols_takes_fewer_bits(models, monkeypatch):
+    model, image = models[3], picture(96, 96)
+    latents = latents_of(model, image)
+    hyper, symbols, prediction = rounded(model, latents, 60)
+    bits = streams(model, "ans").information(hyper, symbols, prediction.index)
+    monkeypatch.setattr("tfvae.networks.hyperprior.TRADE", np.inf)
+    _, nearest, _ = rounded(model, latents, 60)
+    assert bits < streams(model, "ans").information(hyper, nearest, prediction.index)
+    assert np.any(symbols != nearest) and np.all(np.abs(symbols) <= np.abs(nearest))
 
 
 def test_the_highest_quality_is_the_nearest_and_takes_the_most(models):

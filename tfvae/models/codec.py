@@ -16,7 +16,12 @@ from tfvae.layers.rounding import Uniform, straight_through
 from tfvae.models.base import LatentModel, only_spatial_resnet
 from tfvae.networks.cosines import cosines
 from tfvae.networks.gains import HIGHEST, KNOTS, Gains
-from tfvae.networks.hyperprior import FactorisedPrior, HyperAnalysis, rounded_normal_log_prob
+from tfvae.networks.hyperprior import (
+    FactorisedPrior,
+    HyperAnalysis,
+    rate_distortion_round,
+    rounded_normal_log_prob,
+)
 from tfvae.networks.integer_decoder import IntegerHyperDecoder
 from tfvae.networks.transforms import Analysis, Synthesis
 from tfvae.objectives import sum_per_example
@@ -36,7 +41,7 @@ class Codec(LatentModel):
     | y = g(q) f(x) | latents, enlarged by the gains of the quality | `latents` |
     | z | hyper-latents | `hyper` |
     | mu, sigma | means and scales of y, functions of the rounded z and q | `mean`, `SCALES[index]` |
-    | ŷ = mu + round(y - mu) | the code | `z` |
+    | ŷ = mu + round(y - mu) | the code; rounded to the smaller number where its bits are worth it | `z` |
     | q(y\\|x) | posterior: uniform, of width 1, around y while training; all on ŷ where bits are counted | — |
     | p(x\\|ŷ) | likelihood: normal, of a standard deviation that the quality sets | `std(quality)` |
     | -log p(ŷ\\|ẑ) - log p(ẑ) | rate, nats: the length of a file is that over log 2, in bits | `rate` |
@@ -166,7 +171,7 @@ class Codec(LatentModel):
         mean, index = self.predict_latents(rounded, quality, latents)
         scale = SCALES[0] * ops.exp(STEP * index)
         distance = latents - mean
-        symbols = straight_through(distance, ops.round(distance))
+        symbols = straight_through(distance, rate_distortion_round(distance, scale))
         # The rate of noisy latents has a gradient of its own; that of rounded ones is the length of a file.
         counted = [value + self.uniform(value) for value in (distance, hyper)] if training else [symbols, rounded]
         log_prob = sum_per_example(rounded_normal_log_prob(counted[0], scale))

@@ -27,6 +27,9 @@ LEAST_LOG_SCALE = -3.0
 SPREAD = 5.0  # of what convolutions emit: hyper-latents that all round to 0 would say nothing, and learn slowly
 # log of the probability of an escape, and of what follows it, for each doubling of the number.
 LOG_ESCAPE, DOUBLING = -16 * math.log(2), -1.5
+# Nats that a squared step of rounding is worth. By the likelihood (whose variance is 1 / 12 of one) it is 6, if errors
+# are independent; those towards the mean are not, they add up. Of 12, 18, 24 and 36 the best on photos_cc0.
+TRADE = 18.0
 
 
 def rounded_normal_log_prob(value, scale):
@@ -47,6 +50,30 @@ def rounded_normal_log_prob(value, scale):
     upper, lower = log_normal_cdf((0.5 - size) * inverse), log_normal_cdf((-0.5 - size) * inverse)
     inside = upper + ops.log(-ops.expm1(ops.minimum(lower - upper, -1e-7)))
     return ops.logaddexp(inside, LOG_ESCAPE + DOUBLING * ops.log1p(size))
+
+
+def rate_distortion_round(distance, scale):
+    """Rate-distortion optimised quantisation: `round(distance)`, or one nearer to 0 where that costs less altogether.
+
+    The cost of a symbol r is `TRADE * (distance - r)**2 - log p(r)`. Whoever decodes need not know.
+
+    Args:
+        distance: From the mean, any shape.
+        scale: Standard deviation, broadcasts with `distance`.
+
+    Returns:
+        Whole numbers, float32, of the shape of `distance`.
+
+    Reference:
+        Karczewicz, Ye and Chong (2008), Rate distortion optimized quantization, VCEG-AH21
+    """
+    distance = float32(distance)
+    size = ops.abs(distance)
+    nearest = ops.round(size)
+    smaller = ops.maximum(nearest - 1, 0)
+    saved = rounded_normal_log_prob(smaller, scale) - rounded_normal_log_prob(nearest, scale)
+    spoilt = TRADE * ((size - smaller) ** 2 - (size - nearest) ** 2)
+    return ops.sign(distance) * ops.where(saved > spoilt, smaller, nearest)
 
 
 @keras.saving.register_keras_serializable(package="tfvae")

@@ -13,11 +13,13 @@ import tensorflow as tf
 
 from tfvae.applications.channels import floats, typed
 from tfvae.applications.tiles import SIDE, assemble, tiles, traced
-from tfvae.networks.hyperprior import FACTOR
+from tfvae.integer_tables import SCALES
+from tfvae.networks.hyperprior import FACTOR, rate_distortion_round
 from tfvae.networks.integer_decoder import INPUT_MOST
 
 Progress = Callable[[int, int], None]
-PART = 128  # latent places: what is rounded at once, so that no map of floats is copied as a whole
+PART = 128  # latent places a side of what the hyper-encoder sees at once, so that no map of floats is copied as a whole
+STRIP = 16  # rows of latents that are rounded at once
 MOST_SYMBOL = 2**20  # of a latent that has run away; beyond, nothing is kept of it
 
 
@@ -78,10 +80,11 @@ def rounded(model: Any, latents: np.ndarray, quality: float) -> tuple[np.ndarray
         hyper[tuple(inner)] = _whole(found[tuple(crop)], INPUT_MOST)
     prediction = predicted(model, hyper, quality, (rows, columns))
     symbols = np.empty(latents.shape, np.int32)
-    for start in range(0, rows, PART):
-        part = slice(start, start + PART)
+    for start in range(0, rows, STRIP):
+        part = slice(start, start + STRIP)
         distance = enlarged(latents[part])[0].numpy() - prediction.mean[part] * np.float32(1 / 16)
-        symbols[part] = _whole(distance, MOST_SYMBOL)
+        scale = SCALES.astype(np.float32)[prediction.index[part]]
+        symbols[part] = _whole(rate_distortion_round(distance, scale).numpy(), MOST_SYMBOL)
     return hyper, symbols, prediction
 
 
