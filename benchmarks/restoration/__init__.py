@@ -4,6 +4,8 @@
   it is; ours is not.
 - `inpaint`: 25, 50 and 75 % of all pixels lost, text, scratches, all with the mask. OpenCV's Telea and Navier–Stokes,
   scikit-image's biharmonic equation.
+- `holes`: a few holes of 25 to 60 pixels, with the mask; the same methods. Ours lays texture of the picture over its
+  estimate; beside it the estimate alone, and the same texture over that of the biharmonic equation: no model in it.
 - `dewatermark`: half-transparent marks at unknown places: drawn here, and the model's own kind. Ours also sees
   all pictures of a case at once, as `tfvae restore FOLDER --auto` does, for a mark that is the same on all.
 - `enhance`: the model's own corruptions, snapshots (mild) and old prints (strong), drawn here. Auto-contrast,
@@ -28,6 +30,7 @@ from benchmarks.measuring import OURS, machine, progress, publish, spread
 from tfvae.errors import UserError
 
 SPEED = "speed"
+GIVEN_MASK = "All methods are given the mask."
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,11 @@ class Task:
     Attributes:
         cases: From the model and the seed: name of a case to a function `(picture, index) -> Example`.
         caption: What the methods are given.
-        figures: More names of `FIGURES` in `restoration_compare.py`.
+        figures: More names of `FIGURES` in `compare.py`.
         crop: Side of the part that the comparison picture shows; 0: the whole.
         together: From the model and all examples of a case to one more side, which may learn from them together.
+        takes_mask: Whether the model is one that fills what a mask marks.
+        ours: Our sides, from the model; None: what it restores, alone.
     """
 
     cases: Callable[[Any, int], dict[str, Callable]]
@@ -47,6 +52,8 @@ class Task:
     figures: tuple[str, ...] = ()
     crop: int = 0
     together: Callable[[Any, Any], Any] | None = None
+    takes_mask: bool = False
+    ours: Callable[[Any], list[Any]] | None = None
 
 
 def main(options: argparse.Namespace) -> None:
@@ -75,10 +82,11 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
     task = TASKS[options.task]
     others = baselines(options.task)
-    opened, model = compare.restorer(options.run, takes_mask=options.task == "inpaint")
+    opened, model = compare.restorer(options.run, options.task, task.takes_mask)
     pictures = compare.held_out(opened, model, options.data)
     kept = compare.evenly(len(pictures), options.count)
-    sides = [others[0], compare.ours(model), *others[1:]]
+    own = task.ours(model) if task.ours else [compare.ours(model)]
+    sides = [others[0], *own, *others[1:]]
     rows, shown = [], []
     cases = task.cases(model, options.seed)
     chosen = [name for name in cases if options.only in name]
@@ -131,6 +139,18 @@ def _holes(model: Any, seed: int) -> dict[str, Callable]:
     return {kind: lambda x, index, kind=kind: holed(x, index, seed, kind) for kind in HOLES}
 
 
+def _wide_holes(model: Any, seed: int) -> dict[str, Callable]:
+    from benchmarks.restoration.degraded import WIDE_HOLES, holed
+
+    return {kind: lambda x, index, kind=kind: holed(x, index, seed, kind) for kind in WIDE_HOLES}
+
+
+def _textured(model: Any) -> list[Any]:
+    from benchmarks.restoration.compare import textured
+
+    return textured(model)
+
+
 def _own(model: Any, seed: int) -> dict[str, Callable]:
     from benchmarks.restoration.degraded import corrupted
 
@@ -161,7 +181,8 @@ def _as_a_folder(model: Any, examples: Any) -> Any:
 
 TASKS = {
     "denoise": Task(_noise, "BM3D, non-local means and wavelets are given σ (non-blind); tfvae is blind.", crop=256),
-    "inpaint": Task(_holes, "All methods are given the mask.", figures=("known kept",), crop=256),
+    "inpaint": Task(_holes, GIVEN_MASK, figures=("known kept",), crop=256, takes_mask=True),
+    "holes": Task(_wide_holes, GIVEN_MASK, figures=("neighbourhoods",), takes_mask=True, ours=_textured),
     "dewatermark": Task(
         _marks, "No method is given where the mark is.", figures=("moved elsewhere",), together=_as_a_folder
     ),

@@ -136,17 +136,19 @@ def grey_world_and_contrast(example: Example) -> np.ndarray:
     return _pillow(balanced, lambda image: ImageOps.autocontrast(image, cutoff=1, preserve_tone=True))
 
 
+FILLING = [
+    Method("Telea", telea, "opencv-python-headless"),
+    Method("Navier–Stokes", navier_stokes, "opencv-python-headless"),
+    Method("biharmonic", biharmonic, "scikit-image", slow=True),
+]
 METHODS = {
     "denoise": [
         Method("BM3D", bm3d, "bm3d", slow=True),
         Method("non-local means", non_local_means, "scikit-image", slow=True),
         Method("wavelets", wavelets, "scikit-image"),
     ],
-    "inpaint": [
-        Method("Telea", telea, "opencv-python-headless"),
-        Method("Navier–Stokes", navier_stokes, "opencv-python-headless"),
-        Method("biharmonic", biharmonic, "scikit-image", slow=True),
-    ],
+    "inpaint": FILLING,
+    "holes": FILLING,
     "enhance": [
         Method("auto-contrast", auto_contrast, "pillow"),
         Method("auto-levels", auto_levels, "pillow"),

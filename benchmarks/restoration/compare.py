@@ -8,21 +8,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageDraw, ImageFont
 
 from benchmarks.measuring import OURS, progress
-from benchmarks.restoration.baselines import AS_IT_CAME, Method, cached
+from benchmarks.restoration.baselines import AS_IT_CAME, Method, biharmonic, cached, finished
 from benchmarks.restoration.degraded import FONTS, Example
 from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restoration.restore import restore
+from tfvae.applications.restoration.texture_fill import texture_fill
 from tfvae.commands.shared import held_out_images
 from tfvae.data import load, load_images
 from tfvae.errors import UserError
 from tfvae.metrics.image_quality import psnr, ssim
+from tfvae.metrics.sliced_wasserstein import SIDE, laplacian_pyramid, sliced_wasserstein
 from tfvae.pictures import MAX_CELL, grid
 from tfvae.pixels import pixels, to_uint8
 from tfvae.runs import Run, open_run
 
+LEVELS = 3  # of the pyramid: a neighbourhood of the coarsest is 28 pixels across
 ANY_SIZE = 2**31  # no picture of a benchmark is reduced on the way in
 
 
@@ -57,15 +61,15 @@ class Examples(Sequence[Example]):
         return self.case(self.pictures[index], index)
 
 
-def restorer(path: Path, takes_mask: bool | None = None) -> tuple[Run, Any]:
+def restorer(path: Path, task: str = "", takes_mask: bool | None = None) -> tuple[Run, Any]:
     """The run and its model; `UserError` where it does not restore, or not with (or without) a mask as is wanted."""
     run = open_run(path)
     model = run.load_model()
     if not hasattr(model, "restore"):
         raise UserError(f"{path}: holds a {type(model).__name__}, which is not trained to restore pictures.")
     if takes_mask is not None and model.takes_mask != takes_mask:
-        reason = "wants a mask: it is for" if model.takes_mask else "takes no mask: it is not for"
-        raise UserError(f"{path}: its model {reason} the task inpaint.")
+        reason = "wants" if model.takes_mask else "takes no"
+        raise UserError(f"{path}: its model {reason} mask: it is not for the task {task}.")
     return run, model
 
 
@@ -94,6 +98,24 @@ def ours(model: Any) -> Method:
         return restore(model, example.degraded, example.known, uncertainty=False).image
 
     return Method(OURS, apply)
+
+
+def textured(model: Any) -> list[Method]:
+    """What a user gets for wide holes; that without texture; and the control, in which no model takes part."""
+    estimate = ours(model)
+    return [
+        _with_texture(OURS, estimate),
+        replace(estimate, name=f"{OURS}, without texture"),
+        _with_texture("biharmonic, then our texture", Method("biharmonic", biharmonic, "scikit-image")),
+    ]
+
+
+def _with_texture(name: str, estimate: Method) -> Method:
+    def apply(example: Example) -> np.ndarray:
+        assert example.known is not None
+        return texture_fill(example.degraded, example.known, finished(estimate, example))
+
+    return Method(name, apply, estimate.package, estimate.slow)
 
 
 def as_a_folder(model: Any, examples: Sequence[Example]) -> Method:
@@ -147,11 +169,30 @@ def moved_elsewhere(example: Example, result: np.ndarray) -> float:
     return 255.0 * float(errors.mean()) if errors.size else 0.0
 
 
+def neighbourhood_distance(example: Example, result: np.ndarray) -> float:
+    """Sliced Wasserstein distance of the 7×7 neighbourhoods in the holes, mean of three scales, as `pyramid_distance`.
+
+    In standard deviations of the original's, times 1000. A neighbourhood counts where its midst is lost.
+    """
+    assert example.known is not None
+    bands = (laplacian_pyramid(picture, LEVELS) for picture in (example.original, result))
+    distances = []
+    for level, pair in enumerate(zip(*bands, strict=True)):
+        half = SIDE // 2
+        inside = (example.known[:: 2**level, :: 2**level, 0] == 0)[half:-half, half:-half]
+        real, other = (sliding_window_view(band, (SIDE, SIDE), axis=(0, 1))[inside] for band in pair)
+        axes = (0, 2, 3)  # all but the channels
+        mean, std = real.mean(axes, keepdims=True), np.maximum(real.std(axes, keepdims=True), 1e-6)
+        distances.append(sliced_wasserstein(*(((x - mean) / std).reshape(len(x), -1) for x in (real, other))))
+    return 1000 * float(np.mean(distances))
+
+
 FIGURES: dict[str, Callable[[Example, np.ndarray], float]] = {
     "PSNR": lambda example, result: float(psnr(example.original[None], result[None])[0]),
     "SSIM": lambda example, result: float(ssim(example.original[None], result[None])[0]),
     "ΔE2000": colour_difference,
     "known kept": known_kept,
+    "neighbourhoods": neighbourhood_distance,
     "moved elsewhere": moved_elsewhere,
 }
 

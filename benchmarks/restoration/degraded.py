@@ -54,9 +54,10 @@ def noisy(picture: np.ndarray, index: int, seed: int, level: float) -> Example:
 
 
 def holed(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
-    """A picture whose lost pixels are black and known to be lost; `kind` is a key of `HOLES`."""
-    rng = np.random.default_rng([seed, index, list(HOLES).index(kind)])
-    known = 1.0 - HOLES[kind](*picture.shape[:2], rng).astype(np.float32)[:, :, None]
+    """A picture whose lost pixels are black and known to be lost; `kind` is a key of `HOLES` or of `WIDE_HOLES`."""
+    kinds = {**HOLES, **WIDE_HOLES}
+    rng = np.random.default_rng([seed, index, list(kinds).index(kind)])
+    known = 1.0 - kinds[kind](*picture.shape[:2], rng).astype(np.float32)[:, :, None]
     return Example(picture, picture * known, known=known, damage=1.0 - known)
 
 
@@ -114,6 +115,24 @@ def scratches(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     return np.asarray(canvas) > 127
 
 
+def blobs(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
+    """Five uneven holes at most, 25 to 60 pixels across and 25 apart, none at the border where there is room."""
+    y, x = np.ogrid[:height, :width]
+    lost = np.zeros((height, width), bool)
+    placed: list[tuple[float, float, float]] = []
+    for _ in range(5):
+        across = rng.uniform(25, 60)
+        for _ in range(100):
+            row, column = (rng.uniform(min(50, side / 2), max(side - 50, side / 2)) for side in (height, width))
+            if all(np.hypot(row - r, column - c) > (across + other) / 2 + 25 for r, c, other in placed):
+                placed.append((row, column, across))
+                break
+    for row, column, across in placed:
+        waves = np.sin(rng.integers(2, 5) * np.arctan2(y - row, x - column) + rng.uniform(0, 2 * np.pi))
+        lost |= np.hypot(y - row, x - column) < across / 2 * (1 + 0.12 * waves) / 1.12
+    return lost
+
+
 def tiled_mark(height: int, width: int, rng: np.random.Generator) -> np.ndarray:
     """'© PREVIEW' all over the picture, aslant."""
     angle = rng.uniform(20, 40) * rng.choice([-1, 1])
@@ -137,6 +156,7 @@ HOLES: dict[str, Callable[..., np.ndarray]] = {
     "text": opaque_text,
     "scratches": scratches,
 }
+WIDE_HOLES: dict[str, Callable[..., np.ndarray]] = {"25 to 60 pixels across": blobs}
 MARKS: dict[str, Callable[..., np.ndarray]] = {"SAMPLE, once": single_mark, "© PREVIEW, tiled": tiled_mark}
 
 
