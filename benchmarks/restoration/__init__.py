@@ -10,9 +10,10 @@
   all pictures of a case at once, as `tfvae restore FOLDER --auto` does, for a mark that is the same on all.
 - `enhance`: the model's own corruptions, snapshots (mild) and old prints (strong), drawn here. Auto-contrast,
   auto-levels, CLAHE, grey-world, and grey-world with auto-contrast.
-- `speed`: a photograph of 24 megapixels through the `tfvae` command, its time and memory (`restoration_speed.py`).
+- `uncertainty`: standard deviations and samples, with and without their calibration (`uncertainty.py`).
+- `speed`: a photograph of 24 megapixels through the `tfvae` command, its time and memory (`speed.py`).
 
-Every side gets the same pictures with the same damage from the same seed (`restoration_degraded.py`), and its result is
+Every side gets the same pictures with the same damage from the same seed (`degraded.py`), and its result is
 clipped to [0, 1]. A figure is the mean over pictures of each picture's own value; what ours is ahead by is the mean of
 the differences within a picture, with its standard error. Rates come from one picture, the sides alternating.
 """
@@ -29,7 +30,7 @@ import numpy as np
 from benchmarks.measuring import OURS, machine, progress, publish, spread
 from tfvae.errors import UserError
 
-SPEED = "speed"
+SPEED, UNCERTAINTY = "speed", "uncertainty"
 GIVEN_MASK = "All methods are given the mask."
 
 
@@ -65,6 +66,11 @@ def main(options: argparse.Namespace) -> None:
 
         facts = speed.run(options)
         lines, picture = speed.table(facts), None
+    elif options.task == UNCERTAINTY:
+        from benchmarks.restoration import uncertainty
+
+        facts = uncertainty.run(options)
+        lines, picture = uncertainty.table(facts), None
     else:
         from benchmarks.restoration import tables
 
