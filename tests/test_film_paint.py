@@ -46,6 +46,20 @@ def test_a_painting_without_a_share_is_left_out(frames):
     np.testing.assert_array_equal(both(frames[0]), paint(frames[0], MODEL))
 
 
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("`colour` must be one of", {"colour": "paint"}),
+        ("`strength` must be 0 or more", {"strength": -1}),
+        ("`painting` must be 16x16", {"paintings": [MODEL[:9]]}),
+        ("`shares` must be a number", {"shares": [1, 1]}),
+    ],
+)
+def test_what_paint_refuses_is_refused_before_the_first_frame(words, options):
+    with pytest.raises(ValueError, match=words):
+        film_painter(**{"paintings": [MODEL], **options})
+
+
 def test_after_a_cut_all_is_laid_anew(frames):
     other = np.ascontiguousarray(100 - frames[0][::-1] // 3)  # darker, too
     for colour in ("painting", "photo"):

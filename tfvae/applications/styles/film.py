@@ -7,7 +7,7 @@ import numpy as np
 from tfvae.applications.channels import floats, typed
 from tfvae.applications.styles.canvas import Canvas
 from tfvae.applications.styles.colours import oklab
-from tfvae.applications.styles.paint import Paints, hung, weighed
+from tfvae.applications.styles.paint import Paints, check, check_paints, hung, weighed, without_margins
 from tfvae.applications.video.steady import Motion, warp
 
 APART = 0.75  # pixels of the painting by which places between two may differ from the nearest: else a seam is between
@@ -28,23 +28,26 @@ def film_painter(
     there is better. Colours are brought to those of the paintings as in the first frame of the scene.
 
     Args:
-        paintings, shares, colour, stroke, strength, seed: As of `paint`; black margins of scans are cut off already.
+        paintings, shares, colour, stroke, strength, seed: As of `paint`.
 
     Returns:
         A function of frames `(height, width, 3)`, uint8, all of one size.
 
     Raises:
+        ValueError: As `paint`; the function, where a frame is none.
         UserError: When OpenCV, which finds the flow, is not installed.
 
     Reference:
         Litwinowicz (1997), Processing images and video for an impressionist effect, for strokes that move along the
         optical flow; Hertzmann and Perlin (2000), Painterly rendering for video and interaction, for painting over
     """
-    paintings, parts = weighed(list(paintings), shares)
+    paintings, parts = weighed([without_margins(np.asarray(each)) for each in paintings], shares)
+    check_paints(paintings, colour, strength)
     motion, paints, canvas = Motion(), None, None
 
     def painted(frame: np.ndarray) -> np.ndarray:
         nonlocal paints, canvas
+        check("frame", frame)
         own = floats(frame)
         lab, found = oklab(own), motion.to(frame)
         if paints is None or found is None:  # a scene begins

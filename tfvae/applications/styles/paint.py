@@ -61,7 +61,8 @@ def paint(
     image, paintings = np.asarray(image), [painting] if isinstance(painting, np.ndarray) else list(painting)
     known = as_known(kept, image)
     paintings, parts = weighed([without_margins(np.asarray(each)) for each in paintings], shares)
-    _check(image, paintings, colour, strength)
+    check("image", image)
+    check_paints(paintings, colour, strength)
     own = floats(image)
     grey = all(each.shape[2] == 1 for each in paintings)
     channels = 1 if image.shape[2] == 1 and (colour == "photo" or grey) else 3
@@ -183,12 +184,18 @@ def weighed(paintings: list[np.ndarray], shares: Sequence[float] | None) -> tupl
     return [painting for painting, _ in kept], [share for _, share in kept]
 
 
-def _check(image: np.ndarray, paintings: list[np.ndarray], colour: str, strength: float) -> None:
-    for name, each in (("image", image), *(("painting", painting) for painting in paintings)):
-        as_known(None, each)  # says what a picture is
-        if each.shape[2] not in (1, 3) or not each.size:
-            raise ValueError(f"`{name}` must be (height, width, 1 or 3). Received: {each.shape}")
-        if name == "painting" and min(each.shape[:2]) < SMALLEST:
+def check(name: str, picture: np.ndarray) -> None:
+    """`ValueError` where that is no picture of one or three channels."""
+    as_known(None, picture)
+    if picture.shape[2] not in (1, 3) or not picture.size:
+        raise ValueError(f"`{name}` must be (height, width, 1 or 3). Received: {picture.shape}")
+
+
+def check_paints(paintings: Sequence[np.ndarray], colour: str, strength: float) -> None:
+    """`ValueError` where `paint` and `film_painter` cannot paint with these."""
+    for each in paintings:
+        check("painting", each)
+        if min(each.shape[:2]) < SMALLEST:
             raise ValueError(f"`painting` must be {SMALLEST}x{SMALLEST} pixels or more. Received: {each.shape}")
     if colour not in COLOURS:
         raise ValueError(f"`colour` must be one of {', '.join(COLOURS)}. Received: {colour}")
