@@ -264,11 +264,11 @@ def draws(parser: OneLineParser) -> None:
     args.count(parser, "draws of each, at most as many as pictures are held out", 10_000)
     parser.add_argument(
         "--temperatures",
-        type=args.number(0),
+        type=args.temperatures,
         nargs="+",
         default=[1.0],
         metavar="T",
-        help="of the draws (default: 1)",
+        help="of the draws; T,T,… for each level of hierarchical models (default: 1)",
     )
     parser.add_argument(
         "--labels", metavar="FILE", help="table of the pictures' labels (name,label), where the run's own have none"

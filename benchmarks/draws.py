@@ -7,7 +7,7 @@ training; and draws of the normal distribution that has the mean and covariance 
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import keras
@@ -20,6 +20,7 @@ from tfvae.pixels import to_uint8
 SURE = 0.9  # least probability of a class, of a legible picture
 SHOWN = 64
 MOST_LEARNT = 10_000  # pictures whose covariance the trivial method takes
+Temperature = float | Sequence[float]  # or one for each level of hierarchical models
 FIGURES = ("legible", "frechet", "precision", "recall", "coverage")
 
 
@@ -81,7 +82,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     return facts, grid(shown[:SHOWN].astype(np.float32) / 255.0, columns=8)
 
 
-def _sets(models, train, count: int, options) -> Iterator[tuple[str, float | None, np.ndarray]]:
+def _sets(models, train, count: int, options) -> Iterator[tuple[str, Temperature | None, np.ndarray]]:
     """What is compared with the held-out pictures: its name, a temperature if it is a trained model's, uint8 pictures.
 
     The controls come first.
@@ -104,7 +105,7 @@ def _labelled(images: Any) -> tuple[np.ndarray, np.ndarray]:
     return known.array, known.labels
 
 
-def _drawn(model: Any, count: int, temperature: float, options) -> np.ndarray:
+def _drawn(model: Any, count: int, temperature: Temperature, options) -> np.ndarray:
     from tfvae.applications import generate
 
     return to_uint8(generate(model, count, options.seed, temperature))
@@ -129,7 +130,8 @@ def table(facts: dict[str, Any]) -> list[str]:
     classifier, count = facts["classifier"], f"{facts['count']:,}"
     rows = []
     for row in facts["rows"]:
-        temperature = "" if row["temperature"] is None else f"{row['temperature']:g}"
+        factors = np.ravel([] if row["temperature"] is None else row["temperature"])
+        temperature = ", ".join(f"{factor:g}" for factor in factors)
         figures = [f"{row['legible']:.1%}", f"{row['frechet']:.1f}", *(f"{row[name]:.2f}" for name in FIGURES[2:])]
         rows.append([row["pictures"], temperature, *figures])
     return [

@@ -16,7 +16,7 @@ import tfvae.cli
 import training.__main__
 from benchmarks.__main__ import BENCHMARKS
 from benchmarks.arguments import RECIPES, RESTORATION, benchmark_parser
-from benchmarks.restoration import SPEED, TASKS
+from benchmarks.restoration import SPEED, TASKS, UNCERTAINTY
 from benchmarks.workers import PICTURES
 from training import encrypt, tune
 
@@ -206,4 +206,4 @@ def test_one_thing_has_one_name_everywhere(parser):
 
 def test_what_parsers_list_is_what_there_is():
     assert tuple(PICTURES) == RECIPES
-    assert (*TASKS, SPEED) == RESTORATION
+    assert (*TASKS, UNCERTAINTY, SPEED) == RESTORATION

@@ -12,6 +12,7 @@ from tiny_runs import vector_vae, write_run
 
 import tfvae
 from tfvae import applications
+from tfvae.applications.latent.animate import animate_draws
 from tfvae.cli import main as tfvae_command
 from tfvae.objectives import importance_bound, sum_per_example
 from tfvae.priors.base import gaussian_log_prob
@@ -170,6 +171,22 @@ def test_codes_decode_to_reconstructions_and_noise_to_draws(model):
     cold = np.asarray(model.generate(noise, 0.0)["image"])
     np.testing.assert_allclose(cold, np.repeat(cold[:1], 3, axis=0), atol=1e-6)
     assert np.abs(np.asarray(model.generate(noise)["image"]) - cold).max() > 1e-3
+
+
+def test_a_temperature_for_each_level_scales_its_noise_and_no_other(model):
+    noise = np.random.default_rng(3).standard_normal((3, sum(UNITS)), np.float32)
+    factors = np.repeat(np.float32([1, 0.5, 0]), UNITS)
+    expected = model.decode(factors * noise)["image"]
+    np.testing.assert_allclose(model.generate(noise, [1.0, 0.5, 0.0])["image"], expected, atol=1e-6)
+    np.testing.assert_allclose(model.generate(noise, 0.5)["image"], model.decode(0.5 * noise)["image"], atol=1e-6)
+    np.testing.assert_allclose(applications.generate(model, 3, 3, (1, 0.5, 0)), expected, atol=1e-6)
+    film = list(animate_draws(model, 2, 3, frames=1, temperature=(1, 0.5, 0)))
+    np.testing.assert_allclose(film, expected[:2], atol=1e-6)
+    for refused in ([1.0, 0.5], (1.0, -0.5, 1.0)):
+        with pytest.raises(ValueError, match="temperature"):
+            applications.generate(model, 2, 0, refused)
+    with pytest.raises(ValueError, match="each of the 3 levels"):
+        model.generate(noise, [1.0, 0.5])
 
 
 def test_draws_of_the_posterior_have_its_moments(model):

@@ -8,7 +8,7 @@ def generate(parser: OneLineParser) -> None:
     args.run(parser)
     args.count(parser, "how many", 64)
     args.seed(parser, "of the noise")
-    args.temperature(parser, "below 1: nearer to typical")
+    args.temperature(parser, "below 1: nearer to typical", levels=True)
     args.size(parser, "pixels, where the model leaves the size open")
     args.label(parser)
     args.out(parser, "OUT.png for one grid, or a folder for single pictures and the grid", "RUN/generated.png")
@@ -17,6 +17,7 @@ def generate(parser: OneLineParser) -> None:
         [
             "tfvae generate runs/digits",
             "tfvae generate runs/digits -n 16 --temperature 0.7 -o drawn.png",
+            "tfvae generate runs/mnist_hierarchical --temperature 1,0.4,1",
             "tfvae generate runs/mnist_conditional --label 7",
             "tfvae generate runs/styles --size 128x192 --label monet:0.6,hokusai:0.4 -o drawn",
         ],

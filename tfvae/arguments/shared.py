@@ -43,10 +43,24 @@ def seed(parser: argparse.ArgumentParser, meaning: str, default: int | None = 0)
 
 
 def temperature(
-    parser: argparse.ArgumentParser, meaning: str, default: float | None = 1.0, shown: object = None
+    parser: argparse.ArgumentParser,
+    meaning: str,
+    default: float | None = 1.0,
+    shown: object = None,
+    levels: bool = False,
 ) -> None:
-    text = f"{meaning} (default: {f'{default:g}' if shown is None else shown})"
-    parser.add_argument("--temperature", type=number(0), default=default, metavar="T", help=text)
+    """A factor of deviations; with `levels` also several, `T,T,…`, for the levels of a hierarchical model."""
+    several = "; T,T,…: for each level of a hierarchical model, coarse to fine" if levels else ""
+    text = f"{meaning}{several} (default: {f'{default:g}' if shown is None else shown})"
+    parser.add_argument(
+        "--temperature", type=temperatures if levels else number(0), default=default, metavar="T", help=text
+    )
+
+
+def temperatures(text: str) -> float | tuple[float, ...]:
+    """A number of 0 or more, or several with commas between them."""
+    values = tuple(number(0)(part) for part in text.split(","))
+    return values if len(values) > 1 else values[0]
 
 
 def label(parser: argparse.ArgumentParser) -> None:

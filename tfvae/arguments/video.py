@@ -22,7 +22,7 @@ def animate(parser: OneLineParser) -> None:
     parser.add_argument("--loop", action="store_true", help="back to the first at the end")
     args.count(parser, "draws of the prior", 5, lowest=2)
     args.seed(parser, "of the draws")
-    args.temperature(parser, "below 1: nearer to typical")
+    args.temperature(parser, "below 1: nearer to typical", levels=True)
     args.label(parser)
     args.size(parser, "pixels of draws, where the model leaves them open")
     args.out(parser, "OUT.mp4, .webm or .gif", "RUN/walk.mp4")

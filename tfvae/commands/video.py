@@ -10,6 +10,7 @@ import numpy as np
 
 from tfvae.applications.latent.animate import animate as frames_between
 from tfvae.applications.latent.animate import animate_draws
+from tfvae.applications.latent.generate import temperatures
 from tfvae.applications.video.steady import STRENGTH, steady
 from tfvae.commands.latent import asked_label
 from tfvae.commands.meter import Meter
@@ -47,6 +48,10 @@ def animate(arguments: argparse.Namespace) -> None:
             )
         count = arguments.count
         labels = asked_label(model, arguments.label, "animate")
+        try:
+            temperatures(model, arguments.temperature)
+        except ValueError as error:
+            raise UserError(f"animate: {error}") from error
         drawn = {"temperature": arguments.temperature, "size": arguments.size, "labels": labels}
         if model.image_shape[0] is not None and arguments.size not in (None, tuple(model.image_shape[:2])):
             height, width = model.image_shape[:2]

@@ -175,8 +175,20 @@ class HierarchicalVAE(VariationalModel, DecodesCodes):
     def generate(self, noise, temperature=1.0, *, seed=None, size=None):
         """`{"image"}` of standard normal `noise`, `(batch, *latent_shape)`, or of so many draws, as `VAE.generate`.
 
-        The temperature multiplies the deviation of every conditional prior.
+        The temperature multiplies the deviation of every conditional prior; or there is one for each level, coarse to
+        fine, `(levels,)`: 1 on top for what varies, less below for clean shapes.
+
+        Raises:
+            ValueError: If there are more or fewer temperatures than levels.
         """
+        temperature = float32(temperature)
+        if len(temperature.shape):
+            if tuple(temperature.shape) != (self.levels,):
+                raise ValueError(
+                    f"`temperature` must be a number, or one for each of the {self.levels} levels. "
+                    f"Received: {temperature.shape[0]}"
+                )
+            temperature = ops.repeat(temperature, np.array(self.decoder.level_units))
         return self.decode(self.prior.sample(self.noise(noise, seed, size), temperature))
 
     def embed(self, images, batch_size=64, levels: Levels = None):

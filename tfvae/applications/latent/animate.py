@@ -1,13 +1,13 @@
 """A walk through the latent space, from picture to picture, as the frames of a film."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 from scipy.interpolate import CubicSpline
 
-from tfvae.applications.latent.generate import drawn_size, noise_shape
+from tfvae.applications.latent.generate import drawn_size, noise_shape, temperatures
 from tfvae.applications.latent.interpolate import METHODS as ARCS
 from tfvae.applications.latent.whole_codes import decoded, whole_codes
 from tfvae.data.array_batches import batches, largest_batch
@@ -54,7 +54,7 @@ def animate_draws(
     frames: int = 30,
     method: str = "slerp",
     loop: bool = False,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     size: tuple[int, int] | None = None,
     batch_size: int = 16,
     labels: Any = None,
@@ -77,10 +77,11 @@ def animate_draws(
         As `animate`.
 
     Raises:
-        ValueError: As `walk`, and as `generate` for the model and the size.
+        ValueError: As `walk`, and as `generate` for the model, the temperature and the size.
     """
     if not hasattr(model, "generate"):
         raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
+    factors = temperatures(model, temperature)
     height, width = drawn_size(model, size)
     noise = np.random.default_rng(seed).standard_normal((count, *noise_shape(model, height, width)), dtype=np.float32)
     way = walk(noise, frames, method, loop)
@@ -88,7 +89,7 @@ def animate_draws(
         labels = 0
 
     def draw(z: np.ndarray) -> np.ndarray:
-        return keras.ops.convert_to_numpy(model.generate(z, np.float32(temperature), **given(labels))["image"])
+        return keras.ops.convert_to_numpy(model.generate(z, factors, **given(labels))["image"])
 
     yield from _decoded(draw, way, (height, width), batch_size)
 

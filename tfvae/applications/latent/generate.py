@@ -1,6 +1,6 @@
 """Draw images that were never seen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,7 +17,7 @@ def generate(
     model: Any,
     count: int,
     seed: int,
-    temperature: float = 1.0,
+    temperature: float | Sequence[float] = 1.0,
     size: tuple[int, int] | None = None,
     batch_size: int = 64,
     labels: Any = None,
@@ -33,7 +33,7 @@ def generate(
         count: How many images.
         seed: Of the noise.
         temperature: Standard deviation of the draws in units of the prior's: below 1 nearer to the typical image,
-            0 the same image `count` times.
+            0 the same image `count` times. Of a hierarchical model also one for each level, coarse to fine.
         size: `(height, width)` in pixels, for a model with a spatial latent only; the largest that its prior knows by
             default, 128×128 of one that knows no places.
         batch_size: Most images decoded at once.
@@ -44,15 +44,15 @@ def generate(
         float32 in [0, 1], shape `(count, height, width, channels)`.
 
     Raises:
-        ValueError: When the model has no prior, does not know a label, `count` or a side is not positive, `temperature`
-            is negative, `size` is given though the model draws one size only, or it is more than the prior knows.
+        ValueError: When the model has no prior, does not know a label, `count` or a side is not positive, a
+            `temperature` is negative or they are not as many as the levels, `size` is given though the model draws one
+            size only, or it is more than the prior knows.
     """
     if not hasattr(model, "generate"):
         raise ValueError(f"`model` must have a prior to draw from. Received: {type(model).__name__}")
     if count < 1:
         raise ValueError(f"`count` must be positive. Received: count={count}")
-    if temperature < 0:
-        raise ValueError(f"`temperature` must not be negative. Received: temperature={temperature}")
+    factors = temperatures(model, temperature)
     height, width = drawn_size(model, size)
     latent_shape = noise_shape(model, height, width)
     batch_size = largest_batch(batch_size, height, width)
@@ -68,9 +68,25 @@ def generate(
     for start in range(0, count, batch_size):
         noise = rng.standard_normal((min(batch_size, count - start), *latent_shape), dtype=np.float32)
         mine = {name: value[start : start + batch_size] for name, value in given.items()}
-        drawn = keras.ops.convert_to_numpy(model.generate(noise, np.float32(temperature), **mine)["image"])
+        drawn = keras.ops.convert_to_numpy(model.generate(noise, factors, **mine)["image"])
         images.append(drawn[:, :height, :width])
     return np.concatenate(images)
+
+
+def temperatures(model: Any, temperature: float | Sequence[float]) -> np.ndarray:
+    """What `model.generate` takes: one number, `()`, or one for each level of a hierarchical model, float32.
+
+    Raises:
+        ValueError: When one is negative, or there are several and not as many as levels.
+    """
+    found = np.asarray(temperature, np.float32)
+    if not np.all(found >= 0):
+        raise ValueError(f"`temperature` must not be negative. Received: temperature={temperature}")
+    levels = getattr(model, "levels", None)
+    if found.ndim and found.shape != (levels,):
+        several = f", or one for each of the {levels} levels" if levels else f" for a {type(model).__name__}"
+        raise ValueError(f"`temperature` must be a number{several}. Received: temperature={temperature}")
+    return found
 
 
 def noise_shape(model: Any, height: int, width: int) -> tuple[int, ...]:
