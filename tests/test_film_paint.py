@@ -1,5 +1,7 @@
 """Films painted with a painting: strokes move with the film, and are laid anew where it shows something new."""
 
+import itertools
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -53,11 +55,45 @@ def test_a_painting_without_a_share_is_left_out(frames):
         ("`strength` must be 0 or more", {"strength": -1}),
         ("`painting` must be 16x16", {"paintings": [MODEL[:9]]}),
         ("`shares` must be a number", {"shares": [1, 1]}),
+        ("`moving` must be 1 or more, of two", {"moving": 5}),
+        ("`moving` must be 1 or more", {"moving": 0, "paintings": [MODEL, MODEL]}),
     ],
 )
 def test_what_paint_refuses_is_refused_before_the_first_frame(words, options):
     with pytest.raises(ValueError, match=words):
         film_painter(**{"paintings": [MODEL], **options})
+
+
+def test_a_style_moves_from_one_painting_to_the_next_a_little_a_frame(frames):
+    other = painting(110, 140, seed=8)[:, :, ::-1]
+    painter = film_painter([MODEL, other], moving=8)
+    still = [painter(frames[0]).astype(np.float32) for _ in range(14)]
+    first = film_painter([MODEL])(frames[0])
+    ends = [each.mean(axis=(0, 1)) for each in (first, film_painter([other])(frames[0]))]
+    # Colours go along a line, a frame at a time; the last six frames are of the last painting, and stay.
+    ways = [np.dot(each.mean(axis=(0, 1)) - ends[0], ends[1] - ends[0]) for each in still]
+    ways = np.array(ways) / np.dot(ends[1] - ends[0], ends[1] - ends[0])
+    np.testing.assert_allclose(ways, [*np.arange(8) / 8, *[1] * 6], atol=0.12)
+    steps = [np.abs(two - one).mean() for one, two in itertools.pairwise(still)]
+    assert steps[-1] < 0.2 * steps[3] and max(steps) < 0.5 * np.abs(still[-1] - still[0]).mean()
+
+
+def test_a_painting_gets_its_share_of_the_canvas_by_painting_over(frames):
+    lab = oklab(frames[0] / np.float32(255))
+    canvas = Canvas(lab, [oklab(each / np.float32(255)) for each in (MODEL, MODEL[::-1])])
+    canvas.only = 0
+    canvas.fill()
+    assert canvas.share == 1
+    canvas.only = 1
+    for share in (0.3, 0.6):
+        canvas.paint_over(share)
+        assert share - 0.05 < canvas.share < share + 0.1
+    for _ in range(6):  # what is left are slivers, fewer each time
+        canvas.paint_over(1.0)
+    assert canvas.share > 0.9
+    rows, columns = canvas.rows.copy(), canvas.columns.copy()
+    canvas.paint_over(0.5)  # it has more
+    np.testing.assert_array_equal([canvas.rows, canvas.columns], [rows, columns])
 
 
 def test_after_a_cut_all_is_laid_anew(frames):
@@ -120,6 +156,24 @@ def test_the_command_paints_a_film(film, capsys):
     assert main(["stylize", *words.split()]) == 0
     assert "with 4 frames" in capsys.readouterr().out
     assert Film(film / "stylized" / "film.mp4").size == (36, 50)
+
+
+def test_the_command_makes_a_film_of_a_picture_whose_style_moves(film, frames, capsys):
+    Image.fromarray(frames[0]).save("photo.png")
+    Image.fromarray(MODEL[::-1]).save("other.png")
+    words = ["stylize", "photo.png", "--from", "painting.png", "--from", "other.png", "--size", "36x50"]
+    assert main([*words, "--moving", "3", "-o", "moving.mp4"]) == 0
+    assert "with 4 frames" in capsys.readouterr().out
+    assert Film(film / "moving.mp4").size == (36, 50)
+    for more, said in (
+        (["--moving", "3", "--shares", "1,2"], "no --shares"),
+        (["--moving", "3", "--stroke", "90"], "`stroke` must be above 0 and at most"),
+        (["--moving", "3", "--mask", "photo.png"], "photo.png becomes a film"),
+    ):
+        assert main([*words, *more]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["stylize", ".", *words[2:], "--moving", "3"]) == 2
+    assert "takes one picture or film" in capsys.readouterr().err
 
 
 def test_the_benchmark_measures_what_is_carried(film, capsys):

@@ -6,7 +6,7 @@ from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser, UserError
 from tfvae.file_names import user_path
 
-OF_PAINTINGS = ("shares", "colour", "stroke", "mask", "seed")
+OF_PAINTINGS = ("shares", "moving", "colour", "stroke", "mask", "seed")
 GROUPS, INVENTED = 3, 12  # styles by default
 OF_RUNS = ("extrapolate", "steady", "tile")
 
@@ -26,6 +26,12 @@ def stylize(parser: OneLineParser) -> None:
     )
     parser.add_argument(
         "--shares", type=args.numbers, metavar="A,B", help="of several paintings (default: all the same)"
+    )
+    parser.add_argument(
+        "--moving",
+        type=args.integer(1),
+        metavar="N",
+        help="a film, of a film or of a picture: the style goes from each --from to the next in N frames",
     )
     args.strength(parser, "0: as it is, 2: exaggerated")
     parser.add_argument("--colour", choices=("painting", "photo"), help="with --from: whose (default: painting)")
@@ -54,6 +60,7 @@ def stylize(parser: OneLineParser) -> None:
             "tfvae stylize photo.jpg --from painting.jpg -o painted.png",
             "tfvae stylize PICTURES --from painting.jpg --colour photo --stroke 0.7",
             "tfvae stylize photo.jpg --from monet.jpg --from munch.jpg --shares 0.7,0.3",
+            "tfvae stylize photo.jpg --from monet.jpg --from munch.jpg --moving 75 -o moving.mp4",
             "tfvae stylize runs/styles photo.jpg --style monet:0.6,hokusai:0.4",
             "tfvae stylize runs/styles film.mp4 --style monet --size 360x640 -o painted.mp4",
         ],
@@ -71,6 +78,10 @@ def _run_or_painting(arguments: argparse.Namespace) -> None:
             raise UserError("stylize: the following arguments are required: IN.")
         return
     _without_run(arguments, "stylize: --from")
+    if arguments.moving is not None and (arguments.shares or len(arguments.paintings) < 2):
+        raise UserError(
+            "stylize: --moving goes from one --from to the next: two or more are required, and no --shares."
+        )
     shares = arguments.shares or [1.0] * len(arguments.paintings)
     if len(shares) != len(arguments.paintings) or not any(shares):
         raise UserError(

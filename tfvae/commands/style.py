@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +23,15 @@ from tfvae.applications.tiles import smallest_side
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks
 from tfvae.commands.shared import images_of, model_that, place, say
-from tfvae.commands.video import rerender_film
+from tfvae.commands.video import rerender_film, write_film
 from tfvae.decoding import UnreadableError, eight_bits
 from tfvae.errors import UserError
 from tfvae.pictures.files import EditablePicture, open_picture, save
+from tfvae.pixels import fitted, to_uint8
 from tfvae.runs import Run, open_run
 from tfvae.whole_files import whole_file
 
+FPS = 25  # of a film of one picture whose style moves
 SHOWN = 8  # pictures of each group in the picture of `styles`
 
 
@@ -37,7 +40,7 @@ def stylize(arguments: argparse.Namespace) -> None:
     if arguments.paintings is not None:
         return _paint(arguments)
     run = open_run(arguments.run)
-    if arguments.source.is_file() and arguments.source.suffix.lower() in video.SUFFIXES:
+    if _is_film(arguments.source):
         return _stylize_film(run, arguments)
     _only_of_films(arguments, ("fps", "size", "steady"))
     plan = plan_of(arguments.source, arguments.out, run.path / "stylized", [], [])
@@ -62,7 +65,7 @@ def stylize(arguments: argparse.Namespace) -> None:
 def _paint(arguments: argparse.Namespace) -> None:
     """With the paint of one painting or of several; nothing was learnt."""
     source, mask = arguments.source, arguments.mask
-    if source.is_file() and source.suffix.lower() in video.SUFFIXES:
+    if _is_film(source) or arguments.moving is not None:
         return _paint_film(arguments)
     _only_of_films(arguments, ("fps", "size"))
     reserved = [*arguments.paintings, *([mask, *mask.rglob("*")] if mask else [])]
@@ -100,10 +103,18 @@ def _paint(arguments: argparse.Namespace) -> None:
     _finish(plan, carry_out(plan, work), arguments.page, f"With the paint of {names}")
 
 
+def _is_film(source: Path) -> bool:
+    return source.is_file() and source.suffix.lower() in video.SUFFIXES
+
+
 def _paint_film(arguments: argparse.Namespace) -> None:
+    source = arguments.source
     if arguments.mask is not None:
-        raise UserError(f"stylize: --mask is for pictures, and {arguments.source} is a film.")
-    out, _ = place(arguments.out, Path("stylized") / f"{arguments.source.stem}.mp4", video.WRITTEN)
+        raise UserError(
+            f"stylize: --mask is for pictures, and {source} {'is' if _is_film(source) else 'becomes'} a film."
+        )
+    frame = None if _is_film(source) else _frame(arguments)
+    out, _ = place(arguments.out, Path("stylized") / f"{source.stem}.mp4", video.WRITTEN)
     paintings = [_painting(path) for path in arguments.paintings]
     render = film_painter(
         paintings,
@@ -112,8 +123,26 @@ def _paint_film(arguments: argparse.Namespace) -> None:
         arguments.stroke,
         arguments.strength,
         arguments.seed or 0,
+        arguments.moving,
     )
-    rerender_film(arguments.source, out, render, arguments.fps, arguments.size, strength=0)
+    try:
+        if frame is None:
+            return rerender_film(source, out, render, arguments.fps, arguments.size, strength=0)
+        total = arguments.moving * (len(paintings) - 1) + 1
+        rate = Fraction(arguments.fps or FPS).limit_denominator(10**5)
+        write_film(out, (render(frame) for _ in range(total)), rate, total)
+    except ValueError as error:  # of the first frame: paint that is too large for it
+        raise UserError(f"stylize: {error}") from error
+
+
+def _frame(arguments: argparse.Namespace) -> np.ndarray:
+    """One picture as a frame of a film, uint8 `(height, width, 3)`."""
+    try:
+        picture = open_picture(arguments.source)
+    except (UnreadableError, OSError) as reason:
+        raise UserError(f"stylize: --moving takes one picture or film. {arguments.source}: {reason}.") from None
+    pixels = to_uint8(flat(picture.pixels, picture.alpha))
+    return fitted(np.repeat(pixels, 3 // pixels.shape[2], axis=2), arguments.size or pixels.shape[:2])
 
 
 def _only_of_films(arguments: argparse.Namespace, names: Sequence[str]) -> None:

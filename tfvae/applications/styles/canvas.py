@@ -26,6 +26,9 @@ ENOUGH = 10.0  # error within which a place is not painted over
 DETAIL = 6.0  # variance of the picture, finer than the first windows show, within which it is not either
 ROUND = 200.0  # by which a pixel costs more at half a side from the midst of a window, so that none looks square
 BLOBS = 16  # such shapes
+OTHER = 0.1  # of a window, from which on it is painted over with another painting
+WHOLE = 0.95  # of the picture, which is as good as all of it
+PASSES = 3  # over the picture, in which a painting gets its share
 
 Window = tuple[np.ndarray, np.ndarray]  # rows `(n, side, 1)` and columns `(n, 1, side)` of pixels
 
@@ -48,6 +51,7 @@ class Canvas:
         wall: Where the paintings hang.
         sides: Of the windows of each layer, in pixels.
         rows, columns: Places on the wall, float32 `(h, w)` and more; negative where nothing lies.
+        only: Number of the painting whose windows are laid from now on; None: of all.
     """
 
     def __init__(
@@ -73,8 +77,9 @@ class Canvas:
         self.rows, self.columns = np.full((2, *self.lab.shape[:2]), -1, np.float32)
         self.enough, self.detail = ENOUGH * strength**2, DETAIL * strength**2
         self.rng = np.random.default_rng(seed)
-        # Windows of the paintings, by their side.
-        self.stock: dict[int, tuple[Guide, Patches]] = {} if before is None else before.stock
+        self.only: int | None = None
+        # Windows of the paintings, by their side and the painting.
+        self.stock: dict[tuple[int, int | None], tuple[Guide, Patches]] = {} if before is None else before.stock
 
     def carry(self, rows: np.ndarray, columns: np.ndarray, progress: Callable[[int, int], None] | None = None) -> None:
         """Lays only what is missing or wrong, instead of `fill`.
@@ -99,6 +104,23 @@ class Canvas:
             layer.refine(everywhere and number == 0)
             if progress:
                 progress(number + 1, len(self.sides))
+
+    def paint_over(self, share: float) -> None:
+        """Lays windows of the `only` painting, wherever, until it has that share of the picture, or as good as."""
+        layer = Layer(self, self.sides[0])
+        for _ in range(PASSES):
+            for window in layer.spread():
+                missing = min(share, WHOLE) - self.share
+                if missing <= 0:
+                    return
+                # Of a window about half is taken.
+                layer.lay_over(window, max(1, round(2 * missing * self.shape[0] * self.shape[1] / layer.side**2)))
+
+    @property
+    def share(self) -> float:
+        """Of the picture, what shows the `only` painting."""
+        height, width = self.shape
+        return float(np.mean(self.wall.number(self.columns[:height, :width]) == self.only))
 
     def picture(self, paintings: Sequence[np.ndarray]) -> np.ndarray:
         """What lies there of paintings `(h, w, c)`, in [0, 1]."""
@@ -129,10 +151,11 @@ class Layer:
     def __init__(self, canvas: Canvas, side: int):
         self.canvas, self.side, self.rng = canvas, side, canvas.rng
         self.guide = Guide(canvas.lab, side, far=True)
-        if side not in canvas.stock:
+        if (side, canvas.only) not in canvas.stock:
             shown = Guide(canvas.palette, side)
-            canvas.stock[side] = shown, Patches(shown, int(self.rng.integers(2**32)), canvas.wall.boxes)
-        self.shown, self.patches = canvas.stock[side]
+            boxes = canvas.wall.boxes if canvas.only is None else [canvas.wall.boxes[canvas.only]]
+            canvas.stock[side, canvas.only] = shown, Patches(shown, int(self.rng.integers(2**32)), boxes)
+        self.shown, self.patches = canvas.stock[side, canvas.only]
         self.offsets = side * grid(side)
         self.blobs = rounded(side, self.rng)
         step = side - side // 4
@@ -166,7 +189,7 @@ class Layer:
         """
         canvas, side = self.canvas, self.side
         least = canvas.enough * (side - side**2 / 2 if everywhere else side)
-        for window in self._groups(jitter=side // 4):
+        for window in self.spread():
             error = self._error(window)
             if everywhere:
                 needed = canvas.seams(window)
@@ -179,6 +202,19 @@ class Layer:
             window, error = (window[0][needed], window[1][needed]), error[needed]
             if len(error):
                 self._lay(window, error, self.blobs[self.rng.integers(BLOBS, size=len(error))], least)
+
+    def lay_over(self, window: Window, most: int) -> None:
+        """Lays so many of round windows at most, at random, of those of which a tenth shows another painting."""
+        canvas = self.canvas
+        other = (canvas.wall.number(canvas.columns[window]) != canvas.only).mean(axis=(1, 2))
+        chosen = self.rng.permutation(np.flatnonzero(other > OTHER))[:most]
+        if len(chosen):
+            window = window[0][chosen], window[1][chosen]
+            self._lay(window, self._error(window), self.blobs[self.rng.integers(BLOBS, size=len(chosen))], -np.inf)
+
+    def spread(self) -> Iterator[Window]:
+        """Windows about the grid; see `_groups`."""
+        return self._groups(jitter=self.side // 4)
 
     def _groups(self, jitter: int) -> Iterator[Window]:
         """Windows at random, of which no two of a group meet, moved by at most `jitter`, a quarter of their side."""

@@ -10,6 +10,7 @@ from tfvae.applications.styles.colours import oklab
 from tfvae.applications.styles.paint import Paints, check, check_paints, hung, weighed, without_margins
 from tfvae.applications.video.steady import Motion, warp
 
+RENEWED = 5  # frames after which windows whose colours move are described anew
 APART = 0.75  # pixels of the painting by which places between two may differ from the nearest: else a seam is between
 
 
@@ -20,6 +21,7 @@ def film_painter(
     stroke: float | None = None,
     strength: float = 1.0,
     seed: int = 0,
+    moving: int | None = None,
 ) -> Callable[[np.ndarray], np.ndarray]:
     """A function from the frames of a film, one after the other, to frames that are painted.
 
@@ -27,37 +29,62 @@ def film_painter(
     on the canvas moves along the optical flow, and windows are laid where nothing was before, or where others show what
     there is better. Colours are brought to those of the paintings as in the first frame of the scene.
 
+    A style that moves goes from the first painting to the next, and so on to the last: stroke after stroke is painted
+    over, and the colours go along.
+
     Args:
         paintings, shares, colour, stroke, strength, seed: As of `paint`.
+        moving: Frames from each painting to the next, instead of `shares`; None: the style stays.
 
     Returns:
         A function of frames `(height, width, 3)`, uint8, all of one size.
 
     Raises:
-        ValueError: As `paint`; the function, where a frame is none.
+        ValueError: As `paint`; when a style moves that has shares or one painting only, or in no frames; the function,
+            where a frame is none.
         UserError: When OpenCV, which finds the flow, is not installed.
 
     Reference:
         Litwinowicz (1997), Processing images and video for an impressionist effect, for strokes that move along the
         optical flow; Hertzmann and Perlin (2000), Painterly rendering for video and interaction, for painting over
     """
+    if moving is not None and (moving < 1 or shares is not None or len(paintings) < 2):
+        raise ValueError(f"`moving` must be 1 or more, of two paintings without shares. Received: moving={moving}")
     paintings, parts = weighed([without_margins(np.asarray(each)) for each in paintings], shares)
     check_paints(paintings, colour, strength)
-    motion, paints, canvas = Motion(), None, None
+    motion, canvas, number = Motion(), None, -1
+    stops: list[Paints] = []
 
     def painted(frame: np.ndarray) -> np.ndarray:
-        nonlocal paints, canvas
+        nonlocal canvas, number
         check("frame", frame)
         own = floats(frame)
         lab, found = oklab(own), motion.to(frame)
-        if paints is None or found is None:  # a scene begins
-            paints = Paints([hung(floats(each), frame.shape[:2], stroke) for each in paintings], parts, lab, colour)
-            canvas = None if paints.own else canvas  # whose windows are in the colours of the scene before
-        last, canvas = canvas, Canvas(paints.toned(lab), paints.palettes, parts, max(1.0, strength), seed, canvas)
+        number += 1
+        if not stops or found is None:  # a scene begins
+            hanging = [hung(floats(each), frame.shape[:2], stroke) for each in paintings]
+            ends = [parts] if moving is None else np.eye(len(paintings)).tolist()
+            stops[:] = [Paints(hanging, end, lab, colour) for end in ends]
+            canvas = None if stops[0].own else canvas  # whose windows are in the colours of the scene before
+        paints, stop, way = stops[0], 0, 0.0
+        if moving is not None:
+            stop = min(number // moving, len(paintings) - 2)
+            way = min(number / moving - stop, 1.0)
+            paints = stops[stop].towards(stops[stop + 1], way)
+        # What is known of the windows holds while their colours do, about.
+        last, known = canvas, canvas if moving is None or number % RENEWED else None
+        canvas = Canvas(
+            paints.toned(lab), paints.palettes, parts, max(1.0, strength), seed + number * bool(moving), known
+        )
+        if moving is not None:
+            canvas.only = stop if last is None or found is None or not way else stop + 1
         if last is None or found is None:
             canvas.fill()
         else:
             canvas.carry(*moved(last, *found))
+        if way:
+            canvas.only = stop + 1
+            canvas.paint_over(way)
         shown = paints.shown(canvas)
         return typed(own + min(strength, 1.0) * (shown - own), frame.dtype)
 

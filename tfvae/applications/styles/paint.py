@@ -1,5 +1,6 @@
 """A picture painted with the paint of a painting or of several, in their colours or its own; nothing is learnt."""
 
+import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -107,6 +108,17 @@ class Paints:
             self.rgbs = [srgb(palette) for palette in self.palettes]
         together = np.concatenate([palette.reshape(-1, 1, 3) for palette in self.palettes])
         self.toned = np.asarray if self.own else transfer(lab, together)
+
+    def towards(self, other: "Paints", share: float) -> "Paints":
+        """The same paintings in colours between these and those of another: optimal transport, part of the way."""
+        if self.own or share == 0:
+            return self
+        between = copy.copy(self)
+        pairs = zip(self.palettes, other.palettes, strict=True)
+        between.palettes = [one + np.float32(share) * (two - one) for one, two in pairs]
+        between.rgbs = [srgb(palette) for palette in between.palettes]
+        between.toned = lambda lab: self.toned(lab) + np.float32(share) * (other.toned(lab) - self.toned(lab))
+        return between
 
     def shown(self, canvas: Canvas) -> np.ndarray:
         """What lies on a canvas, in the colours that were asked for, `(h, w, 1 or 3)` in [0, 1]."""
