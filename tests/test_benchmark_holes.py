@@ -12,7 +12,8 @@ from tiny_runs import write_run
 from benchmarks.__main__ import main
 from benchmarks.measuring import OURS
 from benchmarks.restoration import compare, degraded
-from benchmarks.restoration.tables import FILLING, nearest
+from benchmarks.restoration.baselines import FILLING
+from benchmarks.restoration.tables import nearest
 from tfvae.models.restorer import Restorer
 
 KIND = "25 to 60 pixels across"
@@ -50,7 +51,7 @@ def test_the_line_counts_pictures_on_which_ours_is_the_nearest():
     def row(side, distances, decibels):
         return {"case": "c", "side": side, "each": {"neighbourhoods": distances, "PSNR": decibels}}
 
-    rows = [row(OURS, [1, 5, 1], [20, 20, 19])] + [row(name, [2, 2, 2], [20.2, 20.4, 19.2]) for name in FILLING]
+    rows = [row(OURS, [1, 5, 1], [20, 20, 19]), *(row(each.name, [2, 2, 2], [20.2, 20.4, 19.2]) for each in FILLING)]
     (said,) = nearest(rows)
     assert "on 2 of 3 pictures" in said and said.endswith("the best of them on 2.")
 
@@ -68,7 +69,7 @@ def test_the_command_puts_texture_beside_its_control_and_the_classical_methods(t
 
     rows = {row["side"]: row for row in json.loads(out.read_text())["rows"]}
     control = "biharmonic, then our texture"
-    assert {OURS, f"{OURS}, without texture", control, *FILLING} < set(rows)
+    assert {OURS, f"{OURS}, without texture", control, *(each.name for each in FILLING)} < set(rows)
     # Grain is laid over the smoothest filling.
     assert 2 * rows[control]["neighbourhoods"] < rows["biharmonic"]["neighbourhoods"]
     assert f"{KIND}: neighbourhoods nearer than those of Telea" in capsys.readouterr().out

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.measuring import OURS, header, heading, in_range, line
+from benchmarks.restoration.baselines import FILLING
 
 # BSD68, grey, 68 pictures, mean PSNR in dB. BM3D and DnCNN-S: Zhang et al. (2017), table II,
 # https://arxiv.org/abs/1608.03981; Noise2Void: Krull, Buchholz and Jug (2019), https://arxiv.org/abs/1811.10980; HDN:
@@ -14,7 +15,6 @@ PUBLISHED = {
     "σ = 25": {"BM3D": 28.57, "DnCNN-S": 29.23, "HDN, about": 28.8, "Noise2Void": 27.7},
     "σ = 50": {"BM3D": 25.62, "DnCNN-S": 26.23},
 }
-FILLING = ("Telea", "Navier–Stokes", "biharmonic")
 BSD68 = 68  # pictures; on fewer or others, published figures mean nothing
 DIGITS = {
     "PSNR": ".2f",
@@ -56,11 +56,12 @@ def nearest(rows: list[dict[str, Any]]) -> list[str]:
     for case in dict.fromkeys(row["case"] for row in rows):
         each = {row["side"]: row["each"] for row in rows if row["case"] == case}
         mine = each[OURS]
-        others = [each[name] for name in FILLING]
+        names = [method.name for method in FILLING]
+        others = [each[name] for name in names]
         near = np.array(mine["neighbourhoods"]) < np.min([other["neighbourhoods"] for other in others], axis=0)
         behind = np.max([other["PSNR"] for other in others], axis=0) - np.array(mine["PSNR"])
         lines.append(
-            f"{case}: neighbourhoods nearer than those of {', '.join(FILLING)} on {near.sum()} of {len(near)} "
+            f"{case}: neighbourhoods nearer than those of {', '.join(names)} on {near.sum()} of {len(near)} "
             f"pictures; PSNR at most 0.3 dB below the best of them on {(behind <= 0.3).sum()}."
         )
     return lines
