@@ -66,29 +66,39 @@ def film_painter(
             ends = [parts] if moving is None else np.eye(len(paintings)).tolist()
             stops[:] = [Paints(hanging, end, lab, colour) for end in ends]
             canvas = None if stops[0].own else canvas  # whose windows are in the colours of the scene before
-        paints, stop, way = stops[0], 0, 0.0
-        if moving is not None:
-            stop = min(number // moving, len(paintings) - 2)
-            way = min(number / moving - stop, 1.0)
-            paints = stops[stop].towards(stops[stop + 1], way)
+        paints, painting, way = style_at(number, stops, moving)
         # What is known of the windows holds while their colours do, about.
         last, known = canvas, canvas if moving is None or number % RENEWED else None
-        canvas = Canvas(
-            paints.toned(lab), paints.palettes, parts, max(1.0, strength), seed + number * bool(moving), known
-        )
-        if moving is not None:
-            canvas.only = stop if last is None or found is None or not way else stop + 1
+        own_seed = seed if moving is None else seed + number
+        canvas = Canvas(paints.toned(lab), paints.palettes, parts, max(1.0, strength), own_seed, known)
+        canvas.only = painting
         if last is None or found is None:
             canvas.fill()
-        else:
+        if painting is not None and way:
+            canvas.only = painting + 1
+        if last is not None and found is not None:
             canvas.carry(*moved(last, *found))
         if way:
-            canvas.only = stop + 1
             canvas.paint_over(way)
         shown = paints.shown(canvas)
         return typed(own + min(strength, 1.0) * (shown - own), frame.dtype)
 
     return painted
+
+
+def style_at(number: int, stops: Sequence[Paints], moving: int | None) -> tuple[Paints, int | None, float]:
+    """Colours of a frame; of a style that moves also the painting that it comes from, and the way to the next, 0 to 1.
+
+    Args:
+        number: Of the frame.
+        stops: Colours at each painting, or of a style that stays.
+        moving: Frames from each to the next, or None.
+    """
+    if moving is None:
+        return stops[0], None, 0.0
+    first = min(number // moving, len(stops) - 2)
+    way = min(number / moving - first, 1.0)
+    return stops[first].towards(stops[first + 1], way), first, way
 
 
 def moved(canvas: Canvas, flow: np.ndarray, explained: np.ndarray) -> np.ndarray:
