@@ -15,6 +15,7 @@ BENCHMARKS = {
     "precision": "training steps in bfloat16, compared with float32",
     "likelihood": "importance-sampled likelihood, compared with pythae",
     "papers": "the table of likelihoods, out of what runs and their evaluations say",
+    "disentanglement": "the table of disentanglement over seeds, out of what runs and their evaluations say",
     "workers": "scaling from one worker to two",
     "restoration": "denoising, inpainting, marks, enhancement and speed, compared with classical methods",
     "textures": "textures compared with image quilting",

@@ -29,13 +29,7 @@ def parse(name: str, summary: str, words: Sequence[str]) -> argparse.Namespace:
 
 def training_step(parser: OneLineParser) -> None:
     _rounds(parser)
-    parser.add_argument(
-        "--steps",
-        type=types.tens,
-        default=100,
-        metavar="N",
-        help=f"of a turn; a multiple of {EXECUTION} (default: 100)",
-    )
+    _tens_of_steps(parser)
     args.batch_size(parser, "images in a step (default: 128)", 128)
     _out(parser, "the numbers, with machine and versions")
     parser.note("examples", ["python -m benchmarks training_step --steps 40 -o training_step.json"])
@@ -46,13 +40,7 @@ def trainers(parser: OneLineParser) -> None:
         "--data", default="digits", metavar="SOURCE", help="grey pictures, brought to 28×28 (default: digits)"
     )
     _rounds(parser)
-    parser.add_argument(
-        "--steps",
-        type=types.tens,
-        default=100,
-        metavar="N",
-        help=f"of a turn; a multiple of {EXECUTION} (default: 100)",
-    )
+    _tens_of_steps(parser)
     _out(parser, "the numbers, with machine and versions")
     parser.note("examples", ["python -m benchmarks trainers --data tfds:mnist -o trainers.json"])
 
@@ -95,6 +83,16 @@ def papers(parser: OneLineParser) -> None:
     parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)
     args.out(parser, "the table, which keeps its other rows", "printed only", metavar="OUT.csv")
     parser.note("examples", ["python -m benchmarks papers runs/iwae runs/iwae_2 -o docs/results/likelihood.csv"])
+
+
+def disentanglement(parser: OneLineParser) -> None:
+    about = (
+        "run directories, of several seeds, each with an evaluation: "
+        "tfvae evaluate RUN --figures elbo,units,mig,dci,sap,factor_vae -o RUN/factors.json"
+    )
+    parser.add_argument("runs", metavar="RUN", nargs="+", type=user_path, help=about)
+    args.out(parser, "the table", "printed only", metavar="OUT.csv")
+    parser.note("examples", ["python -m benchmarks disentanglement runs/beta-* runs/tc-* -o disentanglement.csv"])
 
 
 def workers(parser: OneLineParser) -> None:
@@ -382,6 +380,11 @@ def export_survey(parser: OneLineParser) -> None:
 def _rounds(parser: OneLineParser, default: int = 5, lowest: int = 1, more: str = "") -> None:
     text = f"turns of every side; the median counts{more} (default: {default})"
     parser.add_argument("--rounds", type=args.integer(lowest), default=default, metavar="N", help=text)
+
+
+def _tens_of_steps(parser: OneLineParser) -> None:
+    text = f"of a turn; a multiple of {EXECUTION} (default: 100)"
+    parser.add_argument("--steps", type=types.tens, default=100, metavar="N", help=text)
 
 
 def _only(parser: OneLineParser, meaning: str) -> None:

@@ -10,10 +10,12 @@ already stay, unless a run given now has the same command, seed and draws.
 """
 
 import argparse
+import contextlib
 import csv
 import dataclasses
 import io
 import shlex
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,24 +110,24 @@ def row_of(path: Path) -> dict[str, str]:
     }
 
 
-def evaluation_of(path: Path) -> dict[str, Any]:
-    """The evaluation in the run's folder whose −log p(x) has the most draws, then the most images."""
+def evaluations_of(path: Path) -> Iterator[dict[str, Any]]:
+    """The records that `tfvae evaluate` left in a run's folder, by file name."""
     from tfvae.evaluation.protocol import read_evaluation
 
-    found = []
     for file in sorted(path.glob("*.json")):
-        try:
-            record = read_evaluation(file)
-        except UserError:  # another of its files
-            continue
-        if "nll" in record["figures"]:
-            found.append((record["figures"]["nll"]["protocol"]["k"], record["protocol"]["images"], str(file), record))
+        with contextlib.suppress(UserError):  # another of its files
+            yield read_evaluation(file)
+
+
+def evaluation_of(path: Path) -> dict[str, Any]:
+    """The evaluation in the run's folder whose −log p(x) has the most draws, then the most images."""
+    found = [record for record in evaluations_of(path) if "nll" in record["figures"]]
     if not found:
         raise UserError(
             f"papers: {path}: no evaluation of -log p(x) in it. Measure it first: "
             f"tfvae evaluate {path} --figures nll,units --nll 5000 -o {path}/nll.json"
         )
-    return max(found, key=lambda one: one[:3])[3]
+    return max(found, key=lambda record: (record["figures"]["nll"]["protocol"]["k"], record["protocol"]["images"]))
 
 
 def command_of(config: Any) -> str:
