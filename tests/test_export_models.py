@@ -188,8 +188,7 @@ def test_frames_are_cut_and_fitted_one_by_one():
 
 # Bundles.
 
-# The codebook has most of what is new in one bundle: choices, a file in float32 alone, variants that are left out.
-EXPORTED = ["codebook", *(pytest.param(kind, marks=pytest.mark.slow) for kind in MAKERS if kind != "codebook")]
+EXPORTED = [pytest.param(kind, marks=pytest.mark.slow) for kind in MAKERS]
 
 
 @pytest.fixture(scope="module")

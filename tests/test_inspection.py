@@ -137,6 +137,7 @@ def test_calibration_gives_the_threshold_of_the_scores_that_it_keeps():
     assert calibrate(again, good[:5], good[5:], seed=3) == found
 
 
+@pytest.mark.slow
 def test_the_score_does_not_depend_on_what_was_calibrated_before():
     model, good = inspector(alpha=0.2), list(pieces(12, 16, 16))
     calibrate(model, good[:3], good[3:])

@@ -74,7 +74,7 @@ def fitted(**options):
     ("name", "value"),
     [
         ("covariance", lambda mean, log_var, z: float(sum(covariance_distance(mean, log_var)))),
-        ("mmd", lambda mean, log_var, z: float(normal_mmd(z, 8.0))),
+        pytest.param("mmd", lambda mean, log_var, z: float(normal_mmd(z, 8.0)), marks=pytest.mark.slow),
     ],
 )
 def test_what_is_asked_for_is_nearer_after_a_training(name, value):
