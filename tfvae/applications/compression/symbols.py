@@ -18,8 +18,7 @@ from tfvae.networks.hyperprior import FACTOR, rate_distortion_round
 from tfvae.networks.integer_decoder import INPUT_MOST
 
 Progress = Callable[[int, int], None]
-PART = 128  # latent places a side of what the hyper-encoder sees at once, so that no map of floats is copied as a whole
-STRIP = 16  # rows of latents that are rounded at once
+PART = 128  # latent places: what is rounded at once, so that no map of floats is copied as a whole
 MOST_SYMBOL = 2**20  # of a latent that has run away; beyond, nothing is kept of it
 
 
@@ -79,12 +78,13 @@ def rounded(model: Any, latents: np.ndarray, quality: float) -> tuple[np.ndarray
         inner, crop = ([_in_places(span, FACTOR) for span in spans] for spans in (place.inner, place.crop))
         hyper[tuple(inner)] = _whole(found[tuple(crop)], INPUT_MOST)
     prediction = predicted(model, hyper, quality, (rows, columns))
-    symbols = np.empty(latents.shape, np.int32)
-    for start in range(0, rows, STRIP):
-        part = slice(start, start + STRIP)
+    symbols, scales = np.zeros(latents.shape, np.int32), SCALES.astype(np.float32)
+    for start in range(0, rows, PART):
+        part = slice(start, start + PART)
         distance = enlarged(latents[part])[0].numpy() - prediction.mean[part] * np.float32(1 / 16)
-        scale = SCALES.astype(np.float32)[prediction.index[part]]
-        symbols[part] = _whole(rate_distortion_round(distance, scale).numpy(), MOST_SYMBOL)
+        chosen = np.abs(distance) > 0.5  # the others are 0, and most are
+        found = rate_distortion_round(distance[chosen], scales[prediction.index[part][chosen]])
+        symbols[part][chosen] = _whole(found.numpy(), MOST_SYMBOL)
     return hyper, symbols, prediction
 
 
