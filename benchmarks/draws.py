@@ -32,6 +32,7 @@ def main(options: argparse.Namespace) -> None:
 
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts, and a sheet of draws of the last run at the last temperature."""
+    from tfvae.applications.latent.generate import temperatures
     from tfvae.data import load_own
     from tfvae.data.labels import label_by_table
     from tfvae.evaluation.classifier import train_classifier
@@ -43,6 +44,12 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
 
     opened = [open_run(path) for path in options.runs]
     models = [(run.path.resolve().name, run.load_unfused()) for run in opened]
+    for name, model in models:
+        for temperature in options.temperatures:
+            try:
+                temperatures(model, temperature)
+            except ValueError as error:
+                raise UserError(f"draws: {name}: {error}") from error
     splits = load_own(opened[0], models[0][1])
     train, held_out = splits.train, splits.measured[1]
     if options.labels:

@@ -39,6 +39,12 @@ def test_draws_are_measured_as_evaluate_does_beside_controls(tmp_path, monkeypat
         assert rows[-1][name] == pytest.approx(known[name], rel=1e-6), name
 
 
+def test_temperatures_of_levels_that_a_model_has_not_are_refused_before_anything_is_measured(tmp_path):
+    run = write_run(tmp_path / "run", vector_vae())
+    with pytest.raises(UserError, match="run: `temperature` must be a number for a VAE"):
+        main(["draws", str(run), "--temperatures", "1", "1,0.5"])
+
+
 def test_pictures_without_labels_are_refused_in_one_line(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
     np.save(tmp_path / "images.npy", images)
