@@ -171,7 +171,7 @@ class Codec(LatentModel):
         mean, index = self.predict_latents(rounded, quality, latents)
         scale = SCALES[0] * ops.exp(STEP * index)
         distance = latents - mean
-        symbols = straight_through(distance, rate_distortion_round(distance, scale))
+        symbols = straight_through(distance, rate_distortion_round(distance, index))
         # The rate of noisy latents has a gradient of its own; that of rounded ones is the length of a file.
         counted = [value + self.uniform(value) for value in (distance, hyper)] if training else [symbols, rounded]
         log_prob = sum_per_example(rounded_normal_log_prob(counted[0], scale))

@@ -13,7 +13,6 @@ import tensorflow as tf
 
 from tfvae.applications.channels import floats, typed
 from tfvae.applications.tiles import SIDE, assemble, tiles, traced
-from tfvae.integer_tables import SCALES
 from tfvae.networks.hyperprior import FACTOR, rate_distortion_round
 from tfvae.networks.integer_decoder import INPUT_MOST
 
@@ -78,12 +77,12 @@ def rounded(model: Any, latents: np.ndarray, quality: float) -> tuple[np.ndarray
         inner, crop = ([_in_places(span, FACTOR) for span in spans] for spans in (place.inner, place.crop))
         hyper[tuple(inner)] = _whole(found[tuple(crop)], INPUT_MOST)
     prediction = predicted(model, hyper, quality, (rows, columns))
-    symbols, scales = np.zeros(latents.shape, np.int32), SCALES.astype(np.float32)
+    symbols = np.zeros(latents.shape, np.int32)
     for start in range(0, rows, PART):
         part = slice(start, start + PART)
         distance = enlarged(latents[part])[0].numpy() - prediction.mean[part] * np.float32(1 / 16)
         chosen = np.abs(distance) > 0.5  # the others are 0, and most are
-        found = rate_distortion_round(distance[chosen], scales[prediction.index[part][chosen]])
+        found = rate_distortion_round(distance[chosen], prediction.index[part][chosen])
         symbols[part][chosen] = _whole(found.numpy(), MOST_SYMBOL)
     return hyper, symbols, prediction
 
