@@ -34,7 +34,17 @@ FIGURES = {  # by column
     "rate (nats)": "rate",
     "PSNR (dB)": "psnr",
 }
-COLUMNS = ("objective", "seeds", "MIG", "95 %", "above the first row", *list(FIGURES)[1:], "minutes", "command")
+COLUMNS = (
+    "objective",
+    "epochs",
+    "seeds",
+    "MIG",
+    "95 %",
+    "above the first row",
+    *list(FIGURES)[1:],
+    "minutes",
+    "command",
+)
 FOLLOWED = "tfvae evaluate {path} --figures elbo,units,mig,dci,sap,factor_vae -o {path}/factors.json"
 
 
@@ -73,7 +83,7 @@ def table(runs: Sequence[Path]) -> list[dict[str, str]]:
     for command, same in groups.items():
         values = {name: np.array([one[name] for one in same]) for name in (*FIGURES, "minutes")}
         mig = values["MIG"]
-        row = {"objective": same[0]["objective"], "command": command}
+        row = {"objective": same[0]["objective"], "epochs": str(same[0]["epochs"]), "command": command}
         row |= {"seeds": ", ".join(str(seed) for seed in sorted(one["seed"] for one in same))}
         row |= {"MIG": f"{mig.mean():.3f}", "95 %": _range(*_interval(mig)), "above the first row": ""}
         if first is not None and min(len(mig), len(first)) > 1:
@@ -103,6 +113,7 @@ def facts(path: Path) -> dict[str, Any]:
     training = dataclasses.replace(config.training, seed=0)
     return {
         **{column: known[name]["value"] for column, name in FIGURES.items()},
+        "epochs": run.report["training"]["epochs"],
         "minutes": run.report["training"]["seconds"] / 60,
         "seed": config.training.seed,
         "objective": in_words(config.objective),

@@ -49,7 +49,7 @@ def test_seeds_of_one_objective_are_a_row_with_the_interval_of_their_mean(tmp_pa
     ends = stats.ttest_ind(TC, BETA, equal_var=False).confidence_interval()
     assert second["above the first row"] == f"+0.140 ({ends.low:.3f} – {ends.high:.3f})"
     assert second["command"].startswith("python -m training --recipe shapes --set ") and "seed" not in second["command"]
-    assert "| beta = 4 | 0, 1, 2 | 0.130 |" in capsys.readouterr().out
+    assert "| beta = 4 | 60 | 0, 1, 2 | 0.130 |" in capsys.readouterr().out
 
 
 def test_one_seed_has_no_interval(tmp_path, capsys):

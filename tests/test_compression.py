@@ -5,6 +5,8 @@ from dataclasses import replace
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from ai_edge_litert.interpreter import Interpreter
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -79,6 +81,19 @@ def test_a_symbol_costs_no_more_than_the_next_smaller_one(index):
     # What is no number stays none, what is beyond all tables is rounded.
     strange = np.float32([np.nan, np.inf, -1e6 - 0.4])
     np.testing.assert_array_equal(rate_distortion_round(strange, np.full(3, index)), [np.nan, np.inf, -1e6])
+
+
+def test_the_choice_of_symbols_is_made_of_tflite_s_builtins():
+    given = RNG.normal(0, 2, (1, 50)).astype(np.float32), RNG.integers(0, 64, (1, 50)).astype(np.float32)
+    choose = tf.function(rate_distortion_round, [tf.TensorSpec((1, 50), tf.float32)] * 2)
+    content = tf.lite.TFLiteConverter.from_concrete_functions([choose.get_concrete_function()]).convert()
+    interpreter = Interpreter(model_content=content)
+    interpreter.allocate_tensors()
+    for place, value in zip(interpreter.get_input_details(), given, strict=True):
+        interpreter.set_tensor(place["index"], value)
+    interpreter.invoke()
+    found = interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+    np.testing.assert_array_equal(found, rate_distortion_round(*given))
 
 
 def test_a_file_of_optimised_symbols_takes_fewer_bits(models, monkeypatch):
