@@ -10,9 +10,7 @@ writes.
 """
 
 import argparse
-import csv
 import dataclasses
-import io
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +19,8 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from benchmarks.measuring import header, line
-from benchmarks.papers import command_of, evaluations_of
+from benchmarks.measuring import header, line, write_table
+from benchmarks.papers import command_of, evaluations_of, part_of, trained
 from tfvae.errors import UserError
 
 FIGURES = {  # by column
@@ -50,15 +48,9 @@ FOLLOWED = "tfvae evaluate {path} --figures elbo,units,mig,dci,sap,factor_vae -o
 
 def main(options: argparse.Namespace) -> None:
     """Prints the table, and writes it as CSV to `-o`."""
-    from tfvae.whole_files import write_whole
-
     rows = table(options.runs)
     if options.out:
-        text = io.StringIO()
-        written = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        written.writeheader()
-        written.writerows(rows)
-        write_whole(options.out, text.getvalue())
+        write_table(options.out, COLUMNS, rows)
     shown = COLUMNS[:-1]
     print("\n".join([*header(list(shown), 1), *(line([row[name] for name in shown]) for row in rows)]))
     if options.out:
@@ -97,13 +89,7 @@ def table(runs: Sequence[Path]) -> list[dict[str, str]]:
 
 def facts(path: Path) -> dict[str, Any]:
     """Of one run: its figures by column, seed, objective in words, and the command that trains it but for the seed."""
-    from tfvae.runs import open_run
-    from training.config import read_config
-
-    run = open_run(path)
-    if "training" not in run.report:
-        raise UserError(f"disentanglement: {path}: no report yet. Let the training end.")
-    config = read_config(run.config, str(path / "config.toml"))
+    config, cost = trained(path, "disentanglement")
     for record in evaluations_of(path):
         known = record["figures"]
         if all(name in known for name in FIGURES.values()):
@@ -113,8 +99,8 @@ def facts(path: Path) -> dict[str, Any]:
     training = dataclasses.replace(config.training, seed=0)
     return {
         **{column: known[name]["value"] for column, name in FIGURES.items()},
-        "epochs": run.report["training"]["epochs"],
-        "minutes": run.report["training"]["seconds"] / 60,
+        "epochs": cost["epochs"],
+        "minutes": cost["seconds"] / 60,
         "seed": config.training.seed,
         "objective": in_words(config.objective),
         "command": command_of(dataclasses.replace(config, training=training)),
@@ -126,7 +112,7 @@ def in_words(objective: dict[str, Any]) -> str:
     said = [f"beta = {objective.get('beta', 1.0):g}"]
     regulariser = objective.get("regulariser")
     if regulariser:
-        setting = dict(regulariser) if isinstance(regulariser, dict) else {"kind": regulariser}
+        setting = part_of(regulariser)
         weight = f" of weight {setting['weight']:g}" if "weight" in setting else ""
         said.append(f"{setting['kind']}{weight}")
     return ", ".join(said)

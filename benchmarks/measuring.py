@@ -1,11 +1,13 @@
 """What all benchmarks share: contenders that take turns, the machine, and how results are published."""
 
+import csv
+import io
 import json
 import os
 import platform
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,17 @@ def heading(facts: dict[str, Any]) -> list[str]:
         f"{facts['cpu']}, {facts['cores']} cores{gpus}; {versions}.",
         *unrest(facts),
     ]
+
+
+def write_table(path: Path, columns: Sequence[str], rows: Iterable[dict[str, str]]) -> None:
+    """Rows as CSV, the file whole or not at all."""
+    from tfvae.whole_files import write_whole
+
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_whole(path, text.getvalue())
 
 
 def header(names: list[str], words: int) -> list[str]:

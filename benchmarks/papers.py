@@ -13,13 +13,12 @@ import argparse
 import contextlib
 import csv
 import dataclasses
-import io
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import header, line
+from benchmarks.measuring import header, line, write_table
 from tfvae.errors import UserError
 
 COLUMNS = (
@@ -53,16 +52,10 @@ REFERENCES = {  # by bound and gradient
 
 def main(options: argparse.Namespace) -> None:
     """Prints the table, and writes it as CSV to `-o`."""
-    from tfvae.whole_files import write_whole
-
     rows = [row_of(path) for path in options.runs]
     if options.out:
         rows = merged(options.out, rows)
-        text = io.StringIO()
-        table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-        table.writeheader()
-        table.writerows(rows)
-        write_whole(options.out, text.getvalue())
+        write_table(options.out, COLUMNS, rows)
     shown = [name for name in COLUMNS if name not in ("command", "reference")]
     print("\n".join([*header(shown, 4), *(line([str(row[name]) for name in shown]) for row in rows)]))
     if options.out:
@@ -76,17 +69,12 @@ def row_of(path: Path) -> dict[str, str]:
         UserError: When the training has left no report, or no evaluation of −log p(x) is beside it.
     """
     from tfvae import bounds
-    from tfvae.runs import open_run
-    from training.config import read_config
 
-    run = open_run(path)
-    if "training" not in run.report:
-        raise UserError(f"papers: {path}: no report yet. Let the training end.")
-    config, cost = read_config(run.config, str(path / "config.toml")), run.report["training"]
+    config, cost = trained(path, "papers")
     evaluation = evaluation_of(path)
     figures = evaluation["figures"]
     nll, units = figures["nll"], {name: one for name, one in figures.items() if name.startswith("active_units")}
-    setting = _part(config.objective.get("bound", "elbo"))
+    setting = part_of(config.objective.get("bound", "elbo"))
     kind = setting.pop("kind")
     bound = bounds.get(kind, **setting)
     total = units.pop("active_units", None)
@@ -108,6 +96,17 @@ def row_of(path: Path) -> dict[str, str]:
         "seed": str(config.training.seed),
         "reference": REFERENCES[kind, bound.gradient],
     }
+
+
+def trained(path: Path, benchmark: str) -> tuple[Any, dict[str, Any]]:
+    """The configuration of a run, and what its report says of the training; `UserError` where that has not ended."""
+    from tfvae.runs import open_run
+    from training.config import read_config
+
+    run = open_run(path)
+    if "training" not in run.report:
+        raise UserError(f"{benchmark}: {path}: no report yet. Let the training end.")
+    return read_config(run.config, str(path / "config.toml")), run.report["training"]
 
 
 def evaluations_of(path: Path) -> Iterator[dict[str, Any]]:
@@ -186,7 +185,8 @@ def _source(config: Any) -> str:
     return source if source.startswith("tfds:") else Path(source).name
 
 
-def _part(setting: Any) -> dict[str, Any]:
+def part_of(setting: Any) -> dict[str, Any]:
+    """A part as a table of its `kind` and settings, which a config may name by the kind alone."""
     return dict(setting) if isinstance(setting, dict) else {"kind": setting}
 
 

@@ -22,7 +22,6 @@ import argparse
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -95,11 +94,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     sides = [others[0], *own, *others[1:]]
     rows, shown = [], []
     cases = task.cases(model, options.seed)
-    chosen = [name for name in cases if options.only in name]
-    if not chosen:
-        raise UserError(f"--only: no case has '{options.only}' in its name. Cases: {', '.join(cases)}.")
-    for name in chosen:
-        case = cases[name]
+    for name, case in compare.chosen(cases, options.only).items():
         examples = compare.Examples(pictures, kept, case)
         more = [task.together(model, examples)] if task.together else []
         row, one = compare.measure(name, examples, [*sides, *more], ("PSNR", "SSIM", *task.figures), options.cache)
@@ -115,13 +110,7 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         "caption": task.caption,
         "model": {"kind": type(model).__name__, "weights": model.count_params()},
         "settings": {
-            "data": options.data.name
-            if options.data
-            else f"held-out pictures of {Path(opened.data_config.source).name}",
-            "pictures": len(kept),
-            "of": len(pictures),
-            "channels": int(model.image_shape[-1]),
-            "seed": options.seed,
+            **compare.settings(options, opened, model, kept, len(pictures)),
             "rounds": options.rounds,
         },
         "rows": rows,

@@ -91,6 +91,26 @@ def evenly(total: int, count: int | None) -> list[int]:
     return list(range(0, total, -(-total // min(count or total, total))))
 
 
+def chosen(cases: dict[str, Callable], word: str) -> dict[str, Callable]:
+    """The cases whose name holds `word`; `UserError` where none does."""
+    found = {name: case for name, case in cases.items() if word in name}
+    if not found:
+        raise UserError(f"--only: no case has '{word}' in its name. Cases: {', '.join(cases)}.")
+    return found
+
+
+def settings(options: Any, run: Run, model: Any, kept: Sequence[int], total: int) -> dict[str, Any]:
+    """Which pictures were measured, and the seed, of the facts of a benchmark."""
+    own = f"held-out pictures of {Path(run.data_config.source).name}"
+    return {
+        "data": options.data.name if options.data else own,
+        "pictures": len(kept),
+        "of": total,
+        "channels": int(model.image_shape[-1]),
+        "seed": options.seed,
+    }
+
+
 def ours(model: Any) -> Method:
     """The model as a contender: what a user of the library gets, given the mask where there is one."""
 

@@ -35,28 +35,20 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     damage = ("inpaint", "holes") if model.takes_mask else ("dewatermark",) if model.finds_damage else ("denoise",)
     cases = {name: case for task in damage for name, case in TASKS[task].cases(model, options.seed).items()}
     rows = []
-    for name in [name for name in cases if options.only in name]:
+    for name, case in compare.chosen(cases, options.only).items():
         found: dict[str, list[dict[str, Any]]] = {OURS: [], ALONE: []}
-        for number, example in enumerate(compare.Examples(pictures, kept, cases[name]), start=1):
+        for number, example in enumerate(compare.Examples(pictures, kept, case), start=1):
             for side, used in ((OURS, model), (ALONE, before)):
                 progress(f"{name}: picture {number}/{len(kept)}: {side}")
                 found[side].append(left_open(used, example, (options.seed, number)))
         rows += [{"case": name, "side": side, **figures(each)} for side, each in found.items()]
         rows.append({"case": name, "side": CONSTANT, **constant(found[OURS])})
     progress("")
-    if not rows:
-        raise UserError(f"--only: no case has '{options.only}' in its name. Cases: {', '.join(cases)}.")
     return {
         **machine(("keras", "numpy")),
         "cores": cores(),
         "model": {"kind": type(model).__name__, "weights": model.count_params()},
-        "settings": {
-            "data": options.data.name if options.data else "held-out pictures",
-            "pictures": len(kept),
-            "of": len(pictures),
-            "channels": int(model.image_shape[-1]),
-            "seed": options.seed,
-        },
+        "settings": compare.settings(options, opened, model, kept, len(pictures)),
         "rows": rows,
     }
 

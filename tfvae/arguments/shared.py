@@ -59,8 +59,8 @@ def temperature(
 
 def temperatures(text: str) -> float | tuple[float, ...]:
     """A number of 0 or more, or several with commas between them."""
-    values = tuple(number(0)(part) for part in text.split(","))
-    return values if len(values) > 1 else values[0]
+    values = numbers(text)
+    return tuple(values) if len(values) > 1 else values[0]
 
 
 def label(parser: argparse.ArgumentParser) -> None:

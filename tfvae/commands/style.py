@@ -109,11 +109,10 @@ def _is_film(source: Path) -> bool:
 
 def _paint_film(arguments: argparse.Namespace) -> None:
     source = arguments.source
+    film = _is_film(source)
     if arguments.mask is not None:
-        raise UserError(
-            f"stylize: --mask is for pictures, and {source} {'is' if _is_film(source) else 'becomes'} a film."
-        )
-    frame = None if _is_film(source) else _frame(arguments)
+        raise UserError(f"stylize: --mask is for pictures, and {source} {'is' if film else 'becomes'} a film.")
+    frame = None if film else _frame(arguments)
     out, _ = place(arguments.out, Path("stylized") / f"{source.stem}.mp4", video.WRITTEN)
     paintings = [_painting(path) for path in arguments.paintings]
     render = film_painter(

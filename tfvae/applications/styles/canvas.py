@@ -73,13 +73,20 @@ class Canvas:
         # The last windows reach beyond the picture.
         self.lab = np.pad(lab, ((0, self.sides[0]), (0, self.sides[0]), (0, 0)), mode="symmetric")
         self.weighed = self.palette * np.array([1, COLOURS, COLOURS], np.float32)
-        self.coarse = Guide(self.lab, self.sides[0]).tone
+        self.guides: dict[int, Guide] = {}
+        self.coarse = self.guide(self.sides[0]).tone
         self.rows, self.columns = np.full((2, *self.lab.shape[:2]), -1, np.float32)
         self.enough, self.detail = ENOUGH * strength**2, DETAIL * strength**2
         self.rng = np.random.default_rng(seed)
         self.only: int | None = None
         # Windows of the paintings, by their side and the painting.
         self.stock: dict[tuple[int, int | None], tuple[Guide, Patches]] = {} if before is None else before.stock
+
+    def guide(self, side: int) -> Guide:
+        """What windows of a side are to show, made once."""
+        if side not in self.guides:
+            self.guides[side] = Guide(self.lab, side, far=True)
+        return self.guides[side]
 
     def carry(self, rows: np.ndarray, columns: np.ndarray, progress: Callable[[int, int], None] | None = None) -> None:
         """Lays only what is missing or wrong, instead of `fill`.
@@ -150,7 +157,7 @@ class Layer:
 
     def __init__(self, canvas: Canvas, side: int):
         self.canvas, self.side, self.rng = canvas, side, canvas.rng
-        self.guide = Guide(canvas.lab, side, far=True)
+        self.guide = canvas.guide(side)
         if (side, canvas.only) not in canvas.stock:
             shown = Guide(canvas.palette, side)
             boxes = canvas.wall.boxes if canvas.only is None else [canvas.wall.boxes[canvas.only]]

@@ -72,12 +72,13 @@ def film_painter(
         own_seed = seed if moving is None else seed + number
         canvas = Canvas(paints.toned(lab), paints.palettes, parts, max(1.0, strength), own_seed, known)
         canvas.only = painting
-        if last is None or found is None:
+        carried = None if last is None or found is None else moved(last, *found)
+        if carried is None:
             canvas.fill()
         if painting is not None and way:
             canvas.only = painting + 1
-        if last is not None and found is not None:
-            canvas.carry(*moved(last, *found))
+        if carried is not None:
+            canvas.carry(*carried)
         if way:
             canvas.paint_over(way)
         shown = paints.shown(canvas)
