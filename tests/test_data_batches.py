@@ -10,6 +10,7 @@ from tfvae.data import (
     AUGMENTATIONS,
     DataConfig,
     Images,
+    crops_of_each,
     evaluation_batches,
     steps_per_epoch,
     training_batches,
@@ -251,6 +252,18 @@ def test_labels_come_with_their_images_and_change_nothing_about_them():
         np.testing.assert_array_equal(labels, np.rint(x[:, 0, 0, 0] * 255) % 5)
     told = np.concatenate([labels for _, labels in evaluation_batches(images, 5, config=PLAIN, labels=True)])
     np.testing.assert_array_equal(told, images.labels)
+
+
+def test_crops_that_are_not_counted_make_about_a_hundred_batches():
+    config = DataConfig("x", crop=2, crops=0)
+    for count, batch, crops in ((13, 4, 31), (300, 4, 1), (900, 2, 1), (90, 1, 1), (66, 16, 24)):
+        assert crops_of_each(numbered(count), batch, config) == crops
+    images = numbered(5)
+    counted = DataConfig("x", crop=2, crops=20)
+    streams = [first(training_batches(images, 1, seed=4, config=each, start_step=98), 4) for each in (config, counted)]
+    np.testing.assert_array_equal(*streams)
+    with pytest.raises(UserError, match=r"data.crops counts random crops and needs data.crop. Received: crops=0"):
+        DataConfig("x", crops=0)
 
 
 def test_labels_are_asked_of_every_image():

@@ -21,7 +21,7 @@ from training.__main__ import main as training_main
 from training.request import read_request
 
 TINY = (
-    *("model.widths=[4,4,4]", "objective.blocks=1", "data.crop=16", "training.batch_size=8"),
+    *("model.widths=[4,4,4]", "objective.blocks=1", "data.crop=16", "data.crops=1", "training.batch_size=8"),
     *("training.warmup_steps=0", "data.validation=4", "data.test=9", "objective.alpha=0.1"),
 )
 

@@ -69,6 +69,16 @@ class TestEveryModel:
         noise = np.random.default_rng(3).standard_normal((2, *model.code_shape(24, 16)[:-1], model.noise_units))
         np.testing.assert_array_equal(loaded.sample(x, noise)["image"], model.sample(x, noise)["image"])
 
+    def test_the_epoch_that_is_kept_is_the_one_of_the_best_estimate(self, make):
+        model, channels = make()
+        model.compile(optimizer="sgd")
+        x = pictures(4, channels=channels)
+        means = model.evaluate(x, batch_size=4, verbose=0, return_dict=True)
+        expected = np.mean(model.auxiliary_loss(model(x), x))
+        np.testing.assert_allclose(model.selection_loss(means), expected, rtol=1e-5)
+        surer = {**means, "distortion": means["distortion"] + 7e3, "loss": means["loss"] + 7e3}
+        np.testing.assert_allclose(model.selection_loss(surer), expected, rtol=1e-5)
+
     def test_gives_every_weight_a_gradient(self, make):
         model, channels = make()
         with tf.GradientTape() as tape:

@@ -30,7 +30,7 @@ class DataConfig:
     white: float = 0.0  # the number that is white in arrays and in files of more than 8 bits; 0 = as their type says
     binarize: bool = False  # Bernoulli draws of the grey value, fresh in every epoch ("dynamic binarisation")
     crop: int = 0  # side of the random crops of training, in pixels; 0 = whole images
-    crops: int = 1  # random crops of each image in one epoch
+    crops: int = 1  # random crops of each image in one epoch; 0 = as many as make about 100 batches
     frames: int = 0  # consecutive frames of a film that are one example, a clip; 0 = pictures by themselves
     balance: bool = False  # an epoch of training has as many images of each label, those of small classes repeated
     denoise: int = 0  # side of a median filter in pixels (odd), applied once, at load
@@ -48,11 +48,11 @@ class DataConfig:
     limit: int = 0  # at most so many images; 0 = all
 
     def __post_init__(self) -> None:
-        for name in ("height", "width", "crop", "limit", "frames"):
+        for name in ("height", "width", "crop", "crops", "limit", "frames"):
             _check(getattr(self, name) >= 0, name, getattr(self, name), "0 or more")
-        if self.crops > 1 and not self.crop:
+        if self.crops != 1 and not self.crop:
             raise UserError(f"data.crops counts random crops and needs data.crop. Received: crops={self.crops}.")
-        for name in ("max_side", "max_pixels", "crops"):
+        for name in ("max_side", "max_pixels"):
             _check(getattr(self, name) >= 1, name, getattr(self, name), "1 or more")
         if not self.source:
             raise UserError(

@@ -165,10 +165,10 @@ class _Training:
         with averaged(self.model):
             value: float = -progress.epoch  # without validation images that judge the model, the last epoch is kept
             if self.validate is not None:
-                row.update({f"val_{key}": float(value) for key, value in self.validate().items()})
-                # Judged at the final beta: during a warm-up the loss itself rises while the model improves.
-                beta = float(self.model.beta.value.numpy()) if hasattr(self.model, "beta") else 1.0
-                value = value if self.model.keep_last_epoch else row["val_distortion"] + beta * row.get("val_rate", 0.0)
+                means = {key: float(value) for key, value in self.validate().items()}
+                row.update({f"val_{key}": mean for key, mean in means.items()})
+                judged = self.model.selection_loss(means)
+                value = value if judged is None else judged
             # A model of a warm-up is kept only until the next: a low beta buys figures that will not last.
             passing = progress.best_epoch * self.epoch_steps < self.model.warm_up
             better = math.isfinite(value) and (value < progress.best or passing)

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfvae
-from tfvae.data import Splits, load, steps_per_epoch, training_batches
+from tfvae.data import Splits, crops_of_each, load, steps_per_epoch, training_batches
 from tfvae.data.own import check_place, manifest
 from tfvae.errors import UserError
 from tfvae.runs import MANIFEST
@@ -221,6 +221,9 @@ def _complete(config: RunConfig, splits: Splits) -> RunConfig:
         if data.crop:
             size = (data.crop, data.crop)
         data = dataclasses.replace(data, height=size[0], width=size[1]) if not data.crop else data
+    if not data.crops:
+        data = dataclasses.replace(data, crops=crops_of_each(splits.train, config.training.batch_size, data))
+        print(f"crops: {data.crops} of each picture in an epoch (0: as many as make about 100 batches)")
     # A run is opened from other folders, too.
     paths: dict[str, Any] = {
         name: _absolute(getattr(data, name)) for name in ("source", "manual_dir", "key_file", "labels")

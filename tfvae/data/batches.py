@@ -14,11 +14,17 @@ from tfvae.errors import UserError
 # One stream of random numbers for each purpose, folded into the seed.
 ORDER, DRAWS, PIXELS, EVALUATION = range(4)
 FOREVER = 2**62
+EPOCH = 100  # batches of an epoch, about, where the number of crops is not given
 
 
 def steps_per_epoch(images: Images, batch_size: int, crops: int = 1) -> int:
     """Whole batches in one epoch of `crops` random crops of each image; a set smaller than a batch is one batch."""
     return max(1, crops * len(images) // batch_size)
+
+
+def crops_of_each(images: Images, batch_size: int, config: DataConfig) -> int:
+    """Random crops of each image in one epoch: `config.crops`, or for 0 as many as make some `EPOCH` batches."""
+    return config.crops or max(1, round(EPOCH * batch_size / len(images)))
 
 
 def training_batches(
@@ -58,7 +64,7 @@ def training_batches(
             "data: the pictures have unequal sizes, and training needs equal ones. "
             "Accepted: data.crop (random crops), or data.height and data.width."
         )
-    images = images.repeated(config.crops)
+    images = images.repeated(crops_of_each(images, batch_size, config))
     count, steps, batch = len(images), steps_per_epoch(images, batch_size), min(batch_size, len(images))
     own = _share_of(batch, share)
     classes = _labels(images) if labels else None

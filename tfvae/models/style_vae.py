@@ -74,7 +74,6 @@ class StyleVAE(VariationalModel):
     """
 
     conditional = True
-    keep_last_epoch = True
     usual: ClassVar = {"network": "resnet", "widths": (32, 64), "likelihood": "optimal_gaussian"}
 
     def __init__(
@@ -235,6 +234,10 @@ class StyleVAE(VariationalModel):
         judged = sum(weight * batch_mean(terms[name]) for name, weight in self.weights_of_terms.items())
         losses = (loss + values * judged, values * batch_mean(critic))
         return losses, loss, (distortion, rate, *terms.values(), critic)
+
+    def selection_loss(self, means):
+        """None: no figure of pictures that are not rendered shows the best epoch."""
+        return None
 
     def gradient_terms(self, images, **labels):
         with tf.GradientTape(persistent=True) as tape:

@@ -29,7 +29,6 @@ class TrainingStep(KerasInterface):
     """
 
     tracked: tuple[str, ...] = ("loss", "elbo", "distortion", "rate")
-    keep_last_epoch = False  # whether no figure of the validation images shows the best epoch
 
     def __init__(self, **kwargs):
         # Inputs are not cast to half precision here: the likelihood is that of the picture, not of a rounded one.
@@ -106,6 +105,17 @@ class TrainingStep(KerasInterface):
         """The scalar loss, and distortion and rate of each example."""
         distortion, rate = self.elbo_terms(images, training=training)
         return batch_mean(distortion + rate), distortion, rate
+
+    def selection_loss(self, means):
+        """What the epoch that is kept has least of: distortion and rate, at the final beta; None: the last is kept.
+
+        During a warm-up of beta the loss itself rises while the model improves.
+
+        Args:
+            means: What an evaluation of the validation images returned, floats by name.
+        """
+        beta = float(self.beta.value.numpy()) if hasattr(self, "beta") else 1.0
+        return means["distortion"] + beta * means.get("rate", 0.0)
 
     def gradient_terms(self, images, **labels):
         """Gradients of all `trainable_variables`, the loss, distortion and rate of each example, and further terms."""
