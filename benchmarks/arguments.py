@@ -222,36 +222,26 @@ def codec(parser: OneLineParser) -> None:
 
 
 def inspection(parser: OneLineParser) -> None:
-    parser.add_argument(
-        "run", metavar="RUN", nargs="?", type=user_path, help="run of inspection to measure; none with --boxes"
-    )
-    parser.add_argument(
-        "--data",
-        type=types.folder,
-        required=True,
-        metavar="FOLDER",
-        help="with a sub-folder of good pieces that RUN has not seen, and others of defects",
-    )
+    about = "run of inspection to measure; none with --boxes"
+    parser.add_argument("run", metavar="RUN", nargs="?", type=user_path, help=about)
+    about = "with a sub-folder of good pieces that RUN has not seen, and others of defects"
+    parser.add_argument("--data", type=types.folder, required=True, metavar="FOLDER", help=about)
     parser.add_argument("--good", default="good", metavar="NAME", help="of that sub-folder (default: good)")
-    parser.add_argument(
-        "--boxes",
-        type=user_path,
-        metavar="FILE",
-        help="table of defects, file,x1,y1,x2,y2: the good pieces are templates of those with the same file names",
-    )
-    parser.add_argument(
-        "--bundle",
-        type=types.folder,
-        metavar="DIR",
-        help="of python -m export RUN: whether each of its files decides about FOLDER as RUN does",
-    )
-    args.seed(parser, "of the bootstrap and of the untrained model")
+    instead = parser.add_mutually_exclusive_group()
+    about = "table of defects, file,x1,y1,x2,y2: the good pieces are templates of those with the same file names"
+    instead.add_argument("--boxes", type=user_path, metavar="FILE", help=about)
+    about = "of python -m export RUN: whether each of its files decides about FOLDER as RUN does"
+    instead.add_argument("--bundle", type=types.folder, metavar="DIR", help=about)
+    about = "how often one defect of 12 pixels is found: N places of each kind in FOLDER's large good pictures"
+    instead.add_argument("--planted", type=args.integer(1), metavar="N", help=about)
+    args.seed(parser, "of the bootstrap, the untrained model and the places")
     _out(parser, "the numbers, with machine and versions")
     parser.note(
         "examples",
         [
             "python -m benchmarks inspection runs/inspect --data PHOTOS -o inspection.json",
             "python -m benchmarks inspection --data PHOTOS --boxes boxes.csv -o templates.json",
+            "python -m benchmarks inspection runs/inspect --data SURFACES --planted 10 -o planted.json",
         ],
     )
 

@@ -11,7 +11,7 @@ from test_inspection import inspector
 from tiny_runs import only, spatial_vae, write_run
 
 from benchmarks.__main__ import main
-from benchmarks.inspection import decisions, nearest, over_splits, unexplained
+from benchmarks.inspection import decisions, nearest, over_splits, planted, unexplained
 from export.bundle import export_run
 from tfvae.applications import calibrate, fit_whole
 from tfvae.errors import UserError
@@ -105,3 +105,43 @@ def test_what_cannot_be_measured_is_one_line(run, tmp_path):
     other = write_run(tmp_path / "vae", spatial_vae())
     with pytest.raises(UserError, match="is no calibrated run of inspection"):
         main(["inspection", str(other), "--data", str(tmp_path / "data")])
+
+
+def test_defects_are_planted_one_at_a_time_and_their_places_held_against_the_rest(run, tmp_path, capsys):
+    flat = np.full((200, 240, 1), 120, np.uint8)
+    flat += np.random.default_rng(0).integers(0, 6, flat.shape, dtype=np.uint8)
+    written(tmp_path / "surfaces", [flat[..., 0]])
+    main(
+        ["inspection", str(run), "--data", str(tmp_path / "surfaces"), "--planted", "2", "-o", str(tmp_path / "p.json")]
+    )
+    shown, facts = capsys.readouterr().out, json.loads((tmp_path / "p.json").read_text("utf-8"))
+    assert facts["pictures"]["sizes"] == [[200, 240]] and len(facts["good"]["scores"]) == 1
+    for kind in ("dark disc", "faint disc"):
+        assert facts["rows"]["deviation of a 5×5 mean"][kind]["first"] == 2  # plain on a flat surface
+    assert facts["rows"]["tfvae"]["scratch"]["above"] in (0, 1, 2)
+    assert "240×200: one defect at a time, 2 of each kind." in shown and "| untrained, first |" in shown
+    written(tmp_path / "small", pieces(1, 0))
+    with pytest.raises(UserError, match="must have sides of 160 pixels or more"):
+        main(["inspection", str(run), "--data", str(tmp_path / "small"), "--planted", "1"])
+
+
+@pytest.mark.parametrize("kind", planted.KINDS)
+def test_a_planted_defect_is_twelve_pixels_long_and_nothing_else_changes(kind):
+    picture = np.random.default_rng(1).integers(60, 200, (300, 280, 3), dtype=np.uint8)
+    middle = planted.place(picture, np.random.default_rng(2))
+    changed = planted.planted(picture, kind, middle, np.random.default_rng(3))
+    again = planted.planted(picture, kind, middle, np.random.default_rng(3))
+    np.testing.assert_array_equal(changed, again)
+    places = np.argwhere((changed != picture).any(axis=2)) + 0.5 - middle
+    assert len(places) >= 12 and np.hypot(*places.T).max() <= 6 + 0.75
+    length = np.hypot(*(places.max(axis=0) - places.min(axis=0)))
+    assert 10 <= length <= 18
+    assert planted.peaks(np.abs(changed - 1.0 * picture).max(axis=2), 1.0, middle)[1] == 0
+
+
+def test_a_peak_is_near_within_ten_pixels_whatever_the_scale_of_the_map():
+    found = np.zeros((100, 120), np.float32)
+    found[50, 60], found[50, 71], found[61, 60] = 3, 2, 1
+    assert planted.peaks(found, 1.0, (50, 60)) == (3.0, 2.0)
+    assert planted.peaks(found, 1.0, (50, 62)) == (3.0, 1.0)
+    assert planted.peaks(found, 5.0, (250, 300)) == (3.0, 2.0)

@@ -10,7 +10,7 @@ over its pictures, good and defective ones separately: the AUROC of both, best F
 The good pieces and those that calibrated the run are also divided anew, over and over, into such that set a threshold
 and one that is held against it: how often that fails is what `alpha` promises.
 
-With `--bundle` see `decisions`, with `--boxes` `templates`.
+With `--bundle` see `decisions`, with `--boxes` `templates`, with `--planted` `planted`.
 """
 
 import argparse
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.inspection import decisions, templates
+from benchmarks.inspection import decisions, planted, templates
 from benchmarks.measuring import header, line, machine, progress, publish
 from tfvae.errors import UserError
 
@@ -34,17 +34,15 @@ def main(options: argparse.Namespace) -> None:
     if (options.run is None) == (options.boxes is None):
         raise UserError("inspection: either RUN is measured, or, with --boxes, templates and no RUN.")
     if options.boxes is not None:
-        if options.bundle is not None:
-            raise UserError("inspection: --bundle is of a RUN, and --boxes takes none.")
         return templates.main(options)
+    if options.planted is not None:
+        return planted.main(options)
     facts = run(options)
     publish(facts, table(facts), options.words, options.out)
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """The figures of every contender."""
-    import keras
-
     from tfvae.applications import inspect
     from tfvae.applications.inspection.inspect import peaks
     from tfvae.data import load_images, load_own
@@ -64,10 +62,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     wrong = np.asarray(images.labels != images.label_names.index(options.good))
     small = np.stack([_small(image) for image in images])
     learnt = np.stack([_small(image) for image in splits.train])
-    keras.utils.set_random_seed(options.seed)
-    untrained = type(model).from_config({**model.get_config(), "seed": options.seed, "calibration": None})
-    # Training starts it at zero: nothing would be scored.
-    untrained.exit.kernel.assign(keras.initializers.GlorotUniform(options.seed)(untrained.exit.kernel.shape))
+    untrained = untrained_like(model, options.seed)
 
     def over(name: str, measure: Callable[[np.ndarray], Any]) -> np.ndarray:
         found = []
@@ -102,6 +97,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         ),
         **({"bundle": decisions.of_bundle(options.bundle, list(images), ours, model)} if options.bundle else {}),
     }
+
+
+def untrained_like(model: Any, seed: int) -> Any:
+    """The model before its training, but that its map is not zero everywhere."""
+    import keras
+
+    keras.utils.set_random_seed(seed)
+    untrained = type(model).from_config({**model.get_config(), "seed": seed, "calibration": None})
+    # Training starts it at zero: nothing would be scored.
+    untrained.exit.kernel.assign(keras.initializers.GlorotUniform(seed)(untrained.exit.kernel.shape))
+    return untrained
 
 
 def figures(wrong: np.ndarray, scores: np.ndarray, seed: int) -> dict[str, Any]:
