@@ -32,6 +32,8 @@ UNITS = {
     "ssim": ("SSIM", "1 is equal"),
 }
 MAP_IMAGES = 2000
+MAP_PIXELS = 2**26  # of all pictures on the map, which are held in memory together
+SHOWN = 1024  # pixels a side: of larger pictures their middle is shown and mapped
 MOST_DRAWS = 1000  # pictures that are drawn, to be compared with as many held-out ones
 
 
@@ -112,9 +114,10 @@ def _draws(model: Any, config: RunConfig, splits: Splits, measured: Images) -> d
 def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: list[dict]) -> dict[str, str]:
     """Writes the pictures; file name by caption."""
     seed = config.training.seed
-    batches = evaluation_batches(images, 16, seed=seed, config=config.data)
+    crop = _middle(images, config)
+    batches = evaluation_batches(images, 16, seed=seed, config=config.data, crop=crop)
     shown: list[np.ndarray] = []
-    for batch in batches:  # Several, as images of unequal sizes come one by one.
+    for batch in batches:  # several, as images of unequal sizes come one by one.
         shown.extend(batch.numpy())
         if len(shown) >= 16:
             break
@@ -123,7 +126,8 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
     save_png(path / "reconstructions.png", comparison_picture(model, shown, columns))
     restores = isinstance(model, RestorationModel)
     what = "degraded and restored" if restores else "their reconstructions, and the difference"
-    pictures = {f"Held-out images, {what}": "reconstructions.png"}
+    middle = f" (the middle {crop} pixels)" if crop else ""
+    pictures = {f"Held-out images{middle}, {what}": "reconstructions.png"}
     if hasattr(model, "generate"):
         first = next(iter(evaluation_batches(images, 8, seed=seed, config=config.data, crop=config.data.crop)))
         save_png(path / "samples.png", sample_picture(model, first.numpy(), seed))
@@ -134,8 +138,9 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
         save_png(path / "curves.png", learning_curves(rows))
         pictures["Learning curves"] = "curves.png"
     if len(images) > 2:
-        chosen = images.take(np.arange(min(MAP_IMAGES, len(images))))
-        whole = _whole(chosen, config)
+        pixels = crop**2 or int(images.shapes[:, :2].prod(axis=1).max())
+        chosen = images.take(np.arange(min(MAP_IMAGES, max(3, MAP_PIXELS // pixels), len(images))))
+        whole = [x for batch in evaluation_batches(chosen, 16, config=config.data, crop=crop) for x in batch.numpy()]
         title = f"codes of {len(chosen):,} held-out images"
         # Points of one colour say little: without classes the pictures themselves are shown.
         alike = chosen.labels is None or len(set(chosen.labels)) < 2
@@ -147,8 +152,10 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
     return pictures
 
 
-def _whole(images: Images, config: RunConfig) -> list[np.ndarray]:
-    return [image for batch in evaluation_batches(images, 64, config=config.data) for image in batch.numpy()]
+def _middle(images: Images, config: RunConfig) -> int:
+    """Side of the centre crops that stand for pictures, where one is larger than `SHOWN`; 0: whole pictures."""
+    sides = images.shapes[:, :2]
+    return 0 if config.data.frames or sides.max() <= SHOWN else int(min(SHOWN, sides.min()))
 
 
 def _markdown(name: str, config: RunConfig, facts: dict[str, Any], pictures: dict[str, str], health: list[str]) -> str:
