@@ -179,9 +179,10 @@ def painting(parser: OneLineParser) -> None:
     parser.add_argument(
         "--side", type=args.integer(112), default=768, metavar="PX", help="photographs are reduced to (default: 768)"
     )
-    parser.add_argument(
-        "--renderings", type=user_path, metavar="DIR", help="write all there, to be looked at in their full size"
-    )
+    about = "write all there, to be looked at in their full size"
+    parser.add_argument("--renderings", type=user_path, metavar="DIR", help=about)
+    about = "also ask a classifier, which saw one half of each painting, about renderings with the paint of the other"
+    parser.add_argument("--painters", action="store_true", help=about)
     args.seed(parser, "of all choices")
     _out(parser, "the numbers; a sheet beside them")
     parser.note("examples", ["python -m benchmarks painting --data PHOTOS --paintings PHOTOS -o painting.json"])

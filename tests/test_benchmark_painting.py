@@ -3,13 +3,15 @@
 import json
 
 import numpy as np
+import pytest
 from PIL import Image
 from test_paint import painting, photo
 
 from benchmarks.__main__ import main
 from benchmarks.measuring import OURS
-from benchmarks.painting import FLOOR, PHOTOGRAPH, QUILT, REINHARD, judged, summary
+from benchmarks.painting import FLOOR, PHOTOGRAPH, QUILT, REINHARD, judged, painters, summary
 from benchmarks.painting.rivals import quilt, reinhard
+from tfvae.errors import UserError
 
 
 def test_reinhards_transfer_has_the_means_of_the_painting_and_is_none_from_itself():
@@ -59,3 +61,25 @@ def test_the_program_writes_numbers_a_sheet_and_renderings(tmp_path, capsys):
     }
     assert Image.open(out.with_suffix(".png")).width > 2 * 120
     assert "SSIM of edges" in capsys.readouterr().out
+
+
+def test_a_classifier_of_halves_is_asked_about_paint_of_the_others(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(painters, "CROPS", 60)
+    monkeypatch.setattr(painters, "STEPS", 60)
+    stripes = np.where(np.arange(200)[:, None, None] // 3 % 2, [240, 60, 30], [30, 60, 240]).astype(np.uint8)
+    pictures = {"photo": photo(96, 144), "painting": painting(100, 200), "stripes": np.repeat(stripes, 100, axis=1)}
+    for name, made in pictures.items():
+        Image.fromarray(made).save(tmp_path / f"{name}.png")
+    sources = ["--data", str(tmp_path / "photo.png"), "--paintings", str(tmp_path / "painting.png")]
+    out = tmp_path / "out.json"
+    words = ["painting", *sources, str(tmp_path / "stripes.png"), "--side", "144", "--painters", "-o", str(out)]
+    main(words)
+    facts = json.loads(out.read_text())["painters"]
+    assert facts["accuracy"] > 0.9
+    assert [row["painting"] for row in facts["rows"]] == ["painting.png", "stripes.png"]
+    found = painters.shares(facts["rows"])
+    assert found["photograph"] == dict.fromkeys(("colour", "grey"), 0.5)  # it is taken for one of the two
+    assert found[OURS]["colour"] == 1.0
+    assert "| all | 50% (50%) |" in capsys.readouterr().out
+    with pytest.raises(UserError, match="two paintings or more"):
+        main(["painting", *sources, "--side", "144", "--painters"])

@@ -7,7 +7,8 @@ colour transfer (three lines), and of one half of the painting to the other: the
 orientation (Efros and Freeman 2001, section 4; slow) is made once for each painting.
 
 `way` is where a rendering lies between the floor, 0, and Reinhard's, 1; counted where there is a way to go: Reinhard's
-is at least 1.3 times the floor. The SSIM of the edges says what is left of the photograph.
+is at least 1.3 times the floor. The SSIM of the edges says what is left of the photograph. With `--painters` a
+classifier is asked, too: see `painters`.
 """
 
 import argparse
@@ -38,6 +39,7 @@ def main(options: argparse.Namespace) -> None:
 def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     """The facts: a row for each photograph and painting; and the sheet: paintings above, photographs on the left."""
     from benchmarks.measuring import cores
+    from benchmarks.painting import painters
     from benchmarks.painting.rivals import quilt, reinhard
     from tfvae.applications.styles.paint import hung, paint
     from tfvae.pictures import PAPER, grid, save_png
@@ -76,6 +78,9 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
         "rows": rows,
         "summary": summary(rows),
     }
+    if options.painters:
+        facts["painters"] = painters.asked(photos, paintings, options.side, options.seed)
+        progress("")
     return facts, grid(cells, columns=1 + len(paintings))
 
 
@@ -97,11 +102,10 @@ def read(sources: Sequence[Path], side: int) -> list[tuple[str, np.ndarray]]:
 
 def judged(made: dict[str, np.ndarray], photo: np.ndarray, painting: np.ndarray) -> dict[str, Any]:
     """Distances to the painting, the way that is left of Reinhard's, and SSIM of luminance and edges."""
+    from benchmarks.painting.painters import halved
     from tfvae.applications.styles.stylize import content_kept
 
-    axis = int(painting.shape[1] > painting.shape[0])
-    half = painting.shape[axis] // 2
-    one, other = np.split(painting, [half], axis=axis)
+    one, other = halved(painting)
     distances = {name: distance(painting, each) for name, each in made.items()}
     distances[FLOOR] = distance(one, other)
     floor, reinhard = distances[FLOOR], distances[REINHARD]
@@ -144,6 +148,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
 def table(facts: dict[str, Any]) -> list[str]:
     """The facts as Markdown."""
     from benchmarks.measuring import header, line
+    from benchmarks.painting import painters
 
     rows, settings = facts["rows"], facts["settings"]
     lines = [
@@ -170,4 +175,4 @@ def table(facts: dict[str, Any]) -> list[str]:
             if found.get(key, {}).get("cells")
         ]
         lines.append("; ".join([f"{name}: SSIM of edges {found['edges']:.2f}", *ways]))
-    return lines
+    return [*lines, "", *painters.table(facts["painters"])] if "painters" in facts else lines
