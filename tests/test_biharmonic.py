@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from skimage.restoration import inpaint_biharmonic
 
-from tfvae.layers.biharmonic import MARGIN, interpolate
+from tfvae.layers import biharmonic
+from tfvae.layers.biharmonic import FACTOR, MARGIN, interpolate
 
 RNG = np.random.default_rng(5)
 
@@ -41,7 +42,7 @@ def test_a_plane_is_a_plane_again():
 
 
 def test_known_pixels_stay_and_what_lost_ones_hold_does_not_matter():
-    picture, known = RNG.random((20, 24, 3), dtype=np.float32), mask(0.5, 20, 24)
+    picture, known = RNG.random((24, 32, 3), dtype=np.float32), mask(0.5, 24, 32)
     result = filled(picture, known)
     where = np.broadcast_to(known > 0, picture.shape)
     np.testing.assert_array_equal(result[where], picture[where])
@@ -49,15 +50,32 @@ def test_known_pixels_stay_and_what_lost_ones_hold_does_not_matter():
 
 
 def test_where_nothing_is_known_it_is_grey():
-    np.testing.assert_allclose(filled(np.zeros((9, 9, 1), "float32"), np.zeros((9, 9, 1), "float32")), 0.5)
+    np.testing.assert_allclose(filled(np.zeros((16, 8, 1), "float32"), np.zeros((16, 8, 1), "float32")), 0.5)
 
 
 def test_what_is_further_away_than_the_margin_is_not_seen():
-    picture = RNG.random((8, 2 * MARGIN + 40, 1), dtype=np.float32)
-    known = mask(0.9, 8, 2 * MARGIN + 40)
+    middle = FACTOR * (MARGIN // FACTOR + 3)
+    picture = RNG.random((8, 2 * middle, 1), dtype=np.float32)
+    known = mask(0.9, 8, 2 * middle)
     other = picture.copy()
-    middle = MARGIN + 20
     other[:, middle:] = 1 - other[:, middle:]
     changed = np.abs(filled(picture, known) - filled(other, known))
     assert changed[:, : middle - MARGIN].max() == 0.0
     assert changed[:, middle:].max() > 0.1
+
+
+def test_a_hole_of_forty_pixels_is_a_soap_film_and_not_grey():
+    y, x = np.mgrid[:96, :104].astype("float32")
+    slope = (0.05 + (x + y) / 500)[..., None]
+    known = np.ones((96, 104, 1), "float32")
+    known[28:68, 30:70] = 0
+    np.testing.assert_allclose(filled(slope, known), slope, atol=0.02)  # grey would be 0.25 off
+
+
+def test_what_is_near_to_known_pixels_does_not_ask_coarser_pictures():
+    picture, known = smooth(), mask(0.75)
+    far = filled(picture, known)
+    for near in (biharmonic._coarse, lambda images, *_: 0.9 * np.ones_like(images)):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(biharmonic, "_coarse", near)
+            np.testing.assert_allclose(filled(picture, known), far, atol=1e-3)
