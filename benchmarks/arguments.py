@@ -242,7 +242,7 @@ def inspection(parser: OneLineParser) -> None:
         [
             "python -m benchmarks inspection runs/inspect --data PHOTOS -o inspection.json",
             "python -m benchmarks inspection --data PHOTOS --boxes boxes.csv -o templates.json",
-            "python -m benchmarks inspection runs/inspect --data SURFACES --planted 10 -o planted.json",
+            "python -m benchmarks inspection runs/inspect --data PHOTOS --planted 10 -o planted.json",
         ],
     )
 
