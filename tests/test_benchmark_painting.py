@@ -65,7 +65,7 @@ def test_the_program_writes_numbers_a_sheet_and_renderings(tmp_path, capsys):
 
 def test_a_classifier_of_halves_is_asked_about_paint_of_the_others(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(painters, "CROPS", 60)
-    monkeypatch.setattr(painters, "STEPS", 60)
+    monkeypatch.setattr(painters, "STEPS", 30)
     stripes = np.where(np.arange(200)[:, None, None] // 3 % 2, [240, 60, 30], [30, 60, 240]).astype(np.uint8)
     pictures = {"photo": photo(96, 144), "painting": painting(100, 200), "stripes": np.repeat(stripes, 100, axis=1)}
     for name, made in pictures.items():
