@@ -200,3 +200,30 @@ def test_progress_tells_the_tiles():
 def test_what_cannot_be_is_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         restore(**({"model": StandIn(), "image": np.zeros((8, 8, 1), np.uint8)} | arguments))
+
+
+@pytest.mark.parametrize("mask", ["none", "given"])
+def test_an_ensemble_is_the_mean_of_eight_orientations_whatever_the_tile_and_turns_with_the_picture(mask):
+    model = restorer(mask=mask)
+    side = smallest_side(model.margin, model.factor) + 16
+    image = np.random.default_rng(0).random((side + 16, side + 8, 1), np.float32)
+    known = np.random.default_rng(1).random(image.shape[:2]) > 0.3 if mask == "given" else None
+    found = restore(model, image, known, ensemble=True, tile=4 * side)
+    parts = []
+    for turns in range(4):
+        for mirrored in (slice(None), slice(None, None, -1)):
+            turned = (None if each is None else np.rot90(each[:, mirrored], turns) for each in (image, known))
+            parts.append(np.rot90(restore(model, *turned, tile=4 * side).image, -turns)[:, mirrored])
+    np.testing.assert_allclose(found.image, np.mean(parts, axis=0), atol=1e-5)
+    assert np.abs(found.image - parts[0]).max() > 1e-4
+    np.testing.assert_array_equal(found.std, restore(model, image, known, tile=4 * side).std)
+    odd = np.s_[3:-2, 5:]
+    known = None if known is None else known[odd]
+    whole, tiled = (restore(model, image[odd], known, ensemble=True, tile=tile) for tile in (4 * side, side))
+    np.testing.assert_allclose(whole.image, tiled.image, atol=1e-5)
+
+
+def test_an_ensemble_has_no_samples_and_is_of_neighbourhoods_alone():
+    for model, options in ((restorer(), {"samples": 1}), (Enhancer(1, (4, 4), 2, "conv", 8), {})):
+        with pytest.raises(ValueError, match=r"`ensemble` must be False for samples.*Received: samples="):
+            restore(model, noise_picture(16, 16, 1), ensemble=True, **options)

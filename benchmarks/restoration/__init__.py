@@ -140,6 +140,12 @@ def _wide_holes(model: Any, seed: int) -> dict[str, Callable]:
     return {kind: lambda x, index, kind=kind: holed(x, index, seed, kind) for kind in WIDE_HOLES}
 
 
+def _alone_and_ensemble(model: Any) -> list[Any]:
+    from benchmarks.restoration.compare import ours
+
+    return [ours(model), ours(model, ensemble=True)]
+
+
 def _textured(model: Any) -> list[Any]:
     from benchmarks.restoration.compare import textured
 
@@ -175,7 +181,12 @@ def _as_a_folder(model: Any, examples: Any) -> Any:
 
 
 TASKS = {
-    "denoise": Task(_noise, "BM3D, non-local means and wavelets are given σ (non-blind); tfvae is blind.", crop=256),
+    "denoise": Task(
+        _noise,
+        "BM3D, non-local means and wavelets are given σ (non-blind); tfvae is blind.",
+        crop=256,
+        ours=_alone_and_ensemble,
+    ),
     "inpaint": Task(_holes, GIVEN_MASK, figures=("known kept",), crop=256, takes_mask=True),
     "holes": Task(_wide_holes, GIVEN_MASK, figures=("neighbourhoods",), takes_mask=True, ours=_textured),
     "dewatermark": Task(

@@ -111,13 +111,13 @@ def settings(options: Any, run: Run, model: Any, kept: Sequence[int], total: int
     }
 
 
-def ours(model: Any) -> Method:
+def ours(model: Any, ensemble: bool = False) -> Method:
     """The model as a contender: what a user of the library gets, given the mask where there is one."""
 
     def apply(example: Example) -> np.ndarray:
-        return restore(model, example.degraded, example.known, uncertainty=False).image
+        return restore(model, example.degraded, example.known, uncertainty=False, ensemble=ensemble).image
 
-    return Method(OURS, apply)
+    return Method(f"{OURS}, eight orientations" if ensemble else OURS, apply)
 
 
 def textured(model: Any) -> list[Method]:

@@ -28,6 +28,11 @@ def restore(parser: OneLineParser) -> None:
         help="lay texture of the picture itself into wide holes of a mask: invented (default for runs that fill holes, "
         "without --samples and --uncertainty)",
     )
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="average over the picture's eight orientations: a little better, in eight times the time",
+    )
     args.seed(parser, "of the samples and of the texture")
     parser.add_argument(
         "--method",
@@ -43,7 +48,7 @@ def restore(parser: OneLineParser) -> None:
     parser.note(
         "examples",
         [
-            "tfvae restore runs/denoise SCANS -o clean",
+            "tfvae restore runs/denoise SCANS -o clean --ensemble",
             "tfvae restore runs/inpaint photo.jpg --mask damage.png --page",
             "tfvae restore runs/inpaint scan.png --mask damage.png --no-texture",
             "tfvae restore runs/dewatermark PICTURES --auto",

@@ -90,6 +90,11 @@ def enhance(arguments: argparse.Namespace) -> None:
 
 def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
     """What restores a picture: the model, where it was trained to, else its prior."""
+    if arguments.ensemble and (arguments.samples or not hasattr(model, "restore") or hasattr(model, "context")):
+        raise UserError(
+            "restore: --ensemble averages estimates of runs that were trained to restore a pixel by its neighbourhood: "
+            "leave it out, or --samples."
+        )
     if not hasattr(model, "restore"):
         return PriorRestorer(run, model, arguments)
     if arguments.method not in (None, "model"):
@@ -115,6 +120,7 @@ def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
             uncertainty=arguments.uncertainty,
             tile=arguments.tile,
             progress=progress,
+            ensemble=arguments.ensemble,
         )
 
     return engine

@@ -1,5 +1,6 @@
 """Restore or enhance one picture of any size with a restoration model, in tiles, in the picture's own bit depth."""
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,6 +44,7 @@ def restore(
     strength: float = 1.0,
     tile: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    ensemble: bool = False,
 ) -> Restored:
     """`image + weight * (model.restore(image) - image)`, clipped; pixels of weight 0 are returned bit for bit.
 
@@ -69,12 +71,23 @@ def restore(
         strength: From 0, the picture itself, over 1, the restoration, to 2, as far again beyond it.
         tile: Side in pixels; 1024 by default, more where the model's receptive field asks for it.
         progress: Called with the tiles done and all tiles.
+        ensemble: Average the estimates of the picture's eight orientations (self-ensemble), in eight times the time;
+            `std` and `damage` stay those of the one.
 
     Raises:
-        ValueError: When a shape, `samples`, `strength` or `tile` is none that is accepted.
+        ValueError: When a shape, `samples`, `strength` or `tile` is none that is accepted; for samples of an ensemble,
+            and for an ensemble of a model that looks at the whole picture.
+
+    Reference:
+        Timofte, Rothe and Van Gool (2016), Seven ways to improve example-based single image super resolution
     """
     image = np.asarray(image)
     known = as_known(known, image)
+    if ensemble and (samples or hasattr(model, "context")):
+        raise ValueError(
+            "`ensemble` must be False for samples, which are about one estimate, and for a model that looks at the "
+            f"whole picture. Received: samples={samples}, a model of class {type(model).__name__}"
+        )
     if samples < 0:
         raise ValueError(f"`samples` must not be negative. Received: samples={samples}")
     if not 0 <= strength <= 2:
@@ -99,6 +112,8 @@ def restore(
         if known is not None and model.takes_mask:
             inputs["known"] = known[place.window].astype(np.float32)
         maps = _applied(model, "restore", pixels, contexts, inputs)
+        if ensemble:
+            maps["image"] = _self_ensemble(model, maps["image"], pixels, contexts, inputs)
         weight = np.full((1, 1, 1), strength, np.float32)
         if known is not None:
             weight = weight * ~known[place.window]
@@ -198,6 +213,22 @@ def _applied(
     damage = [part.pop("damage") for part in maps if "damage" in part]
     found = {"damage": np.max(damage, axis=0)} if damage else {}
     return {name: joined([part[name] for part in maps], pixels.shape[-1]) for name in maps[0]} | found
+
+
+def _self_ensemble(
+    model: Any, image: np.ndarray, pixels: np.ndarray, contexts: list[Any], inputs: dict[str, np.ndarray]
+) -> np.ndarray:
+    """The mean of a restored `image` and of those of the seven other orientations, turned back."""
+    height, width = pixels.shape[:2]
+    # Whole cells: turned about, a tile is divided where the picture is.
+    edges = [(0, -side % model.factor) for side in (height, width)] + [(0, 0)]
+    whole = {name: np.pad(value, edges, mode="symmetric") for name, value in {"pixels": pixels, **inputs}.items()}
+    total = image.astype(np.float32)
+    for mirrored, turns in list(itertools.product((False, True), range(4)))[1:]:
+        turned = {name: np.rot90(value[:, ::-1] if mirrored else value, turns) for name, value in whole.items()}
+        back = np.rot90(_applied(model, "restore", turned.pop("pixels"), contexts, turned)["image"], -turns)
+        total += (back[:, ::-1] if mirrored else back)[:height, :width]
+    return total / 8
 
 
 def _context(model: Any, view: np.ndarray) -> Any:
