@@ -307,13 +307,12 @@ def test_a_vae_restores_by_its_prior_what_the_mask_leaves_open(runs, tmp_path, c
 
 
 def test_an_ensemble_is_asked_for_by_name_and_of_estimates_alone(runs, tmp_path, capsys):
-    before = picture(tmp_path / "in.png", 21, 34, 3)
-    tfvae(capsys, "restore", runs / "noise", tmp_path / "in.png", "-o", tmp_path / "out.png", "--ensemble")
-    expected = restore(open_run(runs / "noise").load_unfused(), before, ensemble=True)
-    np.testing.assert_array_equal(pixels(tmp_path / "out.png"), expected.image)
+    before, out = picture(tmp_path / "in.png", 21, 34, 3), runs / "noise" / "restored" / "in.png"
+    tfvae(capsys, "restore", runs / "noise", tmp_path / "in.png", "--ensemble")
+    assert (pixels(out) == restore(open_run(runs / "noise").load_unfused(), before, ensemble=True).image).all()
     for run, *words in (("noise", "--samples", "1"), ("digits", "--noise", "0.1")):
-        line = refusal(capsys, "restore", runs / run, tmp_path / "in.png", "--ensemble", *words)
-        assert "--ensemble averages estimates of runs that were trained to restore" in line
+        said = refusal(capsys, "restore", runs / run, tmp_path / "in.png", "--ensemble", *words)
+        assert "--ensemble averages" in said
 
 
 def test_a_vae_must_be_told_what_is_wrong_and_a_picture_of_its_size(runs, tmp_path, capsys):
