@@ -117,7 +117,7 @@ def _pictures(path: Path, model: Any, config: RunConfig, images: Images, rows: l
     crop = _middle(images, config)
     batches = evaluation_batches(images, 16, seed=seed, config=config.data, crop=crop)
     shown: list[np.ndarray] = []
-    for batch in batches:  # several, as images of unequal sizes come one by one.
+    for batch in batches:  # Several, as images of unequal sizes come one by one.
         shown.extend(batch.numpy())
         if len(shown) >= 16:
             break

@@ -16,6 +16,7 @@ With `--bundle` see `decisions`, with `--boxes` `templates`, with `--planted` `p
 import argparse
 import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -46,12 +47,8 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     from tfvae.applications import inspect
     from tfvae.applications.inspection.inspect import peaks
     from tfvae.data import load_images, load_own
-    from tfvae.runs import open_run
 
-    opened = open_run(options.run)
-    model = opened.load_unfused()
-    if not hasattr(model, "inspect") or model.calibration is None:
-        raise UserError(f"benchmark inspection: {options.run} is no calibrated run of inspection.")
+    opened, model = calibrated(options.run)
     splits = load_own(opened, model)
     images, _ = load_images(options.data, like=opened.prepared_like(model))
     if options.good not in images.label_names:
@@ -97,6 +94,17 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         ),
         **({"bundle": decisions.of_bundle(options.bundle, list(images), ours, model)} if options.bundle else {}),
     }
+
+
+def calibrated(path: Path) -> tuple[Any, Any]:
+    """The run at `path` and its model; `UserError` where that does not inspect, or was not calibrated."""
+    from tfvae.runs import open_run
+
+    opened = open_run(path)
+    model = opened.load_unfused()
+    if not hasattr(model, "inspect") or model.calibration is None:
+        raise UserError(f"benchmark inspection: {path} is no calibrated run of inspection.")
+    return opened, model
 
 
 def untrained_like(model: Any, seed: int) -> Any:

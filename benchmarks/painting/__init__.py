@@ -102,7 +102,6 @@ def read(sources: Sequence[Path], side: int) -> list[tuple[str, np.ndarray]]:
 
 def judged(made: dict[str, np.ndarray], photo: np.ndarray, painting: np.ndarray) -> dict[str, Any]:
     """Distances to the painting, the way that is left of Reinhard's, and SSIM of luminance and edges."""
-    from benchmarks.painting.painters import halved
     from tfvae.applications.styles.stylize import content_kept
 
     one, other = halved(painting)
@@ -120,6 +119,12 @@ def judged(made: dict[str, np.ndarray], photo: np.ndarray, painting: np.ndarray)
     }
     kept = {name: dict(zip(("ssim", "edges"), content_kept(photo, each), strict=True)) for name, each in made.items()}
     return {"distance": distances, "way": ways, "kept": kept}
+
+
+def halved(painting: np.ndarray) -> list[np.ndarray]:
+    """The two halves of a picture, cut across its longer side."""
+    axis = int(painting.shape[1] > painting.shape[0])
+    return np.split(painting, [painting.shape[axis] // 2], axis=axis)
 
 
 def distance(painting: np.ndarray, other: np.ndarray) -> dict[str, float]:

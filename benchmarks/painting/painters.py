@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measuring import OURS, progress
+from benchmarks.measuring import OURS, header, line, progress
+from benchmarks.painting import PHOTOGRAPH, REINHARD, halved
 from tfvae.errors import UserError
 
 CROP = 64  # pixels a side
@@ -67,16 +68,10 @@ def asked(photos: Named, paintings: Named, side: int, seed: int) -> dict[str, An
         plain = taken(photo)
         for (name, _), (half, _), (canvas, _) in zip(paintings, halves, canvases, strict=True):
             progress(f"{photo_name} with half of {name}")
-            made = {"Reinhard": reinhard(photo, pixels(canvas)), OURS: paint(photo, half, seed=seed)}
-            found = {"photograph": plain, **{side_: taken(each) for side_, each in made.items()}}
+            made = {REINHARD: reinhard(photo, pixels(canvas)), OURS: paint(photo, half, seed=seed)}
+            found = {PHOTOGRAPH: plain, **{maker: taken(each) for maker, each in made.items()}}
             rows.append({"photo": photo_name, "painting": name, "taken": found})
     return {"accuracy": classifier.accuracy(crops[0], labels), "rows": rows}
-
-
-def halved(painting: np.ndarray) -> list[np.ndarray]:
-    """The two halves of a picture, cut across its longer side."""
-    axis = int(painting.shape[1] > painting.shape[0])
-    return np.split(painting, [painting.shape[axis] // 2], axis=axis)
 
 
 def shares(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
@@ -92,8 +87,6 @@ def shares(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
 
 def table(facts: dict[str, Any]) -> list[str]:
     """The facts as Markdown."""
-    from benchmarks.measuring import header, line
-
     rows = facts["rows"]
     found = shares(rows)
     classes = list(dict.fromkeys(row["painting"] for row in rows))
