@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from contract import assert_config_round_trip, assert_saves_and_loads
+from tiny_runs import calibration
 
 import tfvae
 from tfvae.evaluation import psnr
@@ -43,8 +44,7 @@ def pictures(count=2, height=24, width=16, channels=1, seed=0):
 def calibrated(model):
     """With knots and octaves of a calibration, none of them special."""
     amplitudes = np.random.default_rng(4).normal(1.0, 0.3, (5, model.channels, model.channels)).tolist()
-    table = {"weights": [0.4, 0.1, 0.1, 0.1, 0.1], "knots": [-3.5, -3.0, -2.0], "log_error": [-4.0, -3.0, -2.8]}
-    model.use_uncertainty({**table, "amplitudes": amplitudes})
+    model.use_uncertainty({**calibration(7), "amplitudes": amplitudes})
     return model
 
 

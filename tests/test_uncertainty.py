@@ -7,8 +7,9 @@ import tensorflow as tf
 from scipy import ndimage, stats
 
 from tfvae.applications import calibrate_uncertainty, measure_uncertainty, restore
-from tfvae.applications.restoration.uncertainty import amplitudes
+from tfvae.applications.restoration.uncertainty import _log_quadratic, amplitudes
 from tfvae.layers.starlet import RADIUS, frequency_responses, shaped, starlet
+from tfvae.layers.variance_function import standard_deviation
 from tfvae.metrics import calibration_curve, coverage, expected_calibration_error
 from tfvae.metrics.uncertainty import LEVELS
 from tfvae.models.enhancer import Enhancer
@@ -91,11 +92,11 @@ def test_shaped_noise_is_like_the_errors_that_its_matrices_were_fitted_to():
     assert white > 5 * real
 
 
-def identity(std, mask="none", channels=3, cls=Restorer):
+def identity(std, mask="none", channels=3, cls=Restorer, **options):
     """A new restorer returns what it is given: its error is the noise, of a standard deviation that is known."""
     keras.utils.set_random_seed(3)
     corruptions = [{"kind": "gaussian", "std": std}]
-    return cls(channels, (4, 4, 4), 2, blocks=1, mask=mask, corruptions=corruptions, seed=0)
+    return cls(channels, (4, 4, 4), 2, blocks=1, mask=mask, corruptions=corruptions, seed=0, **options)
 
 
 def greys(count=4, side=64, channels=3):
@@ -121,13 +122,32 @@ def test_calibration_finds_the_error_of_a_model_whose_error_is_known():
 
 
 def test_a_calibrated_standard_deviation_is_monotone_in_its_index_and_proportional_beyond_the_knots():
-    model = identity(0.05)
     first, second = np.linspace(-6, 0, 50).astype("float32"), RNG.random(50).astype("float32")
     knots, values = [-4.0, -3.0, -1.0], [-5.0, -4.5, -1.5]
-    model.use_uncertainty({"weights": [1.0, 0.5], "knots": knots, "log_error": values, "amplitudes": None})
-    index = first + 0.5 * second
+    table = {"centre": [1.0, 0.5], "scale": [1.0, 2.0], "weights": [1.0, 0.5], "products": np.zeros((2, 2))}
+    found = standard_deviation(np.stack([first, second], axis=-1), {**table, "knots": knots, "log_error": values})
+    index = first - 1.0 + 0.5 * (second - 0.5) / 2.0
     expected = np.interp(index, knots, values) + np.minimum(index + 4.0, 0) + np.maximum(index + 1.0, 0)
-    np.testing.assert_allclose(np.log(model.calibrated([first, second])), expected, atol=1e-5)
+    np.testing.assert_allclose(np.log(found), expected, atol=1e-5)
+
+
+def test_products_of_predictors_are_told_and_grow_no_more_beyond_what_was_calibrated_on():
+    predictors = RNG.standard_normal((100_000, 2))
+    log_std = -3.0 + 0.2 * predictors[:, 0] + 0.3 * predictors[:, 0] * predictors[:, 1]
+    function, index = _log_quadratic(ERRORS[:100_000] * np.exp(log_std), predictors)
+    assert np.corrcoef(index, log_std)[0, 1] > 0.999
+    # The graph computes the same from the table.
+    table = {**function, "knots": [0.0], "log_error": [0.0]}
+    np.testing.assert_allclose(np.log(standard_deviation(predictors.astype("float32"), table)), index, atol=1e-4)
+    far = np.array([[3.5, 3.5], [35.0, 35.0]], "float32")
+    (near, beyond), (weight, _) = np.log(standard_deviation(far, table)), function["weights"]
+    assert beyond - near == pytest.approx(31.5 * (sum(function["weights"])), rel=0.05) and weight > 0.1
+
+
+def test_a_calibration_of_an_earlier_version_is_left_out_with_a_warning():
+    with pytest.warns(UserWarning, match="of an earlier version"):
+        model = identity(0.05, uncertainty={"weights": [1.0], "knots": [0.0], "log_error": [0.0], "amplitudes": None})
+    assert model.uncertainty is None
 
 
 def test_what_is_known_is_not_calibrated_on():

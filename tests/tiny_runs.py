@@ -6,6 +6,7 @@ import os
 import shutil
 
 import keras
+import numpy as np
 import pytest
 
 import tfvae
@@ -31,6 +32,19 @@ def autoencoder():
     keras.utils.set_random_seed(1)
     shape = {"image_shape": (8, 8, 1), "latent_dim": 3, "network": "mlp", "widths": (16,)}
     return tfvae.Autoencoder(tfvae.Encoder(**shape, stochastic=False), tfvae.Decoder(**shape))
+
+
+def calibration(predictors):
+    """The table of a calibration of uncertainty, nothing in it special."""
+    rng = np.random.default_rng(4)
+    return {
+        "centre": rng.normal(-3.0, 0.5, predictors).tolist(),
+        "scale": rng.uniform(0.5, 1.5, predictors).tolist(),
+        "weights": rng.uniform(0.05, 0.3, predictors).tolist(),
+        "products": rng.normal(0.0, 0.02, (predictors, predictors)).tolist(),
+        "knots": [-0.5, 0.0, 1.0],
+        "log_error": [-4.0, -3.0, -2.8],
+    }
 
 
 def spatial_vae(channels=1):

@@ -89,7 +89,8 @@ class Enhancer(RestorationModel):
         return self._predictors(self._curve(degraded, seen, ops.zeros((ops.shape(seen)[0], self.latent_dim))))
 
     def _predictors(self, parameters):
-        return [ops.broadcast_to(ops.log(self.likelihood.std(parameters)), ops.shape(self.likelihood.mean(parameters)))]
+        shape = ops.shape(self.likelihood.mean(parameters))
+        return ops.expand_dims(ops.broadcast_to(ops.log(self.likelihood.std(parameters)), shape), -1)
 
     def restoration_example(self, images):
         example = super().restoration_example(images)

@@ -1,6 +1,7 @@
 """What models of restoration share: pictures are degraded on the fly, and the original is learnt given that."""
 
 import json
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +11,7 @@ from tfvae import corruptions as corruption_library
 from tfvae.distributions import float32
 from tfvae.endpoint import VARIANTS, Endpoint
 from tfvae.layers.degrader import Degrader
+from tfvae.layers.variance_function import PARTS, standard_deviation
 from tfvae.models.base import VariationalModel
 from tfvae.objectives import FLOOR, estimate_loss
 
@@ -34,7 +36,7 @@ class RestorationModel(VariationalModel):
     outside of training the draw depends on the seed and the pictures alone, so that figures of all epochs compare.
 
     After training, `tfvae.applications.calibrate_uncertainty` fits the standard deviation to the errors of held-out
-    pictures: `std = exp(f(sum_k w_k p_k))`, with the `predictors` p_k and a monotone, piecewise linear f.
+    pictures, a function of the model's `predictors` (`tfvae.layers.variance_function`).
 
     A subclass defines `infer`, `restore`, `sample` and `predictors`, and `takes_mask`, `finds_damage`, `margin`; where
     tiles must know of their whole picture, `context(degraded)` too.
@@ -102,30 +104,31 @@ class RestorationModel(VariationalModel):
         return json.loads(self.uncertainty_text)
 
     def use_uncertainty(self, table):
-        """Replaces the calibration; what was traced with the one before is traced anew."""
+        """Replaces the calibration; what was traced with the one before is traced anew.
+
+        One by a version before the predictors' products is left out with a warning: what it was fitted to is gone.
+        """
+        if table is not None and not set(PARTS) <= set(table):
+            warnings.warn(
+                "The calibration of the uncertainty is of an earlier version of tfvae, and is left out. Calibrate "
+                "again: `python -m training --out RUN --resume`, or tfvae.applications.calibrate_uncertainty.",
+                stacklevel=2,
+            )
+            table = None
         self.uncertainty_text = json.dumps(table)  # as text: Keras would track the parts of a dict, as if layers
         self.predict_function = None
 
     def predictors(self, degraded, known=None, context=None):
-        """What the size of an error is told from: maps `(b, h, w, c)`, of logarithms or shares.
+        """What the size of an error is told from, `(b, h, w, c, k)`: logarithms, each a map of the picture.
 
-        The first is the logarithm of the standard deviation that the network emits.
+        The first is that of the standard deviation that the network emits.
         """
         raise NotImplementedError
 
     def calibrated(self, predictors):
-        """Standard deviations from what `predictors` returns, of the same shape."""
+        """Standard deviations from predictors `(..., k)`: `(...)`."""
         table = self.uncertainty
-        if table is None:
-            return ops.exp(predictors[0])
-        index = sum(weight * value for weight, value in zip(table["weights"], predictors, strict=True))
-        knots, values = np.array(table["knots"]), np.array(table["log_error"])
-        # Beyond the knots it goes on in proportion.
-        slopes = np.concatenate([[1.0], np.diff(values) / np.diff(knots), [1.0]])
-        found = index + (values[0] - knots[0])
-        for knot, change in zip(knots, np.diff(slopes), strict=True):
-            found = found + float(change) * ops.relu(index - float(knot))
-        return ops.exp(found)
+        return ops.exp(predictors[..., 0]) if table is None else standard_deviation(predictors, table)
 
     def corrupt(self, images, seed):
         """`Corrupted(image, damage)` of originals; `seed`: two int32. Equal seeds, equal damage."""

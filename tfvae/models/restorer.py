@@ -19,8 +19,9 @@ from tfvae.objectives import FLOOR, sum_per_example
 
 MASKS = ("none", "given", "found")
 LEVELS = 3  # of the U-Net: its coarsest places are those of the latent
-WINDOWS = (5, 17)  # pixels a side: of what the size of an error is told from
+WINDOWS = (3, 9, 33)  # pixels a side: of what the size of an error is told from
 LEAST_ENERGY = 1e-6  # a quarter of a grey level, squared
+LEAST_SHARE = 0.01  # of known pixels, in logarithms
 LOG_STD = -3.0  # where the decoder starts: a standard deviation of a twentieth of the range
 
 
@@ -187,26 +188,28 @@ class Restorer(RestorationModel):
 
     def predictors(self, degraded, known=None, context=None):
         degraded, known = self._inputs(degraded, known)
-        return [self.crop(value, degraded) for value in self._predictors(_padded(degraded), _padded(known))[0]]
+        found = self.crop(self._predictors(_padded(degraded), _padded(known))[0], degraded)
+        return ops.repeat(ops.expand_dims(found, 3), self.channels, axis=3)
 
     def _restored(self, degraded, known):
         """Estimate, its standard deviation, and the log-odds of damage, padded to 8."""
         predictors, estimate, log_odds = self._predictors(_padded(degraded), _padded(known))
-        std = self.calibrated(predictors)
+        std = ops.repeat(ops.expand_dims(self.calibrated(predictors), -1), self.channels, axis=-1)
         # Where all pixels count nothing is multiplied: the ones would stay float in an int8 file.
         return estimate, self._counts(_padded(known), std) * std if self.takes_mask else std, log_odds
 
     def _predictors(self, degraded, known):
-        """What `predictors` returns, the estimate, and the log-odds of damage, of what is padded already."""
+        """The predictors `(b, h, w, k)`, the estimate, and the log-odds of damage, of what is padded already."""
         started, features, estimate, log_odds = self._estimated(degraded, known)
         shape = ops.shape(features)
         typical = ops.zeros((shape[0], shape[1] // 4, shape[2] // 4, self.latent_shape[-1]))
         _, log_std, _ = self.likelihood.parts(self.parameters(typical, features, estimate, known))
+        log_std = ops.mean(log_std, axis=-1, keepdims=True)
         found = [log_std, *(_log_energy(estimate - started, window) for window in WINDOWS)]
         found += [_log_energy(_differences(estimate), window) for window in WINDOWS]
         if self.takes_mask:
-            found += [window_mean(known, window) for window in WINDOWS]
-        return [value * ops.ones_like(log_std) for value in found], estimate, log_odds
+            found += [ops.log(window_mean(known, window) + LEAST_SHARE) for window in WINDOWS]
+        return ops.concatenate(found, axis=-1), estimate, log_odds
 
     def _counts(self, known, values):
         """1 where the likelihood asks for a value, else 0."""

@@ -10,6 +10,7 @@ from scipy import optimize
 from sklearn.isotonic import IsotonicRegression
 
 from tfvae.layers.starlet import RADIUS, frequency_responses
+from tfvae.layers.variance_function import terms
 from tfvae.metrics import calibration_curve, coverage, expected_calibration_error
 
 DRAWS = 4  # times that each picture is degraded anew
@@ -42,7 +43,7 @@ def calibrate_uncertainty(model: Any, images: Sequence[np.ndarray], seed: int = 
     """Fits standard deviations and the spectrum of errors to pictures that training has not seen.
 
     Each picture is degraded anew several times, and restored. The logarithm of the standard deviation is at first a
-    linear function of the model's `predictors`, that of the highest normal likelihood; then it becomes the monotone
+    quadratic function of the model's `predictors`, that of the highest normal likelihood; then it becomes the monotone
     function of this that fits the squared errors best (isotonic regression, of bins of equal counts). The errors,
     divided by it, get their amplitude in each octave, a matrix over the channels.
 
@@ -52,7 +53,7 @@ def calibrate_uncertainty(model: Any, images: Sequence[np.ndarray], seed: int = 
         seed: Of the damage.
 
     Returns:
-        JSON-ready: `weights` of the predictors, `knots` and `log_error` of the function; `amplitudes`, per octave.
+        JSON-ready: the table of `tfvae.layers.variance_function.standard_deviation`; `amplitudes`, per octave.
 
     Raises:
         ValueError: When there is no picture, or no pixel of any was restored.
@@ -64,18 +65,18 @@ def calibrate_uncertainty(model: Any, images: Sequence[np.ndarray], seed: int = 
     model.use_uncertainty(None)
     found = list(residuals(model, images, seed))
     error, predictors = pooled(found, "extra", seed)
-    weights, index = _log_linear(error, predictors)
+    function, index = _log_quadratic(error, predictors)
     predicted, measured, count = calibration_curve(error, np.exp(index), BINS)
     rising = IsotonicRegression().fit_transform(predicted, np.square(measured), sample_weight=count)
     table: dict[str, Any] = {
-        "weights": weights.tolist(),
+        **function,
         "knots": np.log(predicted).tolist(),
         "log_error": (0.5 * np.log(np.maximum(rising, LEAST_STD**2))).tolist(),
         "amplitudes": None,
     }
     model.use_uncertainty(table)
     if model.correlates:
-        scales = [np.asarray(model.calibrated(list(np.moveaxis(each.extra, -1, 0)))) for each in found]
+        scales = [np.asarray(model.calibrated(each.extra)) for each in found]
         standard = [each.error / scale for each, scale in zip(found, scales, strict=True)]
         table["amplitudes"] = amplitudes(standard, [each.counts for each in found]).tolist()
         model.use_uncertainty(table)
@@ -120,7 +121,7 @@ def residuals(model: Any, images: Sequence[np.ndarray], seed: int, draw: bool = 
             noise = np.random.default_rng((seed, index)).standard_normal(shape, np.float32)
             extra = counts * (x - np.asarray(model.sample(degraded, noise, known)["image"]))
         else:
-            extra = np.stack([np.asarray(each) for each in model.predictors(degraded, known)], axis=-1)
+            extra = np.asarray(model.predictors(degraded, known))
         for place in range(DRAWS):
             error = counts[place] * (x[place] - maps["image"][place])
             yield Residual(error, counts[place], maps["std"][place], extra[place])
@@ -141,26 +142,27 @@ def pooled(found: Sequence[Residual], name: str, seed: int) -> tuple[np.ndarray,
     return np.concatenate(errors).astype(np.float64), np.concatenate(others).astype(np.float64)
 
 
-def _log_linear(error: np.ndarray, predictors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of the predictors of `log(std)`, of highest likelihood beside a constant; and the index, with that."""
+def _log_quadratic(error: np.ndarray, predictors: np.ndarray) -> tuple[dict[str, Any], np.ndarray]:
+    """The part of the table by which the index is told from predictors, of highest likelihood; and the index."""
     centre, spread = predictors.mean(axis=0), predictors.std(axis=0)
-    varies = spread > 1e-6
-    design = np.hstack([np.ones((len(error), 1)), (predictors - centre)[:, varies] / spread[varies]])
+    scale = np.where(spread > 1e-6, spread, np.inf)  # what does not vary tells nothing
+    design = terms((predictors - centre) / scale)
     squares = np.square(error) + LEAST_STD**2
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        eta = np.clip(design @ weights, -12.0, 3.0)
-        ratio = squares * np.exp(-2 * eta)
-        return float(np.mean(0.5 * ratio + eta)), design.T @ (1 - ratio) / len(error)
+        eta = np.clip(weights[0] + design @ weights[1:], -12.0, 3.0)
+        ratio = 1 - squares * np.exp(-2 * eta)
+        return float(np.mean(eta - 0.5 * ratio)), np.concatenate([[ratio.mean()], ratio @ design / len(error)])
 
-    start = np.zeros(design.shape[1])
+    start = np.zeros(1 + design.shape[1])
     start[0] = 0.5 * np.log(squares.mean())
-    best = optimize.minimize(loss, start, jac=True, method="L-BFGS-B").x
-    weights = np.zeros(len(spread))
-    weights[varies] = best[1:] / spread[varies]
-    if not varies.any():
-        weights[0] = 1.0  # one standard deviation for all: it is scaled
-    return weights, predictors @ weights
+    weights = optimize.minimize(loss, start, jac=True, method="L-BFGS-B").x[1:]
+    count = len(centre)
+    products = np.zeros((count, count))
+    products[np.triu_indices(count)] = weights[count:]
+    function = {"centre": centre, "scale": np.where(spread > 1e-6, spread, 1.0)}
+    function |= {"weights": weights[:count], "products": products}
+    return {name: values.tolist() for name, values in function.items()}, design @ weights
 
 
 def amplitudes(standard: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> np.ndarray:
