@@ -59,3 +59,13 @@ def test_the_command_puts_the_calibrated_beside_the_uncalibrated_and_a_constant(
     assert rows[OURS]["calibration_error"] < rows[uncertainty.ALONE]["calibration_error"]
     assert rows[OURS]["sample_below_db"] == pytest.approx(3.0, abs=1.0) and len(rows[OURS]["octaves_db"]) == 3
     assert f"| σ = 25 | {uncertainty.ALONE} |" in capsys.readouterr().out
+
+
+def test_the_damage_is_of_the_kind_that_the_model_was_trained_to_mend():
+    def of(mask, *corruptions):
+        return Restorer(1, (4, 4, 4), 2, blocks=1, seed=0, mask=mask, corruptions=corruptions)
+
+    assert uncertainty.tasks_of(of("none", {"kind": "jpeg"})) == ("jpeg",)
+    assert uncertainty.tasks_of(of("none", {"kind": "jpeg"}, {"kind": "gaussian", "std": 0.1})) == ("denoise",)
+    assert uncertainty.tasks_of(of("given", {"kind": "boxes"})) == ("inpaint", "holes")
+    assert uncertainty.tasks_of(of("found", {"kind": "scratches"})) == ("dewatermark",)

@@ -2,6 +2,7 @@
 
 - `denoise`: normal noise of 15, 25 and 50 of 255, not clipped. BM3D, non-local means and wavelets are given how strong
   it is; ours is not.
+- `jpeg`: files of quality 10 to 40. The same methods, which are given the true error's standard deviation.
 - `inpaint`: 25, 50 and 75 % of all pixels lost, text, scratches, all with the mask. OpenCV's Telea and Navier–Stokes,
   scikit-image's biharmonic equation.
 - `holes`: a few holes of 25 to 60 pixels, with the mask; the same methods. Ours lays texture of the picture over its
@@ -128,6 +129,15 @@ def _noise(model: Any, seed: int) -> dict[str, Callable]:
     return {f"σ = {level}": lambda x, index, level=level: noisy(x, index, seed, level) for level in NOISE}
 
 
+def _files(model: Any, seed: int) -> dict[str, Callable]:
+    from benchmarks.restoration.degraded import QUALITIES, compressed
+
+    return {
+        f"quality {quality}": lambda x, index, quality=quality: compressed(x, index, seed, quality)
+        for quality in QUALITIES
+    }
+
+
 def _holes(model: Any, seed: int) -> dict[str, Callable]:
     from benchmarks.restoration.degraded import HOLES, holed
 
@@ -184,6 +194,12 @@ TASKS = {
     "denoise": Task(
         _noise,
         "BM3D, non-local means and wavelets are given σ (non-blind); tfvae is blind.",
+        crop=256,
+        ours=_alone_and_ensemble,
+    ),
+    "jpeg": Task(
+        _files,
+        "BM3D, non-local means and wavelets are given the standard deviation of the true error; tfvae is blind.",
         crop=256,
         ours=_alone_and_ensemble,
     ),

@@ -141,12 +141,14 @@ FILLING = [
     Method("Navier–Stokes", navier_stokes, "opencv-python-headless"),
     Method("biharmonic", biharmonic, "scikit-image", slow=True),
 ]
+SMOOTHING = [
+    Method("BM3D", bm3d, "bm3d", slow=True),
+    Method("non-local means", non_local_means, "scikit-image", slow=True),
+    Method("wavelets", wavelets, "scikit-image"),
+]
 METHODS = {
-    "denoise": [
-        Method("BM3D", bm3d, "bm3d", slow=True),
-        Method("non-local means", non_local_means, "scikit-image", slow=True),
-        Method("wavelets", wavelets, "scikit-image"),
-    ],
+    "denoise": SMOOTHING,
+    "jpeg": SMOOTHING,
     "inpaint": FILLING,
     "holes": FILLING,
     "enhance": [

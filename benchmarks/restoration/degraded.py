@@ -5,6 +5,7 @@ fonts, words, sizes and shapes, so that no training generator marks its own home
 """
 
 import functools
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from tfvae.pixels import to_uint8
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"  # the same on every machine
 NOISE = (15, 25, 50)  # standard deviations of BSD68's tables, of 255
+QUALITIES = (10, 20, 30, 40)  # of JPEG, on the scale of libjpeg
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Example:
         original: float32 in [0, 1], `(height, width, channels)`.
         degraded: The same shape; noise is not clipped, so it may leave [0, 1].
         known: 1 where a pixel is to be trusted, 0 where it is lost, `(height, width, 1)`; None: no method is given it.
-        sigma: Standard deviation of the noise in units of [0, 1], for non-blind methods; 0: no noise.
+        sigma: Standard deviation of the noise, or of the error, in units of [0, 1], for non-blind methods; 0: neither.
         damage: Where the benchmark drew something, `(height, width, 1)` in {0, 1}; only for judging.
     """
 
@@ -51,6 +53,18 @@ def noisy(picture: np.ndarray, index: int, seed: int, level: float) -> Example:
     noise = np.random.default_rng([seed, index]).standard_normal(picture.shape)
     sigma = level / 255.0
     return Example(picture, (picture + sigma * noise).astype(np.float32), sigma=sigma)
+
+
+def compressed(picture: np.ndarray, index: int, seed: int, quality: int) -> Example:
+    """A picture out of a real JPEG file of that quality, as Pillow writes it; its `sigma` is the true error's.
+
+    Nothing is drawn: `index` and `seed` are those of every case.
+    """
+    pixels = to_uint8(picture)
+    file = io.BytesIO()
+    Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "JPEG", quality=quality)
+    decoded = np.asarray(Image.open(file), np.float32).reshape(picture.shape) / np.float32(255.0)
+    return Example(picture, decoded, sigma=float(np.sqrt(np.mean(np.square(decoded - picture)))))
 
 
 def holed(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:

@@ -1,9 +1,10 @@
 """Whether a restoration's standard deviations and samples are as far from the truth as they say.
 
-The damage is drawn by the benchmark, not as in the training: noise for a model that sees no mask, holes for one that
-takes it, marks for one that finds them. Beside the calibrated model stand the same weights as they were before the
-calibration (the network's own standard deviation, and draws from N(0, I)), and one standard deviation for all pixels of
-all pictures, the root mean square of these very errors: what says nothing of where an error is.
+The damage is the benchmark's, not as in the training: noise for a model that sees no mask, or JPEG files for one that
+was trained on these, holes for one that takes a mask, marks for one that finds them. Beside the calibrated model stand
+the same weights as they were before the calibration (the network's own standard deviation, and draws from N(0, I)), and
+one standard deviation for all pixels of all pictures, the root mean square of these very errors: what says nothing of
+where an error is.
 """
 
 import argparse
@@ -32,8 +33,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     before.use_uncertainty(None)
     pictures = compare.held_out(opened, model, options.data)
     kept = compare.evenly(len(pictures), options.count)
-    damage = ("inpaint", "holes") if model.takes_mask else ("dewatermark",) if model.finds_damage else ("denoise",)
-    cases = {name: case for task in damage for name, case in TASKS[task].cases(model, options.seed).items()}
+    cases = {name: case for task in tasks_of(model) for name, case in TASKS[task].cases(model, options.seed).items()}
     rows = []
     for name, case in compare.chosen(cases, options.only).items():
         found: dict[str, list[dict[str, Any]]] = {OURS: [], ALONE: []}
@@ -51,6 +51,15 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
         "settings": compare.settings(options, opened, model, kept, len(pictures)),
         "rows": rows,
     }
+
+
+def tasks_of(model: Any) -> tuple[str, ...]:
+    """The tasks whose damage the model was trained to mend."""
+    if model.takes_mask:
+        return ("inpaint", "holes")
+    if model.finds_damage:
+        return ("dewatermark",)
+    return ("jpeg",) if {corruption.kind for corruption in model.corruptions} == {"jpeg"} else ("denoise",)
 
 
 def left_open(model: Any, example: Any, seed: tuple[int, int]) -> dict[str, Any]:
