@@ -66,7 +66,7 @@ def test_training_ends_with_a_calibrated_uncertainty(run):
 
 
 @pytest.mark.slow
-def test_the_command_restores_noisy_files(run, tmp_path):
+def test_the_command_restores_noisy_files_and_tells_the_noise(run, tmp_path, capsys):
     rng = np.random.default_rng(0)
     originals = load_digits().images[:12] / 16
     noisy = np.clip(originals + 0.2 * rng.standard_normal(originals.shape), 0, 1)
@@ -77,6 +77,9 @@ def test_the_command_restores_noisy_files(run, tmp_path):
     restored = np.stack([np.asarray(Image.open(path)) for path in sorted((tmp_path / "clean").glob("*.png"))]) / 255
     gains = psnr(originals[..., None], restored[..., None]) - psnr(originals[..., None], noisy[..., None])
     assert np.mean(gains) > 1.0
+    told = [float(line.split("noise of about ")[1].split()[0]) for line in capsys.readouterr().out.splitlines()[:12]]
+    # Of values that stay within black and white; the others lost up to all of their noise.
+    assert len(told) == 12 and 0.4 * 51 < np.mean(told) < 1.1 * 51
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 from scipy import ndimage, stats
 
-from tfvae.applications import calibrate_uncertainty, measure_uncertainty, restore
+from tfvae.applications import Restored, calibrate_uncertainty, measure_uncertainty, noise_level, restore
 from tfvae.applications.restoration.uncertainty import _log_quadratic, amplitudes
 from tfvae.layers.starlet import RADIUS, frequency_responses, shaped, starlet
 from tfvae.layers.variance_function import standard_deviation
@@ -182,6 +182,19 @@ def test_an_enhancer_gets_a_standard_deviation_of_its_error():
     assert calibrate_uncertainty(model, pictures)["amplitudes"] is None
     found = measure_uncertainty(model, pictures, seed=1)
     assert found["std"] == pytest.approx(found["rmse"], rel=0.05)
+
+
+def test_the_noise_of_a_picture_is_what_was_taken_out_and_what_is_left():
+    model = identity(0.1)  # it takes nothing out, and its calibration says how much that is
+    calibrate_uncertainty(model, greys())
+    (image,) = greys(1, 96)
+    noisy = np.clip(image + 0.1 * RNG.standard_normal(image.shape), 0, 1).astype("float32")
+    assert noise_level(noisy, restore(model, noisy)) == pytest.approx(0.1, rel=0.03)
+    # A perfect estimate: all of it is in what was taken out.
+    perfect = Restored(image, np.zeros(image.shape, np.float16))
+    assert noise_level(noisy, perfect) == pytest.approx(np.std(noisy - image), rel=1e-3)
+    with pytest.raises(ValueError, match="`uncertainty=True`"):
+        noise_level(noisy, restore(model, noisy, uncertainty=False))
 
 
 def test_no_pictures_are_no_calibration():

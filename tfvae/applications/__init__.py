@@ -10,7 +10,7 @@ from tfvae.applications.latent.levels import by_levels
 from tfvae.applications.latent.reconstruct import reconstruct
 from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
 from tfvae.applications.restoration.posterior import denoise, restore_with_prior
-from tfvae.applications.restoration.restore import Restored, enhance, restore
+from tfvae.applications.restoration.restore import Restored, enhance, noise_level, restore
 from tfvae.applications.restoration.texture_fill import texture_fill
 from tfvae.applications.restoration.uncertainty import calibrate_uncertainty, measure_uncertainty
 
@@ -33,6 +33,7 @@ __all__ = [
     "interpolate",
     "lerp",
     "measure_uncertainty",
+    "noise_level",
     "reconstruct",
     "regions",
     "remove_overlay",

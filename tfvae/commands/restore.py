@@ -10,8 +10,8 @@ import matplotlib
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from tfvae.applications.restoration.restore import noise_level, tile_margin
 from tfvae.applications.restoration.restore import restore as restore_tiled
-from tfvae.applications.restoration.restore import tile_margin
 from tfvae.applications.restoration.texture_fill import WIDE, texture_fill, wide
 from tfvae.applications.tiles import smallest_side
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
@@ -28,6 +28,7 @@ from tfvae.whole_files import whole_file
 # Beyond these an uncertainty is not what it says: decibels of a sample below the estimate (3.0 of a draw from the
 # posterior), and shares of errors within two standard deviations (95.4 % of normal ones).
 MOST_BELOW, LEAST_HELD, MOST_HELD = 4.0, 0.93, 0.97
+NOISES = {"gaussian", "poisson"}  # corruptions whose strength is told
 # From a picture, what is given of it, and a progress, to what `Restored` holds.
 Engine = Callable[[np.ndarray, Given, Progress], Any]
 
@@ -43,7 +44,7 @@ def restore(arguments: argparse.Namespace) -> None:
     drawn = DrawnMasks(arguments.mask, arguments.source if plan.many else None) if arguments.mask else None
     model = run.load_unfused()
     engine = _engine(run, model, arguments)
-    textured = _textured(model, arguments)
+    textured, denoises = _textured(model, arguments), _denoises(model)
     for doubt in _doubts(run, model, arguments):
         print(f"tfvae: note: {doubt}", file=sys.stderr)
     masks = drawn or (SharedOverlays(plan, model, scale) if arguments.auto else lambda job, pixels: Given(pixels))
@@ -58,6 +59,8 @@ def restore(arguments: argparse.Namespace) -> None:
         _write(job, job.out, image, picture)
         for index, sample in enumerate(restored.samples):
             _write(job, job.beside(f"sample{index + 1}"), sample, picture, quiet=True)
+        if denoises and given.known is None:
+            print(f"{job.name}: noise of about {255 * noise_level(given.pixels, restored):.1f} of 255")
         if arguments.uncertainty:
             scales[job.name] = _write_uncertainty(job.beside("uncertainty"), restored.std)
             print(f"{job.name}: standard deviation, of 255: {scales[job.name]}")
@@ -117,13 +120,20 @@ def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
             given.known,
             samples=arguments.samples,
             seed=arguments.seed,
-            uncertainty=arguments.uncertainty,
+            uncertainty=arguments.uncertainty or _denoises(model),
             tile=arguments.tile,
             progress=progress,
             ensemble=arguments.ensemble,
         )
 
     return engine
+
+
+def _denoises(model: Any) -> bool:
+    """Whether noise all over the picture is what a model takes out, and nothing else: then it can say how much."""
+    kinds = {corruption.kind for corruption in getattr(model, "corruptions", ())}
+    whole = hasattr(model, "restore") and not (model.takes_mask or model.finds_damage)
+    return whole and bool(kinds) and kinds <= NOISES and model.uncertainty is not None
 
 
 def _textured(model: Any, arguments: argparse.Namespace) -> bool:

@@ -134,6 +134,33 @@ def restore(
     return Restored(into["image"], into.get("std"), into.get("damage"), drawn)
 
 
+def noise_level(image: np.ndarray, restored: Restored) -> float:
+    """Standard deviation of a picture's noise, white is 1: `sqrt(mean((y - E[x|y])**2) + mean(var[x|y]))`.
+
+    By Tweedie's formula exact in expectation for normal noise, a posterior mean and its own variance; so it is as good
+    as the model and its calibration. What was cut off at black and white is missing.
+
+    Args:
+        image: The noisy picture y, as `restore` got it.
+        restored: What it made of all of it, at strength 1, with `std`.
+
+    Raises:
+        ValueError: When there is no `std`.
+
+    Reference:
+        Efron (2011), Tweedie's formula and selection bias, Journal of the American Statistical Association 106
+    """
+    if restored.std is None:
+        raise ValueError("`restored` must hold standard deviations: restore with `uncertainty=True`.")
+    total = 0.0
+    for top in range(0, len(image), SIDE):  # a large picture is not in memory as floats
+        strip = slice(top, top + SIDE)
+        removed = floats(image[strip]) - floats(restored.image[strip])
+        std = restored.std[strip].astype(np.float32)
+        total += float(np.sum(np.square(removed), dtype=np.float64) + np.sum(np.square(std), dtype=np.float64))
+    return float(np.sqrt(total / image.size))
+
+
 def enhance(
     model: Any,
     image: np.ndarray,
