@@ -320,7 +320,15 @@ def video(parser: OneLineParser) -> None:
 def flicker(parser: OneLineParser) -> None:
     parser.add_argument("run", metavar="RUN", type=user_path, nargs="?", help="run directory")
     parser.add_argument(
-        "--from", dest="painting", type=user_path, metavar="PAINTING", help="instead of RUN: painted with its paint"
+        "--from",
+        dest="paintings",
+        type=user_path,
+        action="append",
+        metavar="PAINTING",
+        help="instead of RUN: painted with its paint; given again, with that of several",
+    )
+    parser.add_argument(
+        "--moving", type=args.integer(1), metavar="N", help="the style goes from each --from to the next in N frames"
     )
     parser.add_argument("--data", metavar="FILM", type=Path, required=True, help="the film")
     parser.add_argument(
@@ -337,15 +345,18 @@ def flicker(parser: OneLineParser) -> None:
         [
             "python -m benchmarks flicker runs/styles --data film.mp4 --style monet -o flicker.json",
             "python -m benchmarks flicker --data film.mp4 --from painting.jpg -o flicker.json",
+            "python -m benchmarks flicker --data film.mp4 --from monet.jpg --from munch.jpg --moving 50",
         ],
     )
 
 
 def _run_or_painting(arguments: argparse.Namespace) -> None:
-    if (arguments.run is None) == (arguments.painting is None):
+    if (arguments.run is None) == (not arguments.paintings):
         raise UserError("flicker: RUN or --from PAINTING is required, and not both.")
-    if arguments.painting is not None and arguments.style is not None:
+    if arguments.paintings and arguments.style is not None:
         raise UserError("flicker: --style cannot be used with --from.")
+    if arguments.moving is not None and len(arguments.paintings or ()) < 2:
+        raise UserError("flicker: --moving goes from one --from to the next: two or more are required.")
 
 
 def export_latency(parser: OneLineParser) -> None:

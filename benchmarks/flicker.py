@@ -9,6 +9,9 @@ PAINTING` instead of a run it is the frame painted with that. The sides:
   a filter over time costs that does not look at the motion;
 - carried, with `--from`: strokes move along the motion of the film (`tfvae.applications.styles.film`).
 
+With `--moving N` the style goes from each painting to the next in N frames; a frame by itself is painted with shares of
+the two.
+
 Flicker is the warping error of Lai et al. (2018): flow and occlusions are those of the film itself, whose own value is
 printed beside, as what remains when nothing is done. PSNR and SSIM say how far a side is from frame by frame:
 steadiness is easily had by blurring, and then these fall. Frames a second are those of the function and of all that
@@ -16,9 +19,10 @@ steadiness is easily had by blurring, and then these fall. Frames a second are t
 """
 
 import argparse
+import itertools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,14 +58,14 @@ def run(options: argparse.Namespace) -> tuple[dict[str, Any], np.ndarray]:
     frames = list(film.frames(options.frames, size=size))
     if len(frames) < 3:
         raise UserError(f"{options.data}: three frames or more are needed. It holds {len(frames)}.")
-    if options.painting is None:
+    if not options.paintings:
         from tfvae.runs import open_run
 
         model, carried = open_run(options.run).load_unfused(), None
         made, function = _function(model, options.style)
         kind = {"kind": type(model).__name__, "weights": model.count_params()}
     else:
-        made, function, carried = _painter(options.painting)
+        made, function, carried = _painter(options.paintings, options.moving)
         kind = {"kind": "none", "weights": 0}
     rows, outputs = compare(frames, function, STRENGTH, carried)
     return {
@@ -178,15 +182,26 @@ def _function(model: Any, style: str | None) -> tuple[str, Callable[[np.ndarray]
     return "Reconstruction", lambda frame: reconstruct(model, frame[None])[0]
 
 
-def _painter(path: Path) -> tuple[str, Function, Function]:
+def _painter(paths: Sequence[Path], moving: int | None) -> tuple[str, Function, Function]:
     """What is made of a frame, in words, by itself, and after the one before it."""
     from benchmarks.painting import ANY_SIZE, read
-    from tfvae.applications.styles.film import film_painter
+    from tfvae.applications.styles.film import film_painter, way_at
     from tfvae.applications.styles.paint import paint, without_margins
 
-    ((name, painting), *_) = read([path], ANY_SIZE)
-    painting = without_margins(painting)
-    return f"Painted with {name}", lambda frame: paint(frame, painting), film_painter([painting])
+    found = read(paths, ANY_SIZE)
+    paintings = [without_margins(painting) for _, painting in found]
+    numbers = itertools.chain([0], itertools.count())  # the first call is `compare`'s trial
+
+    def alone(frame: np.ndarray) -> np.ndarray:
+        number = next(numbers)
+        if moving is None:
+            return paint(frame, paintings)
+        first, way = way_at(number, len(paintings), moving)
+        return paint(frame, paintings[first : first + 2], shares=[1.0 - way, way])
+
+    words = f"Painted with {', '.join(name for name, _ in found)}"
+    words += "" if moving is None else f", {moving} frames from each to the next"
+    return words, alone, film_painter(paintings, moving=moving)
 
 
 def _timed(function: Callable, made: list[np.ndarray], seconds: dict[str, float]) -> Callable[[np.ndarray], np.ndarray]:

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import tiny_runs
+from PIL import Image
 from test_steady import scene
 
 from benchmarks import flicker
@@ -53,6 +54,24 @@ def test_the_command_measures_reconstructions_of_a_film(tmp_path, frames, capsys
     assert out.with_suffix(".png").is_file()
 
 
+def test_the_command_measures_a_style_that_moves(tmp_path, frames, capsys):
+    rng = np.random.default_rng(2)
+    for name, colour in (("red", (200, 60, 60)), ("blue", (60, 60, 200))):
+        noisy = np.array(colour) + rng.normal(0, 20, (48, 48, 1))
+        Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8)).save(tmp_path / f"{name}.png")
+    with FilmWriter(tmp_path / "a.mp4", 10, (64, 80)) as writer:
+        for frame in frames:
+            writer.write(frame)
+    paintings = [word for name in ("red", "blue") for word in ("--from", str(tmp_path / f"{name}.png"))]
+    main(["flicker", "--data", str(tmp_path / "a.mp4"), *paintings, "--moving", "4", "--frames", "5", "--width", "40"])
+    out = capsys.readouterr().out
+    assert "Painted with red.png, blue.png, 4 frames from each to the next" in out and "| carried |" in out
+    # Frame by frame, too, it begins with the one painting and ends with the other.
+    _, alone, _ = flicker._painter([tmp_path / "red.png", tmp_path / "blue.png"], 4)
+    red, _, _, _, _, blue = (alone(frames[0]).mean(axis=(0, 1)) for _ in range(6))
+    assert red[0] > red[2] + 60 and blue[2] > blue[0] + 60
+
+
 def test_what_cannot_be_measured_is_one_line():
     spatial, vector = tiny_runs.spatial_vae(channels=3), tiny_runs.vector_vae()
     with pytest.raises(UserError, match="coloured pictures of any size"):
@@ -61,3 +80,5 @@ def test_what_cannot_be_measured_is_one_line():
         flicker._function(spatial, "monet")
     with pytest.raises(UserError, match="--frames: must be a whole number, 3 or more"):
         main(["flicker", "run", "--data", "a.mp4", "--frames", "2"])
+    with pytest.raises(UserError, match="two or more are required"):
+        main(["flicker", "--from", "a.png", "--moving", "5", "--data", "a.mp4"])

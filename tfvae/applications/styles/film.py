@@ -97,9 +97,14 @@ def style_at(number: int, stops: Sequence[Paints], moving: int | None) -> tuple[
     """
     if moving is None:
         return stops[0], None, 0.0
-    first = min(number // moving, len(stops) - 2)
-    way = min(number / moving - first, 1.0)
+    first, way = way_at(number, len(stops), moving)
     return stops[first].towards(stops[first + 1], way), first, way
+
+
+def way_at(number: int, count: int, moving: int) -> tuple[int, float]:
+    """Of a style that moves over `count` paintings: which one a frame comes from, and the way to the next, 0 to 1."""
+    first = min(number // moving, count - 2)
+    return first, min(number / moving - first, 1.0)
 
 
 def moved(canvas: Canvas, flow: np.ndarray, explained: np.ndarray) -> np.ndarray:
