@@ -10,7 +10,7 @@ from tfvae.arguments import shared as args
 from tfvae.errors import OneLineParser, UserError
 from tfvae.file_names import user_path
 
-RESTORATION = ("denoise", "jpeg", "inpaint", "holes", "dewatermark", "enhance", "uncertainty", "speed")  # tasks
+RESTORATION = ("denoise", "jpeg", "inpaint", "holes", "dewatermark", "enhance", "like", "uncertainty", "speed")  # tasks
 RECIPES = ("mnist", "digits", "photos")  # of `workers`
 CROPPING = ("photos", "denoise", "inpaint", "enhance", "codec", "inspect")  # recipes, of `precision`
 

@@ -160,6 +160,16 @@ def test_biharmonic_and_opencv_keep_what_is_known_and_fill_a_gradient():
     assert np.abs(baselines.biharmonic(example) - gradient)[inner].max() < 2 / 255
 
 
+@pytest.mark.parametrize("method", baselines.METHODS["like"], ids=lambda method: method.name)
+def test_a_reference_of_the_same_scene_brings_tones_back(method, photograph):
+    both = np.concatenate([photograph, photograph[:, ::-1]], axis=1)
+    example = degraded.beside_its_other_half(both, 2, seed=0, kind="old prints")
+    np.testing.assert_array_equal(example.reference, photograph[:, ::-1])
+    np.testing.assert_array_equal(example.original, photograph)
+    before, after = (np.square(x - photograph).mean() for x in (example.degraded, baselines.finished(method, example)))
+    assert after < 0.2 * before
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("method", baselines.METHODS["denoise"], ids=lambda method: method.name)
 def test_denoisers_remove_most_of_the_noise_of_a_smooth_picture(method, channels, photograph):
@@ -357,7 +367,10 @@ def test_a_model_that_cannot_do_the_task_is_refused(tmp_path):
         compare.restorer(plain, "denoise", takes_mask=False)
     with pytest.raises(UserError, match="takes no mask"):
         compare.restorer(blind, "holes", takes_mask=True)
-    assert not compare.restorer(blind, "denoise", takes_mask=False)[1].takes_mask
+    model = compare.restorer(blind, "denoise", takes_mask=False)[1]
+    assert not model.takes_mask
+    with pytest.raises(UserError, match="like: a run of light and colour is needed"):
+        compare.like(model)
 
 
 def test_a_missing_package_is_named_with_the_way_to_get_it(monkeypatch):

@@ -94,6 +94,26 @@ def test_a_tiled_enhancement_sees_the_whole_picture():
     assert np.abs(model.restore(image[None, :, :40])["image"][0] - whole.image[:, :40]).max() > 1e-3
 
 
+def test_a_picture_is_enhanced_as_if_another_were_its_original():
+    model = awake(Enhancer(3, (4, 4, 4), 2, network="conv", hidden=8, seed=0))
+    image, bright = noise_picture(40, 50, 3) // 3, np.uint8(255) - noise_picture(30, 20, 3) // 4
+    degraded, original = (each[None] / np.float32(255) for each in (image, bright))
+    seen = model.features(degraded)
+    code, _ = model.encoder(np.concatenate([seen, model.features(original)], axis=-1))
+    expected = model.decode_with_context({"degraded": degraded, "features": seen}, code)[0]
+    found = enhance(model, image, like=bright)
+    np.testing.assert_allclose(found, 255 * np.clip(expected, 0, 1), atol=0.6)
+    np.testing.assert_array_equal(found, enhance(model, image, like=bright / np.float32(255), tile=40))
+    assert np.abs(found.astype(float) - enhance(model, image)).max() > 1
+    # A grey reference is one whose channels agree.
+    grey = bright[..., :1]
+    np.testing.assert_array_equal(enhance(model, image, like=grey), enhance(model, image, like=np.repeat(grey, 3, 2)))
+    with pytest.raises(ValueError, match="`like` must be None for samples"):
+        restore(model, image, like=bright)
+    with pytest.raises(ValueError, match=r"`like` must be \(h, w, 1 or 3\)"):
+        enhance(model, image, like=bright[..., 0])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 @pytest.mark.parametrize("takes_mask", [True, False])
 def test_known_pixels_are_returned_to_the_bit(dtype, takes_mask):

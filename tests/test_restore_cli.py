@@ -331,18 +331,19 @@ def test_a_vae_must_be_told_what_is_wrong_and_a_picture_of_its_size(runs, tmp_pa
 
 def test_enhance_goes_as_far_as_the_strength_says(runs, tmp_path, capsys):
     before = picture(tmp_path / "in.png", 21, 34, 3)
-    out, _ = tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png")
-    assert str(runs / "dull" / "enhanced" / "in.png") in out
-    model = open_run(runs / "dull").load_model()
-    np.testing.assert_array_equal(pixels(runs / "dull" / "enhanced" / "in.png"), enhance(model, before))
+    enhanced, model = runs / "dull" / "enhanced" / "in.png", open_run(runs / "dull").load_model()
+    assert str(enhanced) in tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png")[0]
+    np.testing.assert_array_equal(pixels(enhanced), enhance(model, before))
     for strength in (0, 0.5):
         path = tmp_path / f"{strength}.png"
         tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png", "-o", path, "--strength", strength)
         np.testing.assert_array_equal(pixels(path), enhance(model, before, strength))
-    np.testing.assert_array_equal(pixels(tmp_path / "0.png"), before)
     assert "from 0 to 2. Received: 3" in refusal(capsys, "enhance", runs / "dull", tmp_path / "in.png", "--strength", 3)
-    for other in ("vae", "holes"):
-        assert "does not enhance" in refusal(capsys, "enhance", runs / other, tmp_path / "in.png")
+    other = picture(tmp_path / "like.png", 30, 12, 3, seed=1)
+    tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png", "-o", path, "--like", tmp_path / "like.png")
+    np.testing.assert_array_equal(pixels(path), enhance(model, before, like=other))
+    refused = (refusal(capsys, "enhance", runs / name, tmp_path / "in.png") for name in ("vae", "holes"))
+    assert all("does not enhance" in line for line in refused)
 
 
 def test_a_folder_that_shares_an_overlay_is_freed_of_it(runs, tmp_path, capsys):
@@ -375,7 +376,6 @@ def test_what_is_not_known_of_the_uncertainty_is_said(runs, tmp_path, capsys):
     out, lines = tfvae(capsys, *request, "--samples", 1, "--uncertainty")
     assert "never calibrated" in " ".join(lines) and "in.png: standard deviation, of 255: black 0" in out
     model = restorer(3, "found")
-    table = {**calibration(7), "amplitudes": None}
     for place, (found, said) in enumerate(
         [
             ({"coverage": 0.95, "estimate_psnr": 30.0, "sample_psnr": 27.0}, ()),
@@ -383,7 +383,7 @@ def test_what_is_not_known_of_the_uncertainty_is_said(runs, tmp_path, capsys):
             ({"coverage": 0.8, "estimate_psnr": 30.0, "sample_psnr": 27.0}, ("hold 80.0% of the errors",)),
         ]
     ):
-        model.use_uncertainty({**table, "measured": found})
+        model.use_uncertainty({**calibration(7), "amplitudes": None, "measured": found})
         run = write_run(tmp_path / f"run{place}", model)
         request = ("restore", run, tmp_path / "in.png", "-o", tmp_path / "o.png", "--samples", 1, "--uncertainty")
         _, lines = tfvae(capsys, *request)

@@ -11,6 +11,8 @@
   all pictures of a case at once, as `tfvae restore FOLDER --auto` does, for a mark that is the same on all.
 - `enhance`: the model's own corruptions, snapshots (mild) and old prints (strong), drawn here. Auto-contrast,
   auto-levels, CLAHE, grey-world, and grey-world with auto-contrast.
+- `like`: the same tones, on one half of a picture; the other half is the photograph whose light and colours it is to
+  have. Ours with and without that, and colour transfer.
 - `uncertainty`: standard deviations and samples, with and without their calibration (`uncertainty.py`).
 - `speed`: a photograph of 24 megapixels through the `tfvae` command, its time and memory (`speed.py`).
 
@@ -184,6 +186,18 @@ def _tones(model: Any, seed: int) -> dict[str, Callable]:
     return {**drawn, **_own(model, seed)}
 
 
+def _halves(model: Any, seed: int) -> dict[str, Callable]:
+    from benchmarks.restoration.degraded import TONES, beside_its_other_half
+
+    return {kind: lambda x, index, kind=kind: beside_its_other_half(x, index, seed, kind) for kind in TONES}
+
+
+def _with_and_without_reference(model: Any) -> list[Any]:
+    from benchmarks.restoration.compare import like, ours
+
+    return [like(model), ours(model, name="tfvae, without it")]
+
+
 def _as_a_folder(model: Any, examples: Any) -> Any:
     from benchmarks.restoration.compare import as_a_folder
 
@@ -207,6 +221,12 @@ TASKS = {
     "holes": Task(_wide_holes, GIVEN_MASK, figures=("neighbourhoods",), takes_mask=True, ours=_textured),
     "dewatermark": Task(
         _marks, "No method is given where the mark is.", figures=("moved elsewhere",), together=_as_a_folder
+    ),
+    "like": Task(
+        _halves,
+        "All methods but one are given the other half as a reference.",
+        figures=("ΔE2000",),
+        ours=_with_and_without_reference,
     ),
     "enhance": Task(_tones, "No method is given what was done to a picture.", figures=("ΔE2000",)),
 }

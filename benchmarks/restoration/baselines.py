@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from benchmarks.restoration.degraded import Example
+from tfvae.applications.channels import in_channels
 from tfvae.errors import UserError
 from tfvae.pixels import to_uint8
 
@@ -124,6 +125,23 @@ def adaptive_equalisation(example: Example) -> np.ndarray:
     return lab2rgb(lab)
 
 
+def colour_transfer(example: Example) -> np.ndarray:
+    """Means and covariance of the reference's colours, and half of its histogram of lightness (Pitié, Kokaram 2007)."""
+    from tfvae.applications.styles.colours import oklab, srgb, transferred
+
+    assert example.reference is not None
+    moved = srgb(transferred(oklab(example.degraded), oklab(example.reference)))
+    return in_channels(moved, example.degraded.shape[2])
+
+
+def mean_and_spread(example: Example) -> np.ndarray:
+    """Mean and standard deviation of the reference's colours (Reinhard et al. 2001)."""
+    from benchmarks.painting.rivals import reinhard
+
+    assert example.reference is not None
+    return in_channels(reinhard(example.degraded, example.reference), example.degraded.shape[2])
+
+
 def grey_world(example: Example) -> np.ndarray:
     """Each channel multiplied so that their means agree (Buchsbaum 1980)."""
     means = example.degraded.mean(axis=(0, 1))
@@ -151,6 +169,10 @@ METHODS = {
     "jpeg": SMOOTHING,
     "inpaint": FILLING,
     "holes": FILLING,
+    "like": [
+        Method("colour transfer", colour_transfer, "numpy"),
+        Method("Reinhard", mean_and_spread, "numpy"),
+    ],
     "enhance": [
         Method("auto-contrast", auto_contrast, "pillow"),
         Method("auto-levels", auto_levels, "pillow"),

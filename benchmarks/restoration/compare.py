@@ -15,7 +15,7 @@ from benchmarks.measuring import OURS, progress
 from benchmarks.restoration.baselines import AS_IT_CAME, Method, biharmonic, cached, finished
 from benchmarks.restoration.degraded import FONTS, Example
 from tfvae.applications.restoration.overlay import Overlay, find_overlay, remove_overlay
-from tfvae.applications.restoration.restore import restore
+from tfvae.applications.restoration.restore import enhance, restore
 from tfvae.applications.restoration.texture_fill import texture_fill
 from tfvae.commands.shared import held_out_images
 from tfvae.data import load, load_images
@@ -111,13 +111,24 @@ def settings(options: Any, run: Run, model: Any, kept: Sequence[int], total: int
     }
 
 
-def ours(model: Any, ensemble: bool = False) -> Method:
+def ours(model: Any, ensemble: bool = False, name: str = OURS) -> Method:
     """The model as a contender: what a user of the library gets, given the mask where there is one."""
 
     def apply(example: Example) -> np.ndarray:
         return restore(model, example.degraded, example.known, uncertainty=False, ensemble=ensemble).image
 
-    return Method(f"{OURS}, eight orientations" if ensemble else OURS, apply)
+    return Method(f"{name}, eight orientations" if ensemble else name, apply)
+
+
+def like(model: Any) -> Method:
+    """The model, given a picture whose light and colours are asked for; `UserError` where it takes none."""
+    if not hasattr(model, "context"):
+        raise UserError(f"like: a run of light and colour is needed. This one holds a {type(model).__name__}.")
+
+    def apply(example: Example) -> np.ndarray:
+        return enhance(model, example.degraded, like=example.reference)
+
+    return Method(OURS, apply)
 
 
 def textured(model: Any) -> list[Method]:

@@ -32,6 +32,7 @@ class Example:
         known: 1 where a pixel is to be trusted, 0 where it is lost, `(height, width, 1)`; None: no method is given it.
         sigma: Standard deviation of the noise, or of the error, in units of [0, 1], for non-blind methods; 0: neither.
         damage: Where the benchmark drew something, `(height, width, 1)` in {0, 1}; only for judging.
+        reference: A picture whose light and colours it is to have, of any size; None: no method is given one.
     """
 
     original: np.ndarray
@@ -39,6 +40,7 @@ class Example:
     known: np.ndarray | None = None
     sigma: float = 0.0
     damage: np.ndarray | None = None
+    reference: np.ndarray | None = None
 
 
 def noisy(picture: np.ndarray, index: int, seed: int, level: float) -> Example:
@@ -98,6 +100,13 @@ def toned(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
     """A picture with the tones of a phone or of an old print, saved as a file would be; `kind` is a key of `TONES`."""
     rng = np.random.default_rng([seed, index, list(TONES).index(kind)])
     return Example(picture, as_a_file(np.clip(TONES[kind](picture, rng), 0.0, 1.0)))
+
+
+def beside_its_other_half(picture: np.ndarray, index: int, seed: int, kind: str) -> Example:
+    """The left half of a picture `toned`, and its right half as it was: two photographs of one scene."""
+    middle = picture.shape[1] // 2
+    example = toned(picture, index, seed, kind)
+    return Example(picture[:, :middle], example.degraded[:, :middle], reference=picture[:, middle:])
 
 
 def as_a_file(picture: np.ndarray) -> np.ndarray:

@@ -46,6 +46,14 @@ def views(image: np.ndarray, channels: int) -> list[np.ndarray]:
     raise ValueError(f"`image` must have 1 or {channels} channels for this model. Received: {image.shape}")
 
 
+def in_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """`floats` of a picture `(h, w, 1 or 3)` in as many channels: grey repeated, or colours averaged."""
+    values = floats(image)
+    if channels < values.shape[2]:
+        values = values.mean(axis=2, keepdims=True)
+    return np.broadcast_to(values, (*values.shape[:2], channels))
+
+
 def joined(maps: Sequence[np.ndarray], channels: int) -> np.ndarray:
     """What was made of `views`, as one map `(h, w, channels)`: side by side, or averaged where grey was repeated."""
     together = np.concatenate(maps, axis=-1) if len(maps) > 1 else maps[0]

@@ -61,4 +61,16 @@ def enhance(parser: OneLineParser) -> None:
     args.run(parser)
     args.pictures(parser, "RUN/enhanced")
     args.strength(parser, "0: as it is, 2: twice as far")
-    parser.note("examples", ["tfvae enhance runs/enhance PICTURES -o bright --strength 0.8"])
+    parser.add_argument(
+        "--like",
+        type=user_path,
+        metavar="PICTURE",
+        help="with the light and colours of PICTURE",
+    )
+    parser.note(
+        "examples",
+        [
+            "tfvae enhance runs/enhance PICTURES -o bright --strength 0.8",
+            "tfvae enhance runs/enhance photo.jpg --like good.jpg",
+        ],
+    )

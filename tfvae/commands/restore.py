@@ -10,6 +10,7 @@ import matplotlib
 import numpy as np
 from PIL import Image, PngImagePlugin
 
+from tfvae.applications.restoration.restore import enhance as enhanced
 from tfvae.applications.restoration.restore import noise_level, tile_margin
 from tfvae.applications.restoration.restore import restore as restore_tiled
 from tfvae.applications.restoration.texture_fill import WIDE, texture_fill, wide
@@ -17,7 +18,7 @@ from tfvae.applications.tiles import smallest_side
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks, Given, SharedOverlays
 from tfvae.commands.prior_restorer import PriorRestorer
-from tfvae.commands.shared import say
+from tfvae.commands.shared import named_picture, say
 from tfvae.data.remarks import remarks
 from tfvae.errors import UserError
 from tfvae.file_names import fitting
@@ -72,21 +73,24 @@ def enhance(arguments: argparse.Namespace) -> None:
     """`tfvae enhance`: light, contrast and colour, as far as `--strength` says."""
     run = open_run(arguments.run)
     scale = run.data_config.black, run.data_config.white
-    plan = plan_of(arguments.source, arguments.out, run.path / "enhanced", [], [])
+    reserved = [arguments.like] if arguments.like else []
+    plan = plan_of(arguments.source, arguments.out, run.path / "enhanced", [], reserved)
     model = run.load_unfused()
     if not hasattr(model, "restore") or model.takes_mask:
         raise UserError(
             f"enhance: {run.path} holds a {type(model).__name__}, which does not enhance whole pictures. "
             "Use a run that was trained to: python -m training --recipe enhance."
         )
+    if arguments.like and not hasattr(model, "context"):
+        raise UserError(f"enhance: --like is for runs of light and colour: {run.path} holds a {type(model).__name__}.")
     _check_tile(model, arguments.tile, "enhance")
+    like = named_picture(arguments.like, "enhance: --like", scale) if arguments.like else None
     noted: list[dict[str, Any]] = []
 
     def work(job: Job, progress: Progress) -> None:
         picture = _opened(job, scale, noted)
-        strength = {"strength": arguments.strength, "uncertainty": False}
-        restored = restore_tiled(model, picture.pixels, tile=arguments.tile, progress=progress, **strength)
-        _write(job, job.out, restored.image, picture)
+        options = {"strength": arguments.strength, "tile": arguments.tile, "progress": progress}
+        _write(job, job.out, enhanced(model, picture.pixels, like=like, **options), picture)
 
     _run(plan, work, arguments, "enhance", scale, noted)
 

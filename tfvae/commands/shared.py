@@ -10,9 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from tfvae.applications.channels import flat
 from tfvae.data import DataConfig, Images, Refusal, Splits, load_images, load_own
+from tfvae.decoding import UnreadableError
 from tfvae.errors import UserError
 from tfvae.file_names import distinct, fitting, user_path
+from tfvae.pictures.files import open_picture
 from tfvae.runs import Run
 
 # Besides those of pictures, films and sounds: how the names of files end that somebody may mean.
@@ -57,6 +60,26 @@ def picture_of(run: Run, model: Any, picture: str) -> np.ndarray:
     if not user_path(picture).is_file():
         raise UserError(f"{picture}: there is no such picture.")
     return images_of(run, model, picture)[0]
+
+
+def named_picture(path: Path, option: str, scale: tuple[float, float] = (0.0, 0.0)) -> np.ndarray:
+    """Pixels of one picture that an option names, float32 in [0, 1], `(h, w, 1 or 3)`, on white.
+
+    Args:
+        path: Of the file.
+        option: The command and the option, for messages.
+        scale: Black and white, as of `open_picture`.
+
+    Raises:
+        UserError: When there is no such file, or it cannot be read.
+    """
+    if not path.is_file():
+        raise UserError(f"{option} {path}: there is no such file. Accepted: a picture.")
+    try:
+        picture = open_picture(path, *scale)
+    except UnreadableError as reason:
+        raise UserError(f"{option} {path}: {reason}.") from None
+    return flat(picture.pixels, picture.alpha)
 
 
 def read_images(source: str, like: DataConfig) -> Images:

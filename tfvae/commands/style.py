@@ -22,7 +22,7 @@ from tfvae.applications.styles.stylize import stylize as stylize_tiled
 from tfvae.applications.tiles import smallest_side
 from tfvae.commands.jobs import Job, Plan, Progress, carry_out, close, plan_of
 from tfvae.commands.masks import DrawnMasks
-from tfvae.commands.shared import images_of, model_that, place, say
+from tfvae.commands.shared import images_of, model_that, named_picture, place, say
 from tfvae.commands.video import rerender_film, write_film
 from tfvae.decoding import UnreadableError, eight_bits
 from tfvae.errors import UserError
@@ -152,16 +152,11 @@ def _only_of_films(arguments: argparse.Namespace, names: Sequence[str]) -> None:
 
 def _painting(path: Path) -> np.ndarray:
     """Pixels of a painting, float32 in [0, 1], `(h, w, 1 or 3)`."""
-    if not path.is_file():
-        raise UserError(f"stylize: --from {path}: there is no such file. Accepted: a picture of one painting.")
-    try:
-        picture = open_picture(path)
-    except UnreadableError as reason:
-        raise UserError(f"stylize: --from {path}: {reason}.") from None
-    if min(picture.pixels.shape[:2]) < SMALLEST:
-        size = "x".join(map(str, picture.pixels.shape[:2]))
+    pixels = named_picture(path, "stylize: --from")
+    if min(pixels.shape[:2]) < SMALLEST:
+        size = "x".join(map(str, pixels.shape[:2]))
         raise UserError(f"stylize: --from {path}: must be {SMALLEST}x{SMALLEST} pixels or more. Received: {size}.")
-    return without_margins(flat(picture.pixels, picture.alpha))
+    return without_margins(pixels)
 
 
 def _write(job: Job, original: np.ndarray, rendered: np.ndarray, like: EditablePicture) -> None:

@@ -75,18 +75,22 @@ class Enhancer(RestorationModel):
     def without_int8(self):
         return "int8 is left out: a curve through colours of 8 bits costs about 2 dB."
 
-    def context(self, degraded):
-        """Features of the whole picture, which its tiles must know."""
-        return self.features(degraded)
+    def context(self, degraded, like=None):
+        """What the tiles of a whole picture must know of it: its features, and the code of its curve, side by side.
+
+        The code is 0; or with `like`, pictures of any size, the posterior's mean as if those were the originals.
+        """
+        seen = self.features(degraded)
+        if like is None:
+            return ops.concatenate([seen, ops.zeros((ops.shape(seen)[0], self.latent_dim))], axis=-1)
+        return ops.concatenate([seen, self.encoder(ops.concatenate([seen, self.features(like)], axis=-1))[0]], axis=-1)
 
     def restore(self, degraded, known=None, context=None):
-        seen = self.context(degraded) if context is None else context
-        parameters = self._curve(degraded, seen, ops.zeros((ops.shape(seen)[0], self.latent_dim)))
+        parameters = self._curve(degraded, self.context(degraded) if context is None else context)
         return {"image": self.likelihood.mean(parameters), "std": self.calibrated(self._predictors(parameters))}
 
     def predictors(self, degraded, known=None, context=None):
-        seen = self.context(degraded) if context is None else context
-        return self._predictors(self._curve(degraded, seen, ops.zeros((ops.shape(seen)[0], self.latent_dim))))
+        return self._predictors(self._curve(degraded, self.context(degraded) if context is None else context))
 
     def _predictors(self, parameters):
         shape = ops.shape(self.likelihood.mean(parameters))
@@ -98,11 +102,12 @@ class Enhancer(RestorationModel):
         return example
 
     def sample(self, degraded, noise, known=None, context=None):
-        seen = self.context(degraded) if context is None else context
-        return {"image": self.likelihood.mean(self._curve(degraded, seen, float32(noise)))}
+        context = self.context(degraded) if context is None else context
+        drawn = ops.concatenate([context[:, : -self.latent_dim], float32(noise)], axis=-1)
+        return {"image": self.likelihood.mean(self._curve(degraded, drawn))}
 
-    def _curve(self, degraded, seen, z):
-        return self.decoder(float32(degraded), seen, z)
+    def _curve(self, degraded, context):
+        return self.decoder(float32(degraded), context[:, : -self.latent_dim], context[:, -self.latent_dim :])
 
     def get_config(self):
         return {

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from scipy import ndimage
 
-from tfvae.applications.channels import as_known, floats, joined, typed, views
+from tfvae.applications.channels import as_known, floats, in_channels, joined, typed, views
 from tfvae.applications.tiles import SIDE, Tile, assemble, smallest_side, tiles, traced
 
 DAMAGED = 0.5  # probability from which a pixel is replaced
@@ -45,6 +45,7 @@ def restore(
     tile: int | None = None,
     progress: Callable[[int, int], None] | None = None,
     ensemble: bool = False,
+    like: np.ndarray | None = None,
 ) -> Restored:
     """`image + weight * (model.restore(image) - image)`, clipped; pixels of weight 0 are returned bit for bit.
 
@@ -73,10 +74,13 @@ def restore(
         progress: Called with the tiles done and all tiles.
         ensemble: Average the estimates of the picture's eight orientations (self-ensemble), in eight times the time;
             `std` and `damage` stay those of the one.
+        like: A picture `(h, w, 1 or 3)` of any size whose light and colours it is to have, for a model that looks at
+            the whole picture: the curve is that of the posterior's mean, as if this were the original. Neither
+            `samples` nor `uncertainty` are about that.
 
     Raises:
         ValueError: When a shape, `samples`, `strength` or `tile` is none that is accepted; for samples of an ensemble,
-            and for an ensemble of a model that looks at the whole picture.
+            and for an ensemble of a model that looks at the whole picture, or for `like` of another.
 
     Reference:
         Timofte, Rothe and Van Gool (2016), Seven ways to improve example-based single image super resolution
@@ -88,6 +92,13 @@ def restore(
             "`ensemble` must be False for samples, which are about one estimate, and for a model that looks at the "
             f"whole picture. Received: samples={samples}, a model of class {type(model).__name__}"
         )
+    if like is not None and (samples or uncertainty or not hasattr(model, "context")):
+        raise ValueError(
+            "`like` must be None for samples and uncertainty, and for a model that does not look at the whole picture. "
+            f"Received: samples={samples}, uncertainty={uncertainty}, a model of class {type(model).__name__}"
+        )
+    if like is not None and (like.ndim != 3 or like.shape[2] not in (1, 3)):
+        raise ValueError(f"`like` must be (h, w, 1 or 3). Received: {like.shape}")
     if samples < 0:
         raise ValueError(f"`samples` must not be negative. Received: samples={samples}")
     if not 0 <= strength <= 2:
@@ -96,7 +107,9 @@ def restore(
     height, width, _ = image.shape
     plan = tiles(height, width, tile or default_tile(model), tile_margin(model), model.factor)
     noises = [NoiseMap(model, height, width, (seed, index)) for index in range(samples)]
-    contexts = [_context(model, view) for view in views(image, model.image_shape[-1])]
+    channels = model.image_shape[-1]
+    others = itertools.repeat(None) if like is None else views(in_channels(like, image.shape[2]), channels)
+    contexts = [_context(model, *pair) for pair in zip(views(image, channels), others, strict=False)]
 
     drawn = [np.empty_like(image) for _ in noises]
     into = {"image": np.empty_like(image), **{str(index): sample for index, sample in enumerate(drawn)}}
@@ -167,6 +180,7 @@ def enhance(
     strength: float = 1.0,
     tile: int | None = None,
     progress: Callable[[int, int], None] | None = None,
+    like: np.ndarray | None = None,
 ) -> np.ndarray:
     """`image + strength * (restored - image)`, clipped: `restore` of the picture alone.
 
@@ -176,6 +190,7 @@ def enhance(
         strength: From 0, the picture itself, over 1, the restoration, to 2, as far again beyond it.
         tile: As in `restore`.
         progress: As in `restore`.
+        like: A picture whose light and colours it is to have, as in `restore`.
 
     Returns:
         Shape and type of `image`.
@@ -183,7 +198,8 @@ def enhance(
     Raises:
         ValueError: As `restore`.
     """
-    return restore(model, image, uncertainty=False, strength=strength, tile=tile, progress=progress).image
+    found = restore(model, image, uncertainty=False, strength=strength, tile=tile, progress=progress, like=like)
+    return found.image
 
 
 def tile_margin(model: Any) -> int:
@@ -258,10 +274,10 @@ def _self_ensemble(
     return total / 8
 
 
-def _context(model: Any, view: np.ndarray) -> Any:
+def _context(model: Any, view: np.ndarray, like: np.ndarray | None) -> Any:
     if not hasattr(model, "context"):
         return None  # a whole picture in float32 is a gigabyte that a model of small parts must not cost
-    return model.context(tf.convert_to_tensor(floats(view)[None]))
+    return model.context(*(tf.convert_to_tensor(floats(each)[None]) for each in (view, like) if each is not None))
 
 
 def _fade(damage: np.ndarray) -> np.ndarray:
