@@ -5,8 +5,8 @@ Nothing is measured here and nothing typed: settings are those of `config.toml`,
 
     tfvae evaluate RUN --figures nll,units --nll 5000 -o RUN/nll.json
 
-writes. Rows of a table that is there
-already stay, unless a run given now has the same command, seed and draws.
+writes. A run that began with the weights of another (`--init`) has its cost and its command, too. Rows of a table that
+is there already stay, unless a run given now has the same command, seed and draws.
 """
 
 import argparse
@@ -41,7 +41,11 @@ COLUMNS = (
 )
 KEY = ("command", "seed", "k")  # of two rows of one run
 # Of a command: what a run finds out by itself, or where its data lie.
-FOUND = {"data": ("source", "height", "width", "channels", "manual_dir", "key_file"), "objective": ("label_names",)}
+FOUND = {
+    "data": ("source", "height", "width", "channels", "manual_dir", "key_file"),
+    "objective": ("label_names",),
+    "training": ("init",),
+}
 REFERENCES = {  # by bound and gradient
     ("elbo", "total"): "Kingma and Welling (2014), arXiv:1312.6114",
     ("elbo", "path"): "Roeder, Wu and Duvenaud (2017), arXiv:1703.09194",
@@ -70,7 +74,8 @@ def row_of(path: Path) -> dict[str, str]:
     """
     from tfvae import bounds
 
-    config, cost = trained(path, "papers")
+    stages = stages_of(path)
+    config, cost = stages[-1]
     evaluation = evaluation_of(path)
     figures = evaluation["figures"]
     nll, units = figures["nll"], {name: one for name, one in figures.items() if name.startswith("active_units")}
@@ -90,12 +95,27 @@ def row_of(path: Path) -> dict[str, str]:
         "active units": f"{total['value']:.0f} {total['unit']}" if total else "",
         "by layer": " + ".join(f"{one['value']:.0f}" for one in units.values()),
         "parameters": str(cost["weights"]),
-        "epochs": str(cost["epochs"]),
-        "minutes": f"{cost['seconds'] / 60:.1f}",
-        "command": command_of(config),
+        "epochs": " + ".join(str(each["epochs"]) for _, each in stages),
+        "minutes": f"{sum(each['seconds'] for _, each in stages) / 60:.1f}",
+        "command": commands_of([stage for stage, _ in stages]),
         "seed": str(config.training.seed),
         "reference": REFERENCES[kind, bound.gradient],
     }
+
+
+def stages_of(path: Path) -> list[tuple[Any, dict[str, Any]]]:
+    """A run's configuration and cost, `trained`; before it those of the run whose weights it began with, and so on."""
+    config, cost = trained(path, "papers")
+    before = stages_of(Path(config.training.init)) if config.training.init else []
+    return [*before, (config, cost)]
+
+
+def commands_of(configs: list[Any]) -> str:
+    """The commands that train such runs, each but the first with the weights of the one before."""
+    names = [f"RUN{number}" for number in range(1, len(configs))]
+    words = [command_of(config) for config in configs]
+    words = [f"{each} --out {name}" for each, name in zip(words, names, strict=False)] + words[-1:]
+    return " && ".join([words[0], *(f"{each} --init {name}" for each, name in zip(words[1:], names, strict=True))])
 
 
 def trained(path: Path, benchmark: str) -> tuple[Any, dict[str, Any]]:

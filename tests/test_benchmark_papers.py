@@ -49,6 +49,20 @@ def test_a_row_is_what_the_run_says(tmp_path, capsys):
     assert expected.items() <= row.items() and "Tucker" in row["reference"]
 
 
+def test_a_run_that_began_with_the_weights_of_another_has_its_cost_and_command(tmp_path):
+    first = write_run(tmp_path / "first", "iwae", 'objective.bound={kind="elbo",samples=1}', seconds=600)
+    second = write_run(tmp_path / "second", "iwae", f"training.init='{first}'", "training.epochs=20", seconds=900)
+    main(["papers", str(second), "-o", str(tmp_path / "likelihood.csv")])
+    (row,) = rows(tmp_path / "likelihood.csv")
+    assert row["epochs"] == "7 + 7" and row["minutes"] == "25.0" and row["bound"] == "iwae, k = 50"
+    one, other = row["command"].split(" && ")
+    assert one == "python -m training --recipe iwae --set 'objective.bound={ kind = \"elbo\", samples = 1 }' --out RUN1"
+    assert other == "python -m training --recipe iwae --set training.epochs=20 --init RUN1"
+    first.rename(tmp_path / "gone")
+    with pytest.raises(UserError, match="first"):
+        main(["papers", str(second)])
+
+
 @pytest.mark.parametrize("recipe", ["iwae", "iwae_2", "mnist", "mnist_hierarchical"])
 def test_the_command_makes_the_settings_again(recipe):
     settings = ["training.epochs=9", "model.widths=[20, 10]", "objective.beta=2.0"]
