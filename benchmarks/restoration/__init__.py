@@ -222,11 +222,11 @@ TASKS = {
     "dewatermark": Task(
         _marks, "No method is given where the mark is.", figures=("moved elsewhere",), together=_as_a_folder
     ),
+    "enhance": Task(_tones, "No method is given what was done to a picture.", figures=("ΔE2000",)),
     "like": Task(
         _halves,
         "All methods but one are given the other half as a reference.",
         figures=("ΔE2000",),
         ours=_with_and_without_reference,
     ),
-    "enhance": Task(_tones, "No method is given what was done to a picture.", figures=("ΔE2000",)),
 }
