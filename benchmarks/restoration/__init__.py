@@ -195,7 +195,7 @@ def _halves(model: Any, seed: int) -> dict[str, Callable]:
 def _with_and_without_reference(model: Any) -> list[Any]:
     from benchmarks.restoration.compare import like, ours
 
-    return [like(model), ours(model, name="tfvae, without it")]
+    return [like(model), ours(model, name=f"{OURS}, without it")]
 
 
 def _as_a_folder(model: Any, examples: Any) -> Any:
