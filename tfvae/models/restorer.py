@@ -188,28 +188,38 @@ class Restorer(RestorationModel):
 
     def predictors(self, degraded, known=None, context=None):
         degraded, known = self._inputs(degraded, known)
-        found = self.crop(self._predictors(_padded(degraded), _padded(known))[0], degraded)
+        started, estimate, log_std, _ = self._computed(degraded, known)
+        found = self.crop(self._predictors(started, estimate, log_std, _padded(known)), degraded)
         return ops.repeat(ops.expand_dims(found, 3), self.channels, axis=3)
 
     def _restored(self, degraded, known):
         """Estimate, its standard deviation, and the log-odds of damage, padded to 8."""
-        predictors, estimate, log_odds = self._predictors(_padded(degraded), _padded(known))
-        std = ops.repeat(ops.expand_dims(self.calibrated(predictors), -1), self.channels, axis=-1)
+        started, estimate, log_std, log_odds = self._computed(degraded, known)
+        if self.uncertainty is None:
+            std = ops.exp(log_std)
+        else:
+            found = self._predictors(started, estimate, log_std, _padded(known))
+            std = ops.repeat(ops.expand_dims(self.calibrated(found), -1), self.channels, axis=-1)
         # Where all pixels count nothing is multiplied: the ones would stay float in an int8 file.
         return estimate, self._counts(_padded(known), std) * std if self.takes_mask else std, log_odds
 
-    def _predictors(self, degraded, known):
-        """The predictors `(b, h, w, k)`, the estimate, and the log-odds of damage, of what is padded already."""
-        started, features, estimate, log_odds = self._estimated(degraded, known)
+    def _computed(self, degraded, known):
+        """What the network starts from, the estimate, the log-standard deviation and the log-odds, padded to 8."""
+        known = _padded(known)
+        started, features, estimate, log_odds = self._estimated(_padded(degraded), known)
         shape = ops.shape(features)
         typical = ops.zeros((shape[0], shape[1] // 4, shape[2] // 4, self.latent_shape[-1]))
         _, log_std, _ = self.likelihood.parts(self.parameters(typical, features, estimate, known))
-        log_std = ops.mean(log_std, axis=-1, keepdims=True)
-        found = [log_std, *(_log_energy(estimate - started, window) for window in WINDOWS)]
+        return started, estimate, log_std, log_odds
+
+    def _predictors(self, started, estimate, log_std, known):
+        """The predictors `(b, h, w, k)` of what is padded already."""
+        found = [ops.mean(log_std, axis=-1, keepdims=True)]
+        found += [_log_energy(estimate - started, window) for window in WINDOWS]
         found += [_log_energy(_differences(estimate), window) for window in WINDOWS]
         if self.takes_mask:
             found += [ops.log(window_mean(known, window) + LEAST_SHARE) for window in WINDOWS]
-        return ops.concatenate(found, axis=-1), estimate, log_odds
+        return ops.concatenate(found, axis=-1)
 
     def _counts(self, known, values):
         """1 where the likelihood asks for a value, else 0."""
