@@ -20,7 +20,7 @@ import numpy as np
 from scipy import stats
 
 from benchmarks.measuring import header, line, write_table
-from benchmarks.papers import command_of, evaluations_of, part_of, trained
+from benchmarks.papers import commands_of, cost_of, evaluations_of, part_of, stages_of
 from tfvae.errors import UserError
 
 FIGURES = {  # by column
@@ -75,7 +75,7 @@ def table(runs: Sequence[Path]) -> list[dict[str, str]]:
     for command, same in groups.items():
         values = {name: np.array([one[name] for one in same]) for name in (*FIGURES, "minutes")}
         mig = values["MIG"]
-        row = {"objective": same[0]["objective"], "epochs": str(same[0]["epochs"]), "command": command}
+        row = {"objective": same[0]["objective"], "epochs": same[0]["epochs"], "command": command}
         row |= {"seeds": ", ".join(str(seed) for seed in sorted(one["seed"] for one in same))}
         row |= {"MIG": f"{mig.mean():.3f}", "95 %": _range(*_interval(mig)), "above the first row": ""}
         if first is not None and min(len(mig), len(first)) > 1:
@@ -89,21 +89,23 @@ def table(runs: Sequence[Path]) -> list[dict[str, str]]:
 
 def facts(path: Path) -> dict[str, Any]:
     """Of one run: its figures by column, seed, objective in words, and the command that trains it but for the seed."""
-    config, cost = trained(path, "disentanglement")
+    stages = stages_of(path, "disentanglement")
+    configs = [config for config, _ in stages]
+    epochs, minutes = cost_of(stages)
     for record in evaluations_of(path):
         known = record["figures"]
         if all(name in known for name in FIGURES.values()):
             break
     else:
         raise UserError(f"disentanglement: {path}: no evaluation in it. Measure first: {FOLLOWED.format(path=path)}")
-    training = dataclasses.replace(config.training, seed=0)
+    unseeded = [dataclasses.replace(each, training=dataclasses.replace(each.training, seed=0)) for each in configs]
     return {
         **{column: known[name]["value"] for column, name in FIGURES.items()},
-        "epochs": cost["epochs"],
-        "minutes": cost["seconds"] / 60,
-        "seed": config.training.seed,
-        "objective": in_words(config.objective),
-        "command": command_of(dataclasses.replace(config, training=training)),
+        "epochs": epochs,
+        "minutes": minutes,
+        "seed": configs[-1].training.seed,
+        "objective": in_words(configs[-1].objective),
+        "command": commands_of(unseeded),
     }
 
 

@@ -74,8 +74,9 @@ def row_of(path: Path) -> dict[str, str]:
     """
     from tfvae import bounds
 
-    stages = stages_of(path)
+    stages = stages_of(path, "papers")
     config, cost = stages[-1]
+    epochs, minutes = cost_of(stages)
     evaluation = evaluation_of(path)
     figures = evaluation["figures"]
     nll, units = figures["nll"], {name: one for name, one in figures.items() if name.startswith("active_units")}
@@ -95,27 +96,32 @@ def row_of(path: Path) -> dict[str, str]:
         "active units": f"{total['value']:.0f} {total['unit']}" if total else "",
         "by layer": " + ".join(f"{one['value']:.0f}" for one in units.values()),
         "parameters": str(cost["weights"]),
-        "epochs": " + ".join(str(each["epochs"]) for _, each in stages),
-        "minutes": f"{sum(each['seconds'] for _, each in stages) / 60:.1f}",
+        "epochs": epochs,
+        "minutes": f"{minutes:.1f}",
         "command": commands_of([stage for stage, _ in stages]),
         "seed": str(config.training.seed),
         "reference": REFERENCES[kind, bound.gradient],
     }
 
 
-def stages_of(path: Path) -> list[tuple[Any, dict[str, Any]]]:
+def stages_of(path: Path, benchmark: str) -> list[tuple[Any, dict[str, Any]]]:
     """A run's configuration and cost, `trained`; before it those of the run whose weights it began with, and so on."""
-    config, cost = trained(path, "papers")
-    before = stages_of(Path(config.training.init)) if config.training.init else []
+    config, cost = trained(path, benchmark)
+    before = stages_of(Path(config.training.init), benchmark) if config.training.init else []
     return [*before, (config, cost)]
+
+
+def cost_of(stages: list[tuple[Any, dict[str, Any]]]) -> tuple[str, float]:
+    """The epochs of each stage, `300 + 8`, and the minutes of all."""
+    return " + ".join(str(cost["epochs"]) for _, cost in stages), sum(cost["seconds"] for _, cost in stages) / 60
 
 
 def commands_of(configs: list[Any]) -> str:
     """The commands that train such runs, each but the first with the weights of the one before."""
-    names = [f"RUN{number}" for number in range(1, len(configs))]
     words = [command_of(config) for config in configs]
-    words = [f"{each} --out {name}" for each, name in zip(words, names, strict=False)] + words[-1:]
-    return " && ".join([words[0], *(f"{each} --init {name}" for each, name in zip(words[1:], names, strict=True))])
+    begun = [f" --init RUN{number}" if number else "" for number in range(len(words))]
+    left = [f" --out RUN{number}" for number in range(1, len(words))]
+    return " && ".join(map("".join, zip(words, begun, [*left, ""], strict=True)))
 
 
 def trained(path: Path, benchmark: str) -> tuple[Any, dict[str, Any]]:

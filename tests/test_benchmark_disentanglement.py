@@ -52,6 +52,22 @@ def test_seeds_of_one_objective_are_a_row_with_the_interval_of_their_mean(tmp_pa
     assert "| beta = 4 | 60 | 0, 1, 2 | 0.130 |" in capsys.readouterr().out
 
 
+def test_runs_that_began_with_the_weights_of_others_are_a_row_of_their_own(tmp_path):
+    begun = [write_run(tmp_path / f"b{seed}", seed, 0.1 + 0.02 * seed) for seed in (0, 1)]
+    runs = [
+        write_run(tmp_path / f"i{seed}", seed, 0.2 + 0.04 * seed, f"training.init='{begun[seed]}'") for seed in (0, 1)
+    ]
+    main(["disentanglement", *begun, *runs, "-o", str(tmp_path / "table.csv")])
+    with open(tmp_path / "table.csv", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["epochs"], first["minutes"], first["MIG"]) == ("60", "1.5", "0.110")
+    assert (second["epochs"], second["minutes"], second["MIG"]) == ("60 + 60", "3.0", "0.220")
+    assert (
+        second["seeds"] == "0, 1"
+        and second["command"] == f"{first['command']} --out RUN1 && {first['command']} --init RUN1"
+    )
+
+
 def test_one_seed_has_no_interval(tmp_path, capsys):
     runs = [write_run(tmp_path / "a", 0, 0.1), write_run(tmp_path / "b", 0, 0.3, *REGULARISED)]
     assert main(["disentanglement", *runs]) == 0

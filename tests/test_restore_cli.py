@@ -334,16 +334,15 @@ def test_enhance_goes_as_far_as_the_strength_says(runs, tmp_path, capsys):
     enhanced, model = runs / "dull" / "enhanced" / "in.png", open_run(runs / "dull").load_model()
     assert str(enhanced) in tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png")[0]
     np.testing.assert_array_equal(pixels(enhanced), enhance(model, before))
-    for strength in (0, 0.5):
-        path = tmp_path / f"{strength}.png"
-        tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png", "-o", path, "--strength", strength)
-        np.testing.assert_array_equal(pixels(path), enhance(model, before, strength))
+    other, like = picture(tmp_path / "like.png", 30, 12, 3, seed=1), tmp_path / "like.png"
+    for option, value, taken in (("strength", 0.5, 0.5), ("like", like, other), ("strength", 0, 0)):
+        path = tmp_path / "out.png"
+        tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png", "-o", path, f"--{option}", value)
+        np.testing.assert_array_equal(pixels(path), enhance(model, before, **{option: taken}))
+    np.testing.assert_array_equal(pixels(path), before)  # with a strength of 0
     assert "from 0 to 2. Received: 3" in refusal(capsys, "enhance", runs / "dull", tmp_path / "in.png", "--strength", 3)
-    other = picture(tmp_path / "like.png", 30, 12, 3, seed=1)
-    tfvae(capsys, "enhance", runs / "dull", tmp_path / "in.png", "-o", path, "--like", tmp_path / "like.png")
-    np.testing.assert_array_equal(pixels(path), enhance(model, before, like=other))
-    refused = (refusal(capsys, "enhance", runs / name, tmp_path / "in.png") for name in ("vae", "holes"))
-    assert all("does not enhance" in line for line in refused)
+    for name in ("vae", "holes"):
+        assert "does not enhance" in refusal(capsys, "enhance", runs / name, tmp_path / "in.png")
 
 
 def test_a_folder_that_shares_an_overlay_is_freed_of_it(runs, tmp_path, capsys):

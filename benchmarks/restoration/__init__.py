@@ -134,10 +134,7 @@ def _noise(model: Any, seed: int) -> dict[str, Callable]:
 def _files(model: Any, seed: int) -> dict[str, Callable]:
     from benchmarks.restoration.degraded import QUALITIES, compressed
 
-    return {
-        f"quality {quality}": lambda x, index, quality=quality: compressed(x, index, seed, quality)
-        for quality in QUALITIES
-    }
+    return {f"quality {quality}": lambda x, index, quality=quality: compressed(x, quality) for quality in QUALITIES}
 
 
 def _holes(model: Any, seed: int) -> dict[str, Callable]:

@@ -57,11 +57,8 @@ def noisy(picture: np.ndarray, index: int, seed: int, level: float) -> Example:
     return Example(picture, (picture + sigma * noise).astype(np.float32), sigma=sigma)
 
 
-def compressed(picture: np.ndarray, index: int, seed: int, quality: int) -> Example:
-    """A picture out of a real JPEG file of that quality, as Pillow writes it; its `sigma` is the true error's.
-
-    Nothing is drawn: `index` and `seed` are those of every case.
-    """
+def compressed(picture: np.ndarray, quality: int) -> Example:
+    """A picture out of a real JPEG file of that quality, as Pillow writes it; its `sigma` is the true error's."""
     pixels = to_uint8(picture)
     file = io.BytesIO()
     Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(file, "JPEG", quality=quality)

@@ -116,6 +116,7 @@ def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
             f"restore: {run.path} fills what a mask marks. Add --mask M (white is filled), or --auto for a folder."
         )
     _check_tile(model, arguments.tile, "restore")
+    denoises = _denoises(model)
 
     def engine(pixels: np.ndarray, given: Given, progress: Progress) -> Any:
         return restore_tiled(
@@ -124,7 +125,7 @@ def _engine(run: Run, model: Any, arguments: argparse.Namespace) -> Engine:
             given.known,
             samples=arguments.samples,
             seed=arguments.seed,
-            uncertainty=arguments.uncertainty or _denoises(model),
+            uncertainty=arguments.uncertainty or (denoises and given.known is None),
             tile=arguments.tile,
             progress=progress,
             ensemble=arguments.ensemble,

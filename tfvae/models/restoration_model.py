@@ -39,7 +39,7 @@ class RestorationModel(VariationalModel):
     pictures, a function of the model's `predictors` (`tfvae.layers.variance_function`).
 
     A subclass defines `infer`, `restore`, `sample` and `predictors`, and `takes_mask`, `finds_damage`, `margin`; where
-    tiles must know of their whole picture, `context(degraded)` too.
+    tiles must know of their whole picture, `context(degraded, like=None)` too.
 
     Reference:
         Sohn, Lee and Yan (2015), Learning structured output representation using deep conditional generative models

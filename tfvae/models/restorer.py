@@ -195,7 +195,7 @@ class Restorer(RestorationModel):
     def _restored(self, degraded, known):
         """Estimate, its standard deviation, and the log-odds of damage, padded to 8."""
         started, estimate, log_std, log_odds = self._computed(degraded, known)
-        if self.uncertainty is None:
+        if self.uncertainty is None:  # its predictors would be computed for nothing, and stay float in an int8 file
             std = ops.exp(log_std)
         else:
             found = self._predictors(started, estimate, log_std, _padded(known))
